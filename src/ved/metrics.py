@@ -1,0 +1,37 @@
+"""Counters: the names under which things are counted, and a plain holder for them."""
+
+from collections import Counter
+from typing import Final
+
+FRAMES_CAPTURED_TOTAL: Final = "frames_captured_total"
+FRAMES_LOST_TOTAL: Final = "frames_lost_total"
+BATCHES_SENT_TOTAL: Final = "batches_sent_total"
+BATCHES_RECEIVED_TOTAL: Final = "batches_received_total"
+BATCHES_DUPLICATE_TOTAL: Final = "batches_duplicate_total"
+BATCHES_CORRUPT_TOTAL: Final = "batches_corrupt_total"
+CONNECTIONS_TOTAL: Final = "connections_total"
+CONNECTIONS_REFUSED_TOTAL: Final = "connections_refused_total"
+RECORDS_CORRUPT_TOTAL: Final = "records_corrupt_total"
+FRAMES_STORED_TOTAL: Final = "frames_stored_total"
+LAKE_COMMITS_TOTAL: Final = "lake_commits_total"
+VIEWER_MESSAGES_TOTAL: Final = "viewer_messages_total"
+VIEWER_MISSED_TOTAL: Final = "viewer_missed_total"
+TASK_FAILURES_TOTAL: Final = "task_failures_total"
+
+
+class Counters:
+    """Monotonic counters of one process; not thread-safe, one per event loop or thread."""
+
+    def __init__(self) -> None:
+        self._values: Counter[str] = Counter()
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Add `amount` (>= 0) to the counter `name`."""
+        self._values[name] += amount
+
+    def __getitem__(self, name: str) -> int:
+        return self._values[name]
+
+    def snapshot(self) -> dict[str, int]:
+        """Copy of all counters that were ever touched."""
+        return dict(self._values)

@@ -1,0 +1,133 @@
+"""What the streams carry: batches of frames, and the notes that go with them."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ved.model.frames import FrameBatch
+
+
+class RecordKind(IntEnum):
+    """Kind byte of a record; 6 and 7 are reserved for previews and samples, 32 and up for the stream `events`."""
+
+    BATCH = 1
+    LOSS = 2
+    CLOCK = 3
+    DESCRIPTION = 4
+    LINK = 5
+    SESSION = 32
+
+
+class LossPlace(IntEnum):
+    """Where frames were lost."""
+
+    KERNEL = 1
+    SOURCE_QUEUE = 2
+    CAR_DISK = 3
+    CAR_CRASH = 4
+    BUS_DOWN = 5
+
+
+class ClockSource(IntEnum):
+    """Where the UTC of a clock record came from, best last."""
+
+    SERVER = 1
+    HOST = 2
+    RECORDED = 3
+    NTP = 4
+    GPS = 5
+
+
+class Lane(IntEnum):
+    """The link connection that a record came over."""
+
+    LIVE = 1
+    BACKFILL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Frames that nobody will ever see: counted where possible, always inside a declared interval of time.
+
+    `number` counts the notes of an epoch from 1 (0: written by the server, not deduplicated). `first_seq..last_seq`
+    name frames that had a seq (0, 0 where they never got one). `count` is -1 where it is not known.
+    """
+
+    vehicle: str
+    epoch: bytes
+    number: int
+    place: LossPlace
+    bus: int
+    count: int
+    t_from_us: int
+    t_to_us: int
+    first_seq: int = 0
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One pair (monotonic `t_us` of the epoch, UTC in µs since 1970), with its source and estimated error."""
+
+    vehicle: str
+    epoch: bytes
+    number: int
+    t_us: int
+    utc_us: int
+    source: ClockSource
+    error_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusDescription:
+    """A bus as the car knows it: index in the frames, name, and the DBC texts in force."""
+
+    index: int
+    name: str
+    dbc_texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the car says of itself at the start of an epoch: its buses and the DBCs it was built with."""
+
+    vehicle: str
+    epoch: bytes
+    number: int
+    title: str
+    buses: tuple[BusDescription, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """Written by ingest when a car's connection comes or goes; `rtt_us` is -1 when unknown."""
+
+    vehicle: str
+    epoch: bytes
+    is_up: bool
+    lane: Lane
+    peer: str
+    rtt_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """A session as watch sees it now; later events with the same `session_id` replace earlier ones."""
+
+    vehicle: str
+    epoch: bytes
+    session_id: str
+    utc_from_us: int
+    utc_to_us: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When and how ingest took a record: its monotonic clock, its UTC, and the lane; written before the record."""
+
+    mono_us: int
+    utc_us: int
+    lane: Lane
+
+
+Record = FrameBatch | Loss | Clock | Description | LinkState | SessionEvent
