@@ -54,7 +54,7 @@ class FrameColumns:
     @property
     def is_extended(self) -> NDArray[np.bool_]:
         """True where the id has 29 bits."""
-        return np.not_equal(self.flags & FrameFlag.EXTENDED, 0)
+        return (self.flags & np.uint8(FrameFlag.EXTENDED)).astype(np.bool_)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "FrameColumns":
         """The frames at `rows` (indices, mask or slice), in that order."""
