@@ -1,0 +1,78 @@
+"""Sessions as watch found them. Each row is replaced as its session grows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from ved.db.database import Database
+from ved.db.insert import insert_if_new
+from ved.db.tables import session_parts, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPart:
+    """The stretch of one epoch that belongs to a session."""
+
+    epoch: bytes
+    t_from_us: int
+    t_to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session with its parts, in the order in which they joined."""
+
+    id: str
+    vehicle: str
+    utc_from_us: int
+    utc_to_us: int
+    is_open: bool
+    parts: tuple[SessionPart, ...]
+
+
+def save_sessions(db: Database, rows: Sequence[SessionRow]) -> None:
+    """Write these sessions as they are now, all or none."""
+    with db.engine.begin() as connection:
+        for row in rows:
+            _save(connection, row)
+
+
+def list_sessions(db: Database, vehicle: str | None = None) -> list[SessionRow]:
+    """Sessions by start, of one vehicle or of all."""
+    wanted = select(sessions).order_by(sessions.c.utc_from_us, sessions.c.id)
+    if vehicle is not None:
+        wanted = wanted.where(sessions.c.vehicle == vehicle)
+    with db.engine.connect() as connection:
+        rows = connection.execute(wanted).all()
+        parts: dict[str, list[SessionPart]] = {}
+        for part in connection.execute(select(session_parts).order_by(session_parts.c.t_from_us)):
+            parts.setdefault(part.session_id, []).append(SessionPart(part.epoch, part.t_from_us, part.t_to_us))
+    return [
+        SessionRow(row.id, row.vehicle, row.utc_from_us, row.utc_to_us, row.is_open, tuple(parts.get(row.id, ())))
+        for row in rows
+    ]
+
+
+def count_sessions(db: Database) -> int:
+    """How many sessions there are."""
+    with db.engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(sessions)).scalar_one())
+
+
+def _save(connection: Connection, row: SessionRow) -> None:
+    values = {
+        "vehicle": row.vehicle,
+        "utc_from_us": row.utc_from_us,
+        "utc_to_us": row.utc_to_us,
+        "is_open": row.is_open,
+    }
+    if not insert_if_new(connection, sessions, {"id": row.id, **values}):
+        connection.execute(update(sessions).where(sessions.c.id == row.id).values(**values))
+    connection.execute(delete(session_parts).where(session_parts.c.session_id == row.id))
+    for part in row.parts:
+        connection.execute(
+            insert(session_parts).values(
+                session_id=row.id, epoch=part.epoch, t_from_us=part.t_from_us, t_to_us=part.t_to_us
+            )
+        )

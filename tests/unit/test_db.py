@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from ved.db import dbcs, epochs, keys, people, sessions, vehicles
+from ved.db.database import Database
+from ved.db.tables import metadata
+from ved.errors import StorageError
+from ved.model.records import (
+    BusDescription,
+    Clock,
+    ClockSource,
+    Description,
+    Loss,
+    LossPlace,
+)
+from ved.model.vehicle import ChartPanel, MapChannels, Vehicle, VehicleBus
+
+EPOCH = b"e" * 16
+
+
+@pytest.fixture
+def db(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def test_migrations_make_exactly_the_tables(db: Database):
+    db.migrate()  # a second start changes nothing
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_database_that_cannot_be_opened_is_a_storage_error(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'no-such-folder' / 'db.sqlite'}")
+    with pytest.raises(StorageError, match="unable to open"):
+        database.migrate()
+    database.close()
+
+
+def test_an_enrol_code_works_once(db: Database):
+    secret = keys.create_enrol_code(db, "fs", ttl_s=60)
+    assert keys.redeem_enrol_code(db, b"x" * 16) is None
+    assert keys.redeem_enrol_code(db, secret) == "fs"
+    assert keys.redeem_enrol_code(db, secret) is None
+
+
+def test_an_enrol_code_expires(db: Database):
+    assert keys.redeem_enrol_code(db, keys.create_enrol_code(db, "fs", ttl_s=-1)) is None
+
+
+def test_a_revoked_key_is_not_found(db: Database):
+    key_id = keys.add_car_key(db, "fs", b"k" * 32)
+    found = keys.find_car_key(db, b"k" * 32)
+    assert found is not None
+    assert (found.id, found.vehicle) == (key_id, "fs")
+    assert keys.revoke_car_key(db, key_id)
+    assert keys.find_car_key(db, b"k" * 32) is None
+    assert [key.is_revoked for key in keys.list_car_keys(db)] == [True]
+    assert not keys.revoke_car_key(db, key_id + 1)
+
+
+def test_no_secret_stands_in_the_database(db: Database, tmp_path: Path):
+    secret = keys.create_enrol_code(db, "fs", ttl_s=60)
+    keys.add_car_key(db, "fs", b"SECRET-CAR-KEY-SECRET-CAR-KEY-32")
+    token = people.create_signin_token(db)
+    db.close()
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for hidden in (secret, b"SECRET-CAR-KEY-SECRET-CAR-KEY-32", token.encode()):
+        assert hidden not in stored
+
+
+def test_a_signin_token_works_once_and_makes_a_user(db: Database):
+    token = people.create_signin_token(db, role="engineer")
+    user = people.redeem_signin_token(db, token)
+    assert user is not None
+    assert user.role == "engineer"
+    assert people.get_user(db, user.id) == user
+    assert people.redeem_signin_token(db, token) is None
+    assert people.redeem_signin_token(db, "guess") is None
+    assert people.get_user(db, user.id + 1) is None
+
+
+def test_a_vehicle_is_seeded_once(db: Database):
+    bus = VehicleBus(0, "powertrain", 1_000_000, "can0", ("a.dbc",), ("BU_:",))
+    vehicle = Vehicle(
+        "fs", "Car", "Voiture", (bus,), MapChannels("Gps.Lat", "Gps.Lon"), (ChartPanel("Speed", "Vitesse", ("A.b",)),)
+    )
+    vehicles.ensure_vehicle(db, vehicle)
+    edited = dbcs.put_dbc(db, "b.dbc", "BU_: X")
+    dbcs.assign_dbc(db, "fs", 0, "powertrain", [edited])
+    vehicles.ensure_vehicle(db, vehicle)  # a restart must not undo what people edited
+    assert [row.digests for row in dbcs.assignments(db, "fs")] == [(edited,)]
+    row = vehicles.get_vehicle(db, "fs")
+    assert row is not None
+    assert (row.map, row.charts) == (vehicle.map, vehicle.charts)
+    vehicles.ensure_vehicle_name(db, "replay")
+    assert [row.name for row in vehicles.list_vehicles(db)] == ["fs", "replay"]
+
+
+def test_epoch_notes_are_idempotent(db: Database):
+    description = Description("fs", EPOCH, 1, "Car", (BusDescription(0, "can0", ("BU_: A",)),))
+    loss = Loss("fs", EPOCH, 2, LossPlace.KERNEL, 1, 17, 100, 200)
+    gps = Clock("fs", EPOCH, 3, 1_000, 9_000, ClockSource.GPS, 5)
+    for _ in range(2):
+        epochs.note_epoch(db, "fs", EPOCH, 5)
+        epochs.note_description(db, description, 6)
+        epochs.note_loss(db, loss)
+        epochs.note_clock(db, gps)
+    (row,) = epochs.list_epochs(db, "fs")
+    assert (row.first_arrival_utc_us, row.buses) == (5, description.buses)
+    assert epochs.list_losses(db, "fs", EPOCH) == [loss]
+    assert [(pair.t_us, pair.source) for pair in epochs.clock_pairs(db, "fs", EPOCH)] == [(1_000, ClockSource.GPS)]
+
+
+def test_of_the_servers_clock_pairs_the_least_delayed_is_kept(db: Database):
+    for t_us, utc_us in ((0, 120), (100, 205), (200, 330)):
+        epochs.note_clock(db, Clock("fs", EPOCH, 0, t_us, utc_us, ClockSource.SERVER, 0))
+    assert [(pair.t_us, pair.utc_us) for pair in epochs.clock_pairs(db, "fs", EPOCH)] == [(100, 205)]
+
+
+def test_sessions_are_replaced_as_they_grow(db: Database):
+    part = sessions.SessionPart(EPOCH, 0, 10)
+    sessions.save_sessions(db, [sessions.SessionRow("s1", "fs", 5, 15, is_open=True, parts=(part,))])
+    grown = sessions.SessionRow("s1", "fs", 5, 99, is_open=False, parts=(sessions.SessionPart(EPOCH, 0, 94),))
+    sessions.save_sessions(db, [grown])
+    assert sessions.list_sessions(db, "fs") == [grown]
+    assert sessions.list_sessions(db, "pe") == []
+    assert sessions.count_sessions(db) == 1
