@@ -16,6 +16,7 @@ from ved.model.records import (
     Loss,
     LossPlace,
 )
+from ved.model.session import Session, SessionPart
 from ved.model.vehicle import ChartPanel, MapChannels, Vehicle, VehicleBus
 
 EPOCH = b"e" * 16
@@ -124,9 +125,9 @@ def test_of_the_servers_clock_pairs_the_least_delayed_is_kept(db: Database):
 
 
 def test_sessions_are_replaced_as_they_grow(db: Database):
-    part = sessions.SessionPart(EPOCH, 0, 10)
-    sessions.save_sessions(db, [sessions.SessionRow("s1", "fs", 5, 15, is_open=True, parts=(part,))])
-    grown = sessions.SessionRow("s1", "fs", 5, 99, is_open=False, parts=(sessions.SessionPart(EPOCH, 0, 94),))
+    part = SessionPart(EPOCH, 0, 10)
+    sessions.save_sessions(db, [Session("s1", "fs", 5, 15, is_open=True, parts=(part,))])
+    grown = Session("s1", "fs", 5, 99, is_open=False, parts=(SessionPart(EPOCH, 0, 94),))
     sessions.save_sessions(db, [grown])
     assert sessions.list_sessions(db, "fs") == [grown]
     assert sessions.list_sessions(db, "pe") == []

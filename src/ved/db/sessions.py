@@ -1,44 +1,23 @@
 """Sessions as watch found them. Each row is replaced as its session grows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ved.db.database import Database
 from ved.db.insert import insert_if_new
 from ved.db.tables import session_parts, sessions
+from ved.model.session import Session, SessionPart
 
 
-@dataclass(frozen=True, slots=True)
-class SessionPart:
-    """The stretch of one epoch that belongs to a session."""
-
-    epoch: bytes
-    t_from_us: int
-    t_to_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session with its parts, in the order in which they joined."""
-
-    id: str
-    vehicle: str
-    utc_from_us: int
-    utc_to_us: int
-    is_open: bool
-    parts: tuple[SessionPart, ...]
-
-
-def save_sessions(db: Database, rows: Sequence[SessionRow]) -> None:
+def save_sessions(db: Database, rows: Sequence[Session]) -> None:
     """Write these sessions as they are now, all or none."""
     with db.engine.begin() as connection:
         for row in rows:
             _save(connection, row)
 
 
-def list_sessions(db: Database, vehicle: str | None = None) -> list[SessionRow]:
+def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
     """Sessions by start, of one vehicle or of all."""
     wanted = select(sessions).order_by(sessions.c.utc_from_us, sessions.c.id)
     if vehicle is not None:
@@ -49,7 +28,7 @@ def list_sessions(db: Database, vehicle: str | None = None) -> list[SessionRow]:
         for part in connection.execute(select(session_parts).order_by(session_parts.c.t_from_us)):
             parts.setdefault(part.session_id, []).append(SessionPart(part.epoch, part.t_from_us, part.t_to_us))
     return [
-        SessionRow(row.id, row.vehicle, row.utc_from_us, row.utc_to_us, row.is_open, tuple(parts.get(row.id, ())))
+        Session(row.id, row.vehicle, row.utc_from_us, row.utc_to_us, row.is_open, tuple(parts.get(row.id, ())))
         for row in rows
     ]
 
@@ -60,7 +39,7 @@ def count_sessions(db: Database) -> int:
         return int(connection.execute(select(func.count()).select_from(sessions)).scalar_one())
 
 
-def _save(connection: Connection, row: SessionRow) -> None:
+def _save(connection: Connection, row: Session) -> None:
     values = {
         "vehicle": row.vehicle,
         "utc_from_us": row.utc_from_us,
