@@ -1,0 +1,208 @@
+"""A vehicle folder: vehicle.toml and its DBC files, read into a `Vehicle`."""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from ved.errors import UserError
+from ved.model.vehicle import NAME_PATTERN, ChartPanel, MapChannels, Vehicle, VehicleBus
+
+VEHICLE_FILE: Final = "vehicle.toml"
+MAX_DBC_BYTES: Final = 16 << 20
+
+SimulatorModel = Literal["formula_student"]
+
+_Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN.pattern}$")]
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+_ChannelName = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)+$")]
+
+_ALLOWED: Final = {
+    "name": "a-z first, then a-z, 0-9, _ or -, at most 32 characters",
+    "title_en": "a text of 1 to 100 characters",
+    "title_fr": "a text of 1 to 100 characters",
+    "bus": "1 to 256 [[bus]] tables",
+    "index": "a whole number from 0 to 255",
+    "bitrate_hz": "a whole number from 10000 to 1000000",
+    "interface": "a network interface name of at most 15 characters",
+    "dbc": 'a list of file names in the vehicle\'s folder, like ["car.dbc"]',
+    "map": "a [map] table",
+    "latitude": "a channel written Message.Signal",
+    "longitude": "a channel written Message.Signal",
+    "valid": "a channel written Message.Signal",
+    "chart": "[[chart]] tables",
+    "channels": "a list of 1 to 16 channels written Message.Signal",
+    "simulator": "a [simulator] table",
+    "model": " or ".join(get_args(SimulatorModel)),
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BusTable(_Table):
+    """One [[bus]]."""
+
+    index: int = Field(ge=0, le=255)
+    name: _Name
+    bitrate_hz: int = Field(ge=10_000, le=1_000_000)
+    interface: Annotated[str, StringConstraints(pattern=r"^[^\s/]{1,15}$")] | None = None
+    dbc: list[Annotated[str, StringConstraints(min_length=1)]] = []
+
+
+class MapTable(_Table):
+    """The [map]."""
+
+    latitude: _ChannelName
+    longitude: _ChannelName
+    valid: _ChannelName | None = None
+
+
+class ChartTable(_Table):
+    """One [[chart]]."""
+
+    title_en: _Text
+    title_fr: _Text
+    channels: list[_ChannelName] = Field(min_length=1, max_length=16)
+
+
+class SimulatorTable(_Table):
+    """The [simulator]."""
+
+    model: SimulatorModel
+
+
+class VehicleTable(_Table):
+    """The whole file. docs/vehicle.sample.toml explains each key."""
+
+    name: _Name
+    title_en: _Text
+    title_fr: _Text
+    bus: list[BusTable] = Field(min_length=1, max_length=256)
+    map: MapTable | None = None
+    chart: list[ChartTable] = []
+    simulator: SimulatorTable | None = None
+
+
+_TABLES: Final[dict[str, type[_Table]]] = {
+    "bus": BusTable,
+    "map": MapTable,
+    "chart": ChartTable,
+    "simulator": SimulatorTable,
+}
+
+
+def load_vehicle(folder: Path) -> Vehicle:
+    """Read `folder`/vehicle.toml and the DBC files that it names.
+
+    Raises UserError, one line: the file, the key, what is allowed there.
+    """
+    file = folder / VEHICLE_FILE
+    table = _read_table(file)
+    _check_unique(file, "index", [bus.index for bus in table.bus])
+    _check_unique(file, "name", [bus.name for bus in table.bus])
+    return Vehicle(
+        name=table.name,
+        title_en=table.title_en,
+        title_fr=table.title_fr,
+        buses=tuple(_read_bus(file, number, bus) for number, bus in enumerate(table.bus)),
+        map=MapChannels(table.map.latitude, table.map.longitude, table.map.valid or "") if table.map else None,
+        charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
+        simulator=table.simulator.model if table.simulator else "",
+    )
+
+
+def find_vehicle(name: str, folders: Sequence[Path]) -> Path:
+    """The folder of the vehicle `name` among the vehicle folders in `folders`.
+
+    Raises UserError that names the vehicles there are.
+    """
+    known = {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob(f"*/{VEHICLE_FILE}"))}
+    if name in known:
+        return known[name]
+    raise UserError(f"no vehicle '{name}'; known vehicles are {', '.join(sorted(known)) or 'none'}")
+
+
+def read_dbc(file: Path) -> str:
+    """The text of a DBC file: UTF-8 if it is that, else Windows-1252, which most tools write.
+
+    Raises UserError when it cannot be read.
+    """
+    try:
+        if file.stat().st_size > MAX_DBC_BYTES:
+            raise UserError(f"{file}: larger than {MAX_DBC_BYTES >> 20} MiB, so surely no DBC file")
+        data = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot read this DBC file: {error.strerror}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _read_table(file: Path) -> VehicleTable:
+    try:
+        data = tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        raise UserError(f"{file}: cannot read this vehicle file: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not UTF-8 text; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{file}: not valid TOML: {' '.join(str(error).split())}") from None
+    try:
+        return VehicleTable.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{file}: {_explain(error.errors()[0])}") from None
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One line for a wrong key: where it stands, what stands there, what may."""
+    location = detail["loc"]
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    where = _where(location)
+    if detail["type"] == "extra_forbidden":
+        allowed = list(_table_of(location).model_fields)
+        close = difflib.get_close_matches(key, allowed, 1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        return f"unknown key '{where}'{hint}; allowed keys are {', '.join(allowed)}"
+    if detail["type"] == "missing":
+        return f"key '{where}' is missing; it must be {_ALLOWED[key]}"
+    return f"key '{where}' is {_shown(detail['input'])}; it must be {_ALLOWED[key]}"
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """bus[0].index for ("bus", 0, "index"): counted from 0, as in TOML paths."""
+    out = ""
+    for part in location:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out
+
+
+def _table_of(location: tuple[int | str, ...]) -> type[_Table]:
+    return _TABLES[str(location[0])] if len(location) > 1 else VehicleTable
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_unique(file: Path, key: str, values: Sequence[int | str]) -> None:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise UserError(f"{file}: key 'bus[{number}].{key}' is {value!r} a second time; each bus has its own")
+
+
+def _read_bus(file: Path, number: int, bus: BusTable) -> VehicleBus:
+    texts = []
+    for name in bus.dbc:
+        path = file.parent / name
+        if not path.is_file():
+            raise UserError(f"{file}: key 'bus[{number}].dbc' names {name}, which is not in {file.parent}")
+        texts.append(read_dbc(path))
+    return VehicleBus(bus.index, bus.name, bus.bitrate_hz, bus.interface or "", tuple(bus.dbc), tuple(texts))
