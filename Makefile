@@ -1,0 +1,51 @@
+# The two commands that matter: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: demo test check setup lock wheel bench clean
+
+demo: setup
+	$(BIN)/ved demo
+
+test: setup
+	$(BIN)/pytest -n 2 --dist loadgroup
+	cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm run check --silent
+	$(BIN)/pytest -q tests/docs
+
+setup: $(VENV)/ready web/dist/index.html
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "ved: Python 3.11 or newer is needed, and no python3 of that age was found" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "ved: $(PYTHON) lacks the venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	mkdir -p web/dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+web/dist/index.html: $(VENV)/ready $(WEB_SOURCES)
+	cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund && PATH="$(CURDIR)/$(BIN):$$PATH" npm run build --silent
+	touch $@
+
+wheel: setup
+	$(BIN)/python -m build --wheel --no-isolation
+
+lock:
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet \
+		pyproject.toml --extra mf4 --group dev -o requirements.lock
+
+bench: setup
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf $(VENV) web/node_modules web/dist dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
