@@ -1,0 +1,82 @@
+"""`ved keys`: which cars may publish."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ved.cli.options import ConfigFile, Data, server_settings
+from ved.cli.server import open_database
+from ved.config.settings import ServerSettings
+from ved.db.database import Database
+from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
+from ved.db.vehicles import ensure_vehicle_name, get_vehicle
+from ved.errors import UserError
+from ved.link.certificates import ensure_server_certificates
+from ved.link.enrol import make_code
+from ved.model.vehicle import NAME_PATTERN
+
+app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def code(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
+    data: Data = None,
+    config: ConfigFile = None,
+    hours: Annotated[float, typer.Option(help="How long the code may be used.")] = 24.0,
+) -> None:
+    """Print a one-time code. On the car: ved agent enrol --server wss://HOST:8790 --code CODE."""
+    settings = server_settings(data, config)
+    console.print(enrolment_code(settings, vehicle, hours * 3600))
+
+
+@app.command("list")
+def list_keys(data: Data = None, config: ConfigFile = None) -> None:
+    """List all keys."""
+    db = open_database(server_settings(data, config))
+    try:
+        table = Table("key", "vehicle", "state")
+        for key in list_car_keys(db):
+            table.add_row(str(key.id), key.vehicle, "revoked" if key.is_revoked else "valid")
+        console.print(table)
+    finally:
+        db.close()
+
+
+@app.command()
+def revoke(
+    key: Annotated[int, typer.Argument(help="Number of the key, from 'ved keys list'.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Refuse a key from now on; a car that uses it is disconnected at once."""
+    db = open_database(server_settings(data, config))
+    try:
+        if not revoke_car_key(db, key):
+            raise UserError(f"key {key}: there is no such key; see 'ved keys list'")
+    finally:
+        db.close()
+
+
+def enrolment_code(settings: ServerSettings, vehicle: str, ttl_s: float) -> str:
+    """A one-time code for `vehicle` (made if new) with the fingerprint of this server's CA."""
+    db = open_database(settings)
+    try:
+        ensure_named_vehicle(db, vehicle)
+        certificates = ensure_server_certificates(settings.data.resolve() / "keys", settings.link_names)
+        return make_code(create_enrol_code(db, vehicle, ttl_s), certificates.ca_der)
+    finally:
+        db.close()
+
+
+def ensure_named_vehicle(db: Database, vehicle: str) -> None:
+    """Make a bare vehicle of this name if there is none; UserError when it is no name."""
+    if not NAME_PATTERN.fullmatch(vehicle):
+        raise UserError(
+            f"vehicle '{vehicle}': a name has 1 to 32 small letters, digits, - or _, and begins with a letter"
+        )
+    if get_vehicle(db, vehicle) is None:
+        ensure_vehicle_name(db, vehicle)

@@ -1,0 +1,42 @@
+"""The command `ved`: puts the commands together and turns errors into one clear line."""
+
+import sys
+
+import typer
+
+from ved.cli import agent, demo, keys, lake, replay, serve, simulate
+from ved.errors import StorageError, UserError
+
+app = typer.Typer(
+    name="ved",
+    help="Telemetry for racing teams: CAN frames from the car to a live page and a long-term store.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("signin")(serve.signin)
+app.command("replay")(replay.replay)
+app.command("simulate")(simulate.simulate)
+app.add_typer(agent.app, name="agent")
+app.add_typer(keys.app, name="keys")
+app.add_typer(lake.app, name="lake")
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failed on the way, 2 bad input, 130 interrupted."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), 2)
+    except StorageError as error:
+        _fail(f"{error}; free some space or choose another folder, then try again", 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(f"ved: {' '.join(text.split())}\n")
+    sys.exit(code)

@@ -1,0 +1,26 @@
+"""The options that several commands share, and how settings come together from them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ved.config.settings import ServerSettings, load_settings
+
+Data = Annotated[Path | None, typer.Option(help="Data folder of the server.  [default: ved-data]", show_default=False)]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); see docs/ved.sample.toml.")]
+WebPort = Annotated[
+    int | None, typer.Option(help="Port of the page; 0: any free one.  [default: 8000]", show_default=False)
+]
+LinkPort = Annotated[
+    int | None, typer.Option(help="Port for cars; 0: any free one.  [default: 8790]", show_default=False)
+]
+CarState = Annotated[Path, typer.Option("--state", help="Folder of the car's key, journal and epoch counter.")]
+LinkUrl = Annotated[str | None, typer.Option("--server", help="Link address of a server: wss://HOST:PORT.")]
+
+
+def server_settings(
+    data: Path | None, config: Path | None, web_port: int | None = None, link_port: int | None = None
+) -> ServerSettings:
+    """Settings from the options that were given, over environment and file."""
+    return load_settings(config, {"data": data, "web_port": web_port, "link_port": link_port})

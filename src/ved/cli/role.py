@@ -1,0 +1,69 @@
+"""One role in a process of its own: `python -m ved.cli.role NAME`, started by the supervisor.
+
+The settings come as one JSON line on standard input. That pipe is also the lifeline: when it closes, because the
+supervisor asked or died, the role stops cleanly. Standard output carries JSON lines: {"ready": {…}} and {"error": text}.
+"""
+
+import asyncio
+import importlib
+import json
+import logging
+import signal
+import sys
+import threading
+from typing import Any, Final, NoReturn
+
+from pydantic import TypeAdapter
+
+from ved.errors import UserError
+
+# name -> (module, coroutine function, settings class); imported only in the process that runs the role.
+ROLES: Final = {
+    "ingest": ("ved.ingest.role", "run_ingest", "IngestSettings"),
+    "record": ("ved.record.role", "run_record", "RecordSettings"),
+    "watch": ("ved.watch.role", "run_watch", "WatchSettings"),
+    "web": ("ved.web.role", "run_web", "WebSettings"),
+    "car": ("ved.cli.simulated_car", "run_simulated_car", "SimulatedCarSettings"),
+}
+
+
+def main() -> NoReturn:
+    """Entry of the child process. Exit codes: 0 stopped, 2 refused (bad input), 1 crashed."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {sys.argv[1]}: %(levelname)s %(message)s"
+    )
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides the order
+    module_name, function_name, settings_name = ROLES[sys.argv[1]]
+    module = importlib.import_module(module_name)
+    settings = TypeAdapter(getattr(module, settings_name)).validate_json(sys.stdin.readline())
+    try:
+        asyncio.run(_run(getattr(module, function_name), settings))
+    except UserError as error:
+        _say("error", str(error))
+        sys.exit(2)
+    sys.exit(0)
+
+
+async def _run(function: Any, settings: Any) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    lifeline = threading.Thread(target=_await_end, args=(loop, stop), daemon=True)
+    lifeline.start()
+    await function(settings, lambda info: _say("ready", info), stop)
+
+
+def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while sys.stdin.readline():
+        pass
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stop.set)
+
+
+def _say(key: str, value: object) -> None:
+    sys.stdout.write(json.dumps({key: value}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

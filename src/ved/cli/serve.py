@@ -1,0 +1,82 @@
+"""`ved serve` and `ved signin`."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ved.cli.options import ConfigFile, Data, LinkPort, WebPort, server_settings
+from ved.cli.server import RunningServer, Server, find_running, open_database
+from ved.config.settings import ServerSettings
+from ved.db.people import create_signin_token
+from ved.errors import UserError
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def serve(
+    data: Data = None,
+    config: ConfigFile = None,
+    web_port: WebPort = None,
+    link_port: LinkPort = None,
+) -> None:
+    """Run the server: cars connect to the link, people open the page, everything is stored. Ctrl-C stops it."""
+    settings = server_settings(data, config, web_port, link_port)
+    server = Server(settings)
+    asyncio.run(serve_until_stopped(server, lambda running: _say_ready(server, running)))
+
+
+def signin(
+    data: Data = None,
+    config: ConfigFile = None,
+    role: Annotated[str, typer.Option(help="viewer, engineer or admin.")] = "admin",
+) -> None:
+    """Print a one-time sign-in link for the page of the server that runs on this data folder."""
+    if role not in ("viewer", "engineer", "admin"):
+        raise UserError(f"--role {role}: roles are viewer, engineer and admin")
+    settings = server_settings(data, config)
+    running = find_running(settings.data)
+    if running is None or not running.web_url:
+        raise UserError(f"{settings.data}: no server runs on this data folder; start one with 'ved serve'")
+    db = open_database(settings)
+    try:
+        console.print(f"{running.web_url}/signin?token={create_signin_token(db, role)}")
+    finally:
+        db.close()
+
+
+async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer], None]) -> None:
+    """Start the server, call `on_ready`, wait for Ctrl-C or SIGTERM, and stop in order."""
+    stop = stop_on_signals()
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            on_ready(starting.result())
+            await stopping
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await server.stop()
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that Ctrl-C or SIGTERM sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _say_ready(server: Server, running: RunningServer) -> None:
+    settings: ServerSettings = server.settings
+    console.print(f"Page:     {running.web_url}")
+    console.print(f"Sign in:  {server.signin_link()}   (one time; 'ved signin' makes another)")
+    console.print(f"Cars:     {running.link_url.replace('127.0.0.1', settings.link_host)}")
+    console.print(f"Data:     {server.data}   (Ctrl-C stops the server)")

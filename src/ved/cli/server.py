@@ -1,0 +1,168 @@
+"""A server on a data folder: lock, database, vehicles, roles. What `serve`, `demo` and `replay` start."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ved.cli.lock import FolderLock
+from ved.cli.supervisor import RoleSpec, Supervisor
+from ved.config.places import page_folder, vehicles_folder
+from ved.config.settings import ServerSettings
+from ved.config.vehicle import load_vehicle
+from ved.db.database import Database
+from ved.db.people import create_signin_token
+from ved.db.vehicles import ensure_vehicle
+from ved.errors import StorageError, UserError
+from ved.ingest.role import IngestSettings
+from ved.record.role import RecordSettings
+from ved.watch.role import WatchSettings
+from ved.web.role import WebSettings
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a running server listens, as it wrote it into its data folder."""
+
+    pid: int
+    link_url: str
+    web_url: str
+
+
+class Server:
+    """The roles of one data folder, started and stopped together."""
+
+    def __init__(self, settings: ServerSettings, *, with_page: bool = True) -> None:
+        self.settings = settings
+        self.data = settings.data.resolve()
+        self.lock = FolderLock(prepare_folder(self.data / "run") / "server.lock")
+        self._with_page = with_page
+        self._supervisor: Supervisor | None = None
+        self.running: RunningServer | None = None
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The running role processes."""
+        assert self._supervisor is not None
+        return self._supervisor
+
+    async def start(self) -> RunningServer:
+        """Take the folder, bring the database up to date, start the roles, and wait until all are ready."""
+        self.lock.take(
+            10.0, f"{self.data}: a server runs on this data folder already; stop it, or choose another --data"
+        )
+        db = open_database(self.settings)
+        try:
+            seed_vehicles(db, self.data)
+        finally:
+            db.close()
+        cache = prepare_folder(self.data / "cache" / "numba")
+        self._supervisor = Supervisor(self._specs(), cache, self.lock.inherited_fds)
+        said = await self._supervisor.start()
+        self.running = RunningServer(
+            pid=os.getpid(),
+            link_url=f"wss://127.0.0.1:{said['ingest']['port']}",
+            web_url=f"http://{_shown(self.settings.web_host)}:{said['web']['port']}" if self._with_page else "",
+        )
+        text = json.dumps({"pid": os.getpid(), "link_url": self.running.link_url, "web_url": self.running.web_url})
+        (self.data / "run" / "server.json").write_text(text)
+        return self.running
+
+    async def stop(self) -> None:
+        """Stop the roles in order and give the folder back."""
+        if self._supervisor is not None:
+            await self._supervisor.stop()
+        (self.data / "run" / "server.json").unlink(missing_ok=True)
+        self.lock.release()
+
+    def signin_link(self) -> str:
+        """A fresh one-time link that signs its first user in as admin."""
+        assert self.running is not None
+        db = Database(self.settings.database)
+        try:
+            return f"{self.running.web_url}/signin?token={create_signin_token(db)}"
+        finally:
+            db.close()
+
+    def _specs(self) -> list[RoleSpec]:
+        settings, data = self.settings, self.data
+        specs = [
+            RoleSpec(
+                "ingest",
+                IngestSettings(
+                    data=data,
+                    db_url=settings.database,
+                    host=settings.link_host,
+                    port=settings.link_port,
+                    names=settings.link_names,
+                    keep_bytes=int(settings.journal_gib * GIB),
+                    keep_us=int(settings.journal_hours * 3_600_000_000),
+                ),
+            ),
+            RoleSpec(
+                "record",
+                RecordSettings(data=data, db_url=settings.database, lake_url=settings.lake, commit_s=settings.commit_s),
+            ),
+            RoleSpec("watch", WatchSettings(data=data, db_url=settings.database)),
+        ]
+        if self._with_page:
+            web: Any = WebSettings(
+                data=data,
+                db_url=settings.database,
+                lake_url=settings.lake,
+                host=settings.web_host,
+                port=settings.web_port,
+                secret_path=data / "keys" / "web.secret",
+                page_dir=page_folder(),
+            )
+            specs.append(RoleSpec("web", web))
+        return specs
+
+
+def find_running(data: Path) -> RunningServer | None:
+    """The server that runs on this data folder, or None."""
+    lock = FolderLock(prepare_folder(data.resolve() / "run") / "server.lock")
+    if lock.try_take():
+        lock.release()
+        return None
+    try:
+        return RunningServer(**json.loads((data / "run" / "server.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None  # it is still starting or stopping
+
+
+def prepare_folder(path: Path) -> Path:
+    """Make the folder; UserError when that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot make this folder ({error.strerror}); choose another with --data") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"{path}: cannot write into this folder; choose another with --data")
+    return path
+
+
+def open_database(settings: ServerSettings) -> Database:
+    """The database, brought up to date; UserError when that cannot be."""
+    db = Database(settings.database)
+    try:
+        db.migrate()
+    except StorageError as error:
+        db.close()
+        raise UserError(f"{error}; is the disk full or read-only?") from None
+    return db
+
+
+def seed_vehicles(db: Database, data: Path) -> None:
+    """Make the shipped vehicles and those in DATA/vehicles known, once."""
+    for folder in (data / "vehicles", vehicles_folder()):
+        if folder.is_dir():
+            for file in sorted(folder.glob("*/vehicle.toml")):
+                ensure_vehicle(db, load_vehicle(file.parent))
+
+
+def _shown(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared

@@ -1,0 +1,18 @@
+"""Where the files lie that travel with the program: in a wheel inside the package, in a checkout at its root."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def vehicles_folder() -> Path:
+    """The vehicles that are shipped."""
+    packed = _PACKAGE / "vehicles"
+    return packed if packed.is_dir() else _CHECKOUT / "vehicles"
+
+
+def page_folder() -> Path:
+    """The built pit-wall page; may be absent in a checkout that was not set up."""
+    packed = _PACKAGE / "web" / "page"
+    return packed if packed.is_dir() else _CHECKOUT / "web" / "dist"

@@ -1,0 +1,83 @@
+"""The settings of a server: defaults, then a TOML file, then the environment (VED_…), then the command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ved.errors import UserError
+
+
+class ServerSettings(BaseSettings):
+    """Everything that `ved serve` can be told. The sample file docs/ved.sample.toml shows each option."""
+
+    model_config = SettingsConfigDict(env_prefix="VED_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("ved-data"), description="Folder that holds all data of this server.")
+    web_host: str = Field("127.0.0.1", description="Address on which the page is served.")
+    web_port: int = Field(8000, ge=0, le=65535, description="Port of the page; 0 takes a free one.")
+    link_host: str = Field("0.0.0.0", description="Address on which cars are awaited.")  # noqa: S104 - cars come from outside
+    link_port: int = Field(8790, ge=0, le=65535, description="Port of the car link; 0 takes a free one.")
+    link_names: tuple[str, ...] = Field((), description="Names and addresses of this server that cars dial.")
+    db_url: str = Field("", description="Database URL; empty: SQLite in the data folder.")
+    lake_url: str = Field("", description="Lake: a folder or s3:// URL; empty: in the data folder.")
+    journal_gib: float = Field(20.0, gt=0, description="Size to which the server's journal may grow, in GiB.")
+    journal_hours: float = Field(24.0, gt=0, description="How long the server's journal is kept, in hours.")
+    commit_s: float = Field(5.0, gt=0, le=600, description="Seconds between two commits to the lake.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over TOML."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    @property
+    def database(self) -> str:
+        """URL of the database that is in force."""
+        return self.db_url or f"sqlite:///{self.data.resolve() / 'db.sqlite'}"
+
+    @property
+    def lake(self) -> str:
+        """Folder or URL of the lake that is in force."""
+        return self.lake_url or str(self.data.resolve() / "lake")
+
+
+def load_settings(file: Path | None, given: Mapping[str, Any]) -> ServerSettings:
+    """Read the settings. `given` are options of the command line (None: not given).
+
+    Raises UserError with the key and the allowed values of the first thing that is wrong.
+    """
+    if file is not None and not file.is_file():
+        raise UserError(f"{file}: no such settings file; see docs/ved.sample.toml for one")
+
+    class _FromFile(ServerSettings):
+        model_config = SettingsConfigDict(toml_file=file, env_prefix="VED_", extra="forbid", frozen=True)
+
+    try:
+        return _FromFile(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise UserError(explain(error, str(file) if file else "settings", ServerSettings)) from None
+    except ValueError as error:  # tomllib.TOMLDecodeError among them
+        raise UserError(f"{file}: not valid TOML: {error}") from None
+
+
+def explain(error: ValidationError, where: str, model: type[BaseSettings]) -> str:
+    """One line for the first error: where, which key, what is allowed."""
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else "?"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key '{key}'; known keys are {', '.join(sorted(model.model_fields))}"
+    return f"{where}: {key} = {first['input']!r}: {first['msg'].lower()}"
