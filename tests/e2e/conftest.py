@@ -1,0 +1,115 @@
+"""A whole server as a person would start it: `ved serve` in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+START_S = 90
+
+
+class Ved:
+    """Runs `ved` commands on one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.log = data.with_suffix(".log")
+
+    def run(self, *arguments: str, timeout_s: float = 120, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run to the end; output as text."""
+        return subprocess.run(
+            [sys.executable, "-m", "ved.cli", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            cwd=cwd or self.data.parent,
+        )
+
+    def stats(self) -> dict[str, int]:
+        done = self.run("lake", "stats", "--data", str(self.data), "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def serving(self, command: str = "serve", *arguments: str) -> Iterator["Serving"]:
+        """A server that runs for the length of the block and must stop cleanly."""
+        with self.log.open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ved.cli", command, "--data", str(self.data), "--web-port", "0",
+                 "--link-port", "0", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                cwd=self.data.parent,
+            )  # fmt: skip
+        try:
+            yield Serving(process, self)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
+            code = process.wait(timeout=60)
+            process.stdout.close()
+        assert code == 0, self.log.read_text()
+
+
+class Serving:
+    """A running server: where it is, and its processes."""
+
+    def __init__(self, process: subprocess.Popen[str], ved: Ved) -> None:
+        self.process = process
+        self.ved = ved
+        self.signin_link = ""
+        assert process.stdout is not None
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            line = process.stdout.readline()
+            if not line:
+                break
+            if found := re.search(r"http://\S+/signin\?token=\S+", line):
+                self.signin_link = found[0]
+                self.origin = found[0].split("/signin")[0]
+                return
+        raise AssertionError(f"the server printed no sign-in link:\n{ved.log.read_text()}")
+
+    def role_pid(self, role: str) -> int:
+        """Process id of a role."""
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    words = (folder / "cmdline").read_bytes().split(b"\0")
+                    stat = (folder / "stat").read_text()
+                except OSError:
+                    continue
+                if b"ved.cli.role" in words and words[-2] == role.encode():
+                    parent = int(stat.rsplit(")", 1)[1].split()[1])
+                    if parent == self.process.pid:
+                        return int(folder.name)
+        raise LookupError(role)
+
+
+@pytest.fixture
+def ved(tmp_path: Path) -> Ved:
+    """Commands on an empty data folder."""
+    return Ved(tmp_path / "ved-data")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until a condition holds (bounded)."""
+
+    def wait(holds: Callable[[], object], what: str, limit_s: float = 60) -> None:
+        until = time.monotonic() + limit_s
+        while not holds():
+            assert time.monotonic() < until, f"not within {limit_s:.0f} s: {what}"
+            time.sleep(0.2)
+
+    return wait
