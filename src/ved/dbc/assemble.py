@@ -1,0 +1,165 @@
+"""From what single statements said to whole messages: multiplexers found, value types applied, long names taken."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, RawType, SignalDef
+
+MAX_SIGNAL_BITS: Final = 64
+FLOAT_BITS: Final = frozenset({16, 32, 64})
+
+Report = Callable[[int, str], None]
+
+
+@dataclass(slots=True)
+class SignalDraft:
+    """A signal while its file is read; positions are offsets in the text. `mark` is M, m<n>, m<n>M or empty."""
+
+    position: int
+    name: str
+    mark: str
+    start_bit: int
+    length_bits: int
+    is_little_endian: bool
+    is_signed: bool
+    scale: float
+    offset: float
+    limits: tuple[float, float]
+    unit: str
+    is_float: bool = False
+    type_position: int = 0
+    choices: list[tuple[int, str]] = field(default_factory=list)
+    comment: str = ""
+    long_name: str = ""
+    multiplexer_name: str = ""
+    selectors: list[tuple[int, int]] = field(default_factory=list)
+    selector_position: int = 0
+
+    @property
+    def is_multiplexer(self) -> bool:
+        """True when other signals depend on this one."""
+        return self.mark.endswith("M")
+
+    def fault(self) -> str:
+        """Why these bits cannot be a signal of any frame, or nothing."""
+        if not 1 <= self.length_bits <= MAX_SIGNAL_BITS:
+            return f"has {self.length_bits} bits; a signal has 1 to {MAX_SIGNAL_BITS}"
+        first = self.start_bit if self.is_little_endian else 8 * (self.start_bit // 8) + 7 - self.start_bit % 8
+        if first + self.length_bits > 8 * MAX_FRAME_BYTES:
+            return f"lies past the {MAX_FRAME_BYTES} bytes of the longest frame"
+        if not all(abs(number) < float("inf") for number in (self.scale, self.offset, *self.limits)):
+            return "has a number that is too large"
+        return ""
+
+
+@dataclass(slots=True)
+class MessageDraft:
+    """A message while its file is read; `signals` by their short names, in file order."""
+
+    position: int
+    name: str
+    arbitration_id: int
+    is_extended: bool
+    length: int
+    signals: dict[str, SignalDraft] = field(default_factory=dict)
+    comment: str = ""
+    long_name: str = ""
+    frame_format: str = ""
+
+
+def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], report: Report) -> list[MessageDef]:
+    """The finished messages (bus and file still empty); what does not fit together is reported by text position."""
+    messages = []
+    for draft in drafts:
+        signals = _settle(draft, report)
+        number = draft.frame_format
+        is_named = number.isdecimal() and int(number) < len(frame_formats)
+        frame_format = frame_formats[int(number)] if is_named else number
+        messages.append(
+            MessageDef(
+                name=draft.long_name or draft.name,
+                arbitration_id=draft.arbitration_id,
+                is_extended=draft.is_extended,
+                length=draft.length,
+                is_fd=draft.length > 8 or frame_format.endswith("CAN_FD"),
+                bus=None,
+                bus_name="",
+                file="",
+                signals=signals,
+                comment=draft.comment,
+            )
+        )
+    return messages
+
+
+def _settle(draft: MessageDraft, report: Report) -> tuple[SignalDef, ...]:
+    """The message's signals with every multiplexer before what it selects, else in file order."""
+    parents = _parents(draft, report)
+    depths: dict[str, int] = {}
+    for name in parents:
+        chain = [name]
+        while parents.get(chain[-1]) and len(chain) <= len(parents):
+            chain.append(parents[chain[-1]])
+        if len(chain) > len(parents):
+            report(draft.signals[name].position, "depends on a multiplexer that depends on itself")
+        elif chain[-1] not in parents:
+            report(draft.signals[name].position, f"depends on {chain[-1]}, which was set aside")
+        else:
+            depths[name] = len(chain)
+    order = sorted(depths, key=lambda name: depths[name])
+    index = {name: number for number, name in enumerate(order)}
+    return tuple(_finish(draft, draft.signals[name], index.get(parents[name]), report) for name in order)
+
+
+def _parents(draft: MessageDraft, report: Report) -> dict[str, str]:
+    """Short name of every usable signal -> that of its multiplexer, or empty."""
+    roots = [signal.name for signal in draft.signals.values() if signal.mark == "M"]
+    multiplexers = [signal.name for signal in draft.signals.values() if signal.is_multiplexer]
+    parents: dict[str, str] = {}
+    for name, signal in draft.signals.items():
+        if signal.is_float and signal.length_bits not in FLOAT_BITS:
+            report(signal.type_position, f"makes a float of {signal.length_bits} bits; only 16, 32 and 64 exist")
+            continue
+        if signal.mark in {"", "M"}:
+            if signal.multiplexer_name and signal.mark == "":
+                report(signal.selector_position, f"selects {name}, which is not marked as multiplexed")
+            parents[name] = ""
+            continue
+        parent = signal.multiplexer_name or (roots[0] if len(roots) == 1 else "")
+        if parent not in multiplexers:
+            report(signal.position, "is multiplexed, but its multiplexer is not there")
+            continue
+        number = int(signal.mark.strip("mM"))
+        if not signal.multiplexer_name or len(multiplexers) == 1:
+            signal.selectors.append((number, number))
+        parents[name] = parent
+    return parents
+
+
+def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, report: Report) -> SignalDef:
+    raw_type: RawType = "float" if signal.is_float else "signed" if signal.is_signed else "unsigned"
+    minimum, maximum = signal.limits
+    is_limited = minimum != 0 or maximum != 0
+    finished = SignalDef(
+        name=signal.long_name or signal.name,
+        start_bit=signal.start_bit,
+        length_bits=signal.length_bits,
+        is_little_endian=signal.is_little_endian,
+        raw_type=raw_type,
+        scale=signal.scale,
+        offset=signal.offset,
+        minimum=minimum if is_limited else None,
+        maximum=maximum if is_limited else None,
+        unit=signal.unit,
+        choices=tuple(dict(signal.choices).items()),
+        comment=signal.comment,
+        is_multiplexer=signal.is_multiplexer,
+        multiplexer=multiplexer,
+        selectors=tuple(sorted(set(signal.selectors))) if multiplexer is not None else (),
+    )
+    if finished.end_byte > draft.length:
+        report(
+            signal.position, f"lies past the {draft.length} bytes of {draft.name}; frames that are long enough have it"
+        )
+    return finished
