@@ -27,6 +27,7 @@ class Ved:
         """Run to the end; output as text."""
         return subprocess.run(
             [sys.executable, "-m", "ved.cli", *arguments],
+            check=False,
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -1,7 +1,7 @@
 """One role in a process of its own: `python -m ved.cli.role NAME`, started by the supervisor.
 
 The settings come as one JSON line on standard input. That pipe is also the lifeline: when it closes, because the
-supervisor asked or died, the role stops cleanly. Standard output carries JSON lines: {"ready": {…}} and {"error": text}.
+supervisor asked or died, the role stops cleanly. Standard output carries JSON lines: `{"ready": {}}`, `{"error": ""}`.
 """
 
 import asyncio

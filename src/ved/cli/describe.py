@@ -1,0 +1,82 @@
+"""Which DBC describes which bus of a recording: the option `--dbc [BUS=]FILE`, read and matched."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ved.dbc.load import DbcSource, load_set
+from ved.errors import UserError
+from ved.model.frames import FrameColumns, FrameFlag
+from ved.model.records import BusDescription
+
+_EXTENDED_BIT = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class DbcOption:
+    """One `--dbc`: the bus by name or number (None: wherever its ids are seen), the file, its text and its ids."""
+
+    bus: str | None
+    path: Path
+    text: str
+    ids: frozenset[int]
+
+
+def read_dbc_option(option: str) -> tuple[DbcOption, list[str]]:
+    """Read and check one `[BUS=]FILE`; also returns what is wrong inside the file, one line each."""
+    bus, separator, name = option.partition("=")
+    if not separator or Path(option).is_file():
+        bus, name = "", option
+    path = Path(name)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this DBC file ({error.strerror}); check --dbc") from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")  # what DBC editors on Windows write
+    loaded = load_set([DbcSource(None, "", path.name, text)])
+    ids = frozenset(_key(one.arbitration_id, is_extended=one.is_extended) for one in loaded.messages)
+    problems = [f"{path}:{problem.line}: {problem.why}; this line is left out" for problem in loaded.problems]
+    return DbcOption(bus or None, path, text, ids), problems
+
+
+def ids_by_bus(chunks: Iterable[FrameColumns]) -> dict[int, set[int]]:
+    """For each bus index the ids that were seen on it."""
+    seen: dict[int, set[int]] = {}
+    for frames in chunks:
+        keys = frames.arbitration_id.astype(np.int64)
+        keys += np.where(frames.flags & FrameFlag.EXTENDED, _EXTENDED_BIT, 0)
+        for bus in np.unique(frames.bus):
+            seen.setdefault(int(bus), set()).update(np.unique(keys[frames.bus == bus]).tolist())
+    return seen
+
+
+def describe_buses(
+    buses: Mapping[int, str], options: Sequence[DbcOption], seen: Mapping[int, set[int]]
+) -> tuple[BusDescription, ...]:
+    """The buses with their DBC texts. A DBC without a bus goes to the buses that carry one of its ids, else to all."""
+    texts: dict[int, list[str]] = {index: [] for index in buses}
+    for option in options:
+        if option.bus is not None:
+            texts[_find_bus(buses, option)].append(option.text)
+            continue
+        matching = [index for index in buses if seen.get(index, set()) & option.ids]
+        for index in matching or buses:
+            texts[index].append(option.text)
+    return tuple(BusDescription(index, name, tuple(texts[index])) for index, name in sorted(buses.items()))
+
+
+def _find_bus(buses: Mapping[int, str], option: DbcOption) -> int:
+    for index, name in buses.items():
+        if option.bus in (name, str(index)):
+            return index
+    known = ", ".join(f"{name} ({index})" for index, name in sorted(buses.items()))
+    raise UserError(f"--dbc {option.bus}={option.path}: the log has no bus '{option.bus}'; it has {known}")
+
+
+def _key(arbitration_id: int, *, is_extended: bool) -> int:
+    return arbitration_id + (_EXTENDED_BIT if is_extended else 0)
