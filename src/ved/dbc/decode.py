@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numba
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from ved.dbc.load import DbcSet
@@ -50,6 +51,22 @@ class _Frames(NamedTuple):
     flags: NDArray[np.uint8]
     length: NDArray[np.uint8]
     words: NDArray[np.uint64]
+
+
+class _Groups(NamedTuple):
+    """Frame rows sorted by message; `starts` i64[M + 1]; `is_partial`: some frame has only part of its message."""
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    is_partial: NDArray[np.bool_]
+
+
+class _Columns(NamedTuple):
+    """The samples, channel by channel."""
+
+    t_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,51 +129,31 @@ def _readonly(column: NDArray[_Scalar], element: type[_Scalar]) -> NDArray[_Scal
     return out
 
 
-@numba.njit
-def _find_message(plan: Plan, bus: int, arbitration_id: int, flags: int) -> int:
-    slot = plan.bus_slots[bus]
-    if not flags & _EXTENDED:
-        return plan.standard[slot, arbitration_id] if arbitration_id < STANDARD_IDS else _UNKNOWN
-    key = np.int64(slot) << EXTENDED_BITS | np.int64(arbitration_id)
-    mask = len(plan.extended_keys) - 1
-    at = np.int64(np.uint64(key) * _FACTOR >> np.uint64(32)) & mask
-    while plan.extended_keys[at] >= 0:
-        if plan.extended_keys[at] == key:
-            return plan.extended_messages[at]
-        at = (at + 1) & mask
-    return _UNKNOWN
-
-
-@numba.njit
+@register_jitable
 def _swap_bytes(word: np.uint64) -> np.uint64:
-    word = (word & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8) | (word >> np.uint64(8)) & np.uint64(
-        0x00FF00FF00FF00FF
-    )
-    word = (word & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16) | (word >> np.uint64(16)) & np.uint64(
-        0x0000FFFF0000FFFF
-    )
+    ones, twos = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+    word = (word & ones) << np.uint64(8) | (word >> np.uint64(8)) & ones
+    word = (word & twos) << np.uint64(16) | (word >> np.uint64(16)) & twos
     return word << np.uint64(32) | word >> np.uint64(32)
 
 
-@numba.njit
-def _raw_bits(words: NDArray[np.uint64], row: int, field: NDArray[np.int64]) -> np.uint64:
-    """The signal's bits as an unsigned number; the caller has checked that they lie in the frame."""
-    first, length = field[FIRST_BIT], field[LENGTH_BITS]
-    word, shift = first >> 6, np.uint64(first & 63)
-    crosses = (first & 63) + length > 64
-    unused = np.uint64(64 - length)
-    if field[IS_BIG_ENDIAN]:
-        bits = _swap_bytes(words[row, word]) << shift
-        if crosses:
-            bits |= _swap_bytes(words[row, word + 1]) >> (np.uint64(64) - shift)
+@register_jitable
+def _bits(low: np.uint64, high: np.uint64, field: tuple[int, int, int]) -> np.uint64:
+    """The signal's bits as an unsigned number, from the payload word where they start and the one after it."""
+    shift, length, is_big_endian = np.uint64(field[0]), np.uint64(field[1]), field[2]
+    unused = np.uint64(64) - length
+    if is_big_endian:
+        bits = _swap_bytes(low) << shift
+        if shift > unused:
+            bits |= _swap_bytes(high) >> (np.uint64(64) - shift)
         return bits >> unused
-    bits = words[row, word] >> shift
-    if crosses:
-        bits |= words[row, word + 1] << (np.uint64(64) - shift)
+    bits = low >> shift
+    if shift > unused:
+        bits |= high << (np.uint64(64) - shift)
     return bits << unused >> unused
 
 
-@numba.njit
+@register_jitable
 def _half_to_float(bits: np.uint64) -> float:
     """IEEE 754 binary16."""
     fraction, exponent = np.float64(bits & np.uint64(0x3FF)), np.int64(bits >> np.uint64(10)) & 31
@@ -169,151 +166,191 @@ def _half_to_float(bits: np.uint64) -> float:
     return -size if bits >> np.uint64(15) else size
 
 
-@numba.njit
+@register_jitable
 def _number(bits: np.uint64, raw_type: int, length: int) -> float:
     """Raw bits as the raw number."""
     if raw_type == SIGNED:
-        unused = np.int64(64 - length)
+        unused = np.int64(64) - np.int64(length)
         return np.float64(np.int64(bits) << unused >> unused)
     if raw_type == FLOAT32:
         return np.float64(np.uint32(bits).view(np.float32))
     if raw_type == FLOAT64:
-        return np.uint64(bits).view(np.float64)
+        return np.float64(np.uint64(bits).view(np.float64))
     if raw_type == FLOAT16:
         return _half_to_float(bits)
     return np.float64(bits)
 
 
-@numba.njit
-def _group(frames: _Frames, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Rows sorted by message (stable), where each message's rows start, and how many frames are unknown."""
-    n, messages = len(frames.t_us), len(plan.is_plain)
-    message_of = np.empty(n, np.int32)
-    ends = np.zeros(messages + 1, np.int64)
+@register_jitable
+def _route(frames: _Frames, plan: Plan, message_of: NDArray[np.int32]) -> int:
+    """Find every frame's message; returns how many data frames match none."""
     unknown = 0
-    for row in range(n):
-        message = _SKIPPED
-        if not frames.flags[row] & _NO_DATA:
-            message = _find_message(plan, frames.bus[row], frames.arbitration_id[row], frames.flags[row])
+    bus, flags, ids = frames.bus, frames.flags, frames.arbitration_id
+    standard, keys, key_messages, slots = plan.standard, plan.extended_keys, plan.extended_messages, plan.bus_slots
+    mask = np.int64(len(keys) - 1)
+    for row in range(len(message_of)):
+        if flags[row] & _NO_DATA:
+            message_of[row] = _SKIPPED
+            continue
+        message = _UNKNOWN
+        slot, arbitration_id = np.int64(slots[bus[row]]), np.int64(ids[row])
+        if flags[row] & _EXTENDED:
+            key = slot << EXTENDED_BITS | arbitration_id
+            at = np.int64(np.uint64(key) * _FACTOR >> np.uint64(32)) & mask
+            while keys[at] >= 0:
+                if keys[at] == key:
+                    message = key_messages[at]
+                    break
+                at = (at + 1) & mask
+        elif arbitration_id < STANDARD_IDS:
+            message = standard[slot, arbitration_id]
         message_of[row] = message
+        unknown += message == _UNKNOWN
+    return unknown
+
+
+@register_jitable
+def _group(message_of: NDArray[np.int32], starts: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    """Sort the rows by message, stable; `starts` i64[M + 1] becomes where each message's rows start."""
+    for message in message_of:
         if message >= 0:
-            ends[message + 1] += 1
-        elif message == _UNKNOWN:
-            unknown += 1
-    starts = np.cumsum(ends)
-    cursor = starts.copy()
-    rows = np.empty(starts[messages], np.int64)
-    for row in range(n):
-        message = message_of[row]
+            starts[message + 1] += 1
+    cursor = np.empty_like(starts)
+    for message in range(len(starts) - 1):
+        starts[message + 1] += starts[message]
+        cursor[message] = starts[message]
+    for row, message in enumerate(message_of):
         if message >= 0:
             rows[cursor[message]] = row
             cursor[message] += 1
-    return rows, starts, unknown
 
 
-@numba.njit
-def _mark_present(frames: _Frames, plan: Plan, message: int, row: int, present: NDArray[np.int8]) -> None:
-    """For every signal of the message: 1 in this frame, 0 not selected, -1 selected but past the frame's end."""
-    first = plan.message_signals[message]
-    length = min(np.int64(frames.length[row]), 8 * frames.words.shape[1])
-    for signal in range(first, plan.message_signals[message + 1]):
-        field = plan.fields[signal]
-        state = 1
-        parent = field[MULTIPLEXER]
-        if parent >= 0:
-            state = 0
-            if present[parent - first] == 1:
-                bits = _raw_bits(frames.words, row, plan.fields[parent])
-                for at in range(field[SELECTORS_FROM], field[SELECTORS_TO]):
-                    if plan.selectors[at, 0] <= bits <= plan.selectors[at, 1]:
-                        state = 1
-                        break
-        if state == 1 and field[END_BYTE] > length:
-            state = -1
-        present[signal - first] = state
+@register_jitable
+def _states(frames: _Frames, plan: Plan, signals: tuple[int, int], rows: NDArray[np.int64]) -> NDArray[np.int8]:
+    """i8[signals, rows] of one message: 1 in this frame, 0 not selected, -1 selected but past the frame's end."""
+    first, last = signals
+    words, lengths, fields, selectors = frames.words, frames.length, plan.fields, plan.selectors
+    states = np.empty((last - first, len(rows)), np.int8)
+    for signal in range(first, last):
+        parent, needed = fields[signal, MULTIPLEXER], fields[signal, END_BYTE]
+        for at in range(len(rows)):
+            row, state = rows[at], 1
+            if parent >= 0:
+                state = 0
+                if states[parent - first, at] == 1:
+                    word, shift, length = (
+                        fields[parent, FIRST_BIT] >> 6,
+                        fields[parent, FIRST_BIT] & 63,
+                        fields[parent, LENGTH_BITS],
+                    )
+                    high = words[row, word + 1] if shift + length > 64 else np.uint64(0)
+                    bits = _bits(words[row, word], high, (shift, length, fields[parent, IS_BIG_ENDIAN]))
+                    for choice in range(fields[signal, SELECTORS_FROM], fields[signal, SELECTORS_TO]):
+                        if selectors[choice, 0] <= bits <= selectors[choice, 1]:
+                            state = 1
+            if state == 1 and (needed > lengths[row] or needed > 8 * words.shape[1]):
+                state = -1
+            states[signal - first, at] = state
+    return states
 
 
-@numba.njit
-def _is_whole(frames: _Frames, plan: Plan, message: int, rows: NDArray[np.int64]) -> bool:
-    """True when every signal of the message is in every one of these frames."""
-    if not plan.is_plain[message]:
-        return False
-    needed = plan.message_bytes[message]
-    if needed > 8 * frames.words.shape[1]:
-        return False
-    for row in rows:
-        if frames.length[row] < needed:
-            return False
-    return True
-
-
-@numba.njit
-def _fill_column(
-    frames: _Frames, plan: Plan, signal: int, rows: NDArray[np.int64], values: NDArray[np.float64]
-) -> None:
-    """Values of one signal that is in all of these frames."""
-    field = plan.fields[signal]
-    raw_type, length = field[RAW_TYPE], field[LENGTH_BITS]
-    scale, offset = plan.scaling[signal, 0], plan.scaling[signal, 1]
-    for at in range(len(rows)):
-        values[at] = _number(_raw_bits(frames.words, rows[at], field), raw_type, length) * scale + offset
-
-
-def _decode_frames(
-    frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], int, int]:
-    """Two passes: count the samples of every channel, then fill the columns."""
-    rows, row_starts, unknown = _group(frames, plan)
-    signals = len(wanted)
-    starts = np.zeros(signals + 1, np.int64)
-    whole = np.zeros(len(plan.is_plain), np.bool_)
-    present = np.zeros(signals + 1, np.int8)
+@register_jitable
+def _count(frames: _Frames, plan: Plan, groups: _Groups, wanted: NDArray[np.bool_], counts: NDArray[np.int64]) -> int:
+    """Count every wanted signal's samples and note the messages that some frame has in part; returns the short ones."""
     short = 0
-    for message in range(len(whole)):
-        mine = rows[row_starts[message] : row_starts[message + 1]]
+    lengths, width = frames.length, 8 * frames.words.shape[1]
+    for message in range(len(groups.is_partial)):
         first, last = plan.message_signals[message], plan.message_signals[message + 1]
-        if len(mine) == 0 or not wanted[first:last].any():
-            whole[message] = True
+        row_from, row_to = groups.starts[message], groups.starts[message + 1]
+        chosen = 0
+        for signal in range(first, last):
+            chosen += wanted[signal]
+        if chosen == 0 or row_from == row_to:
             continue
-        whole[message] = _is_whole(frames, plan, message, mine)
-        if whole[message]:
+        needed = plan.message_bytes[message]
+        partial = not plan.is_plain[message] or needed > width
+        for at in range(row_from, row_to):
+            partial |= lengths[groups.rows[at]] < needed
+        groups.is_partial[message] = partial
+        if not partial:
             for signal in range(first, last):
-                starts[signal + 1] = len(mine) if wanted[signal] else 0
+                counts[signal] = (row_to - row_from) * wanted[signal]
             continue
-        for row in mine:
-            _mark_present(frames, plan, message, row, present)
-            for signal in range(first, last):
-                if wanted[signal]:
-                    starts[signal + 1] += present[signal - first] == 1
-                    short += present[signal - first] == -1
-    starts = np.cumsum(starts)
-    t_us = np.empty(starts[signals], np.int64)
-    values = np.empty(starts[signals], np.float64)
-    out_rows = np.empty(starts[signals], np.int64)
-    cursor = starts.copy()
-    for message in range(len(whole)):
-        mine = rows[row_starts[message] : row_starts[message + 1]]
+        states = _states(frames, plan, (first, last), groups.rows[row_from:row_to])
+        for signal in range(first, last):
+            if wanted[signal]:
+                for at in range(row_to - row_from):
+                    counts[signal] += states[signal - first, at] == 1
+                    short += states[signal - first, at] == -1
+    return short
+
+
+@register_jitable
+def _choose_rows(
+    frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> None:
+    """The frame row of every sample, channel by channel."""
+    for message in range(len(groups.is_partial)):
         first, last = plan.message_signals[message], plan.message_signals[message + 1]
-        if whole[message]:
-            for signal in range(first, last):
-                if starts[signal + 1] > starts[signal]:
-                    part = slice(starts[signal], starts[signal + 1])
-                    out_rows[part] = mine
-                    for at in range(len(mine)):
-                        t_us[starts[signal] + at] = frames.t_us[mine[at]]
-                    _fill_column(frames, plan, signal, mine, values[part])
+        row_from, row_to = groups.starts[message], groups.starts[message + 1]
+        if starts[first] == starts[last]:
             continue
-        for row in mine:
-            _mark_present(frames, plan, message, row, present)
+        if not groups.is_partial[message]:
             for signal in range(first, last):
-                if wanted[signal] and present[signal - first] == 1:
-                    at = cursor[signal]
-                    cursor[signal] = at + 1
-                    t_us[at], out_rows[at] = frames.t_us[row], row
-                    field = plan.fields[signal]
-                    number = _number(_raw_bits(frames.words, row, field), field[RAW_TYPE], field[LENGTH_BITS])
-                    values[at] = number * plan.scaling[signal, 0] + plan.scaling[signal, 1]
-    return starts, t_us, values, out_rows, unknown, short
+                for at in range(starts[signal + 1] - starts[signal]):
+                    chosen[starts[signal] + at] = groups.rows[row_from + at]
+            continue
+        states = _states(frames, plan, (first, last), groups.rows[row_from:row_to])
+        for signal in range(first, last):
+            if starts[signal] < starts[signal + 1]:
+                to = starts[signal]
+                for at in range(row_to - row_from):
+                    if states[signal - first, at] == 1:
+                        chosen[to] = groups.rows[row_from + at]
+                        to += 1
+
+
+@register_jitable
+def _fill(frames: _Frames, plan: Plan, starts: NDArray[np.int64], out: _Columns) -> None:
+    """Times and values of every sample."""
+    words, fields, scaling = frames.words, plan.fields, plan.scaling
+    for signal in range(len(starts) - 1):
+        if starts[signal] == starts[signal + 1]:
+            continue
+        word, shift, length = (
+            fields[signal, FIRST_BIT] >> 6,
+            fields[signal, FIRST_BIT] & 63,
+            fields[signal, LENGTH_BITS],
+        )
+        field = (shift, length, fields[signal, IS_BIG_ENDIAN])
+        crosses, raw_type = shift + length > 64, fields[signal, RAW_TYPE]
+        scale, offset = scaling[signal, 0], scaling[signal, 1]
+        for at in range(starts[signal], starts[signal + 1]):
+            row = out.rows[at]
+            high = words[row, word + 1] if crosses else np.uint64(0)
+            bits = _bits(words[row, word], high, field)
+            out.values[at] = _number(bits, raw_type, length) * scale + offset
+            out.t_us[at] = frames.t_us[row]
+
+
+def _decode_frames(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tuple[Any, ...]:
+    """The kernel: sort the frames by message, count every channel's samples, then fill the columns."""
+    message_of = np.empty(len(frames.t_us), np.int32)
+    unknown = _route(frames, plan, message_of)
+    messages, signals = len(plan.is_plain), len(wanted)
+    groups = _Groups(
+        np.empty(len(message_of), np.int64), np.zeros(messages + 1, np.int64), np.zeros(messages, np.bool_)
+    )
+    _group(message_of, groups.starts, groups.rows)
+    starts = np.zeros(signals + 1, np.int64)
+    short = _count(frames, plan, groups, wanted, starts[1:])
+    for signal in range(signals):
+        starts[signal + 1] += starts[signal]
+    samples = starts[signals]
+    out = _Columns(np.empty(samples, np.int64), np.empty(samples, np.float64), np.empty(samples, np.int64))
+    _choose_rows(frames, plan, groups, starts, out.rows)
+    _fill(frames, plan, starts, out)
+    return starts, out.t_us, out.values, out.rows, unknown, short
 
 
 @cache
