@@ -1,0 +1,86 @@
+"""Who is there: the signed cookie, the secret behind it, and where a request may come from."""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import Final
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from ved.db.database import Database
+from ved.db.people import User, get_user, redeem_signin_token
+from ved.errors import StorageError
+
+SESSION_S: Final = 30 * 86_400
+MAX_TOKEN_CHARS: Final = 200
+_SECRET_BYTES: Final = 32
+_PORT_OF: Final = {"http": 80, "https": 443}
+
+
+def load_secret(path: Path) -> bytes:
+    """The server's cookie secret, made (mode 0600) when it is not there. StorageError when it cannot be kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Written whole under another name, then linked: two servers that start at once agree on one secret.
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        secret = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot keep the cookie secret: {error.strerror}") from error
+    if len(secret) != _SECRET_BYTES:
+        raise StorageError(f"{path}: not a cookie secret; delete it and everybody signs in again")
+    return secret
+
+
+class Auth:
+    """Signs people in and recognises them."""
+
+    def __init__(self, db: Database, secret: bytes) -> None:
+        self._db = db
+        self._signer = URLSafeTimedSerializer(secret, salt="ved-session")
+        # Cookies do not know ports: servers side by side on one host must not take each other's.
+        self.cookie_name = f"ved_{hashlib.sha256(secret).hexdigest()[:8]}"
+
+    async def redeem(self, token: str) -> User | None:
+        """The new user of a one-time token, or None."""
+        if not token or len(token) > MAX_TOKEN_CHARS:
+            return None
+        return await asyncio.to_thread(redeem_signin_token, self._db, token)
+
+    def cookie_for(self, user: User) -> str:
+        """The value of the cookie that proves to be `user`."""
+        return self._signer.dumps({"u": user.id})
+
+    async def user_of(self, headers: Mapping[str, str]) -> User | None:
+        """The user whose valid cookie is among the request's headers (lower-case names), or None."""
+        try:
+            morsel = SimpleCookie(headers.get("cookie", "")).get(self.cookie_name)
+        except CookieError:
+            return None
+        if morsel is None:
+            return None
+        try:
+            user_id = self._signer.loads(morsel.value, max_age=SESSION_S)["u"]
+        except (BadSignature, KeyError, TypeError):
+            return None
+        return await asyncio.to_thread(get_user, self._db, user_id) if isinstance(user_id, int) else None
+
+
+def is_own_origin(headers: Mapping[str, str], scheme: str) -> bool:
+    """True when the header `Origin` is exactly the address that the request was sent to."""
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    web_scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    return bool(host) and origin == f"{web_scheme}://{host.removesuffix(f':{_PORT_OF.get(web_scheme)}')}"

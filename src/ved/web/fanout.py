@@ -1,0 +1,149 @@
+"""From a flush of frames to the increments of every viewer: decoded once, cut into buckets once per rate, and the bytes
+of a column (and of a whole message, where viewers ask for the same) made once.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ved.analysis.decimate import Buckets, bucket_columns
+from ved.codec.live import MAX_TICKS, LiveColumn, LiveHeader, LiveKind, encode_column, encode_message
+from ved.dbc.decode import Decoded, Decoder
+from ved.model.frames import FrameColumns
+from ved.web.subscription import Subscription
+from ved.web.vehicle import EpochFeed, VehicleFeed
+
+MAX_PLANS: Final = 8
+
+
+class Fanout:
+    """The subscriptions to one vehicle, and what each decoder must decode for them."""
+
+    def __init__(self, feed: VehicleFeed) -> None:
+        self._feed = feed
+        self.subscriptions: set[Subscription] = set()
+        self._plans: dict[Decoder, _Plan] = {}
+
+    def add(self, subscription: Subscription) -> None:
+        """From the next flush on, this subscription gets increments."""
+        self.subscriptions.add(subscription)
+        self._plans.clear()
+
+    def remove(self, subscription: Subscription) -> None:
+        """No more increments for this subscription."""
+        self.subscriptions.discard(subscription)
+        self._plans.clear()
+
+    def publish(self, epoch: EpochFeed, frames: FrameColumns) -> int:
+        """Give the frames of one epoch to all who watch; returns the number of messages.
+
+        Frames that lie before a subscription's window are not sent to it. The epoch must have a clock.
+        """
+        if not self.subscriptions or not len(frames):
+            return 0
+        assert epoch.offset_us is not None
+        low_us = int(frames.t_us.min()) + epoch.offset_us
+        high_us = int(frames.t_us.max()) + epoch.offset_us
+        if high_us - low_us > MAX_TICKS:
+            is_early = frames.t_us < (low_us + high_us) // 2 - epoch.offset_us
+            return self.publish(epoch, frames.take(is_early)) + self.publish(epoch, frames.take(~is_early))
+        plan = self._plan_for(epoch.decoder)
+        if not plan.wanted.any():
+            return 0
+        decoded = epoch.decoder.decode(frames, plan.wanted)
+        utc_us = decoded.t_us + epoch.offset_us
+        if not len(utc_us):
+            return 0
+        self._feed.sequence += 1
+        edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
+        sent = 0
+        for bucket_us, viewers in plan.by_bucket.items():
+            wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
+            if wanting:
+                sent += self._send(_Flush(plan, decoded, utc_us, bucket_us, self._feed.sequence), wanting)
+        return sent
+
+    def _send(self, flush: "_Flush", viewers: Iterable[Subscription]) -> int:
+        sent = 0
+        for viewer in viewers:
+            data = flush.message_for(viewer)
+            if data is not None:
+                viewer.outbox.put_increment(viewer.watch.id, data, flush.low_us, flush.high_us)
+                sent += 1
+        return sent
+
+    def _plan_for(self, decoder: Decoder) -> "_Plan":
+        plan = self._plans.get(decoder)
+        if plan is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            plan = self._plans[decoder] = _Plan(self._feed, decoder, self.subscriptions)
+        return plan
+
+
+class _Plan:
+    """Which channels of a decoder are wanted, and by whom at which bucket width."""
+
+    def __init__(self, feed: VehicleFeed, decoder: Decoder, subscriptions: Iterable[Subscription]) -> None:
+        self.channels = decoder.channels
+        self.wanted: NDArray[np.bool_] = np.zeros(len(decoder.channels), np.bool_)
+        self.by_bucket: dict[int, list[Subscription]] = defaultdict(list)
+        self.indexes: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self.numbers: dict[int, int] = {}
+        for one in subscriptions:
+            self.by_bucket[one.bucket_us].append(one)
+            if one.channels not in self.indexes:
+                found = [decoder.dbc_set.channel_index(name) for name in one.channels]
+                self.indexes[one.channels] = tuple(index for index in found if index is not None)
+        for indexes in self.indexes.values():
+            for index in indexes:
+                self.wanted[index] = True
+                self.numbers[index] = feed.number_of(decoder.channels[index].name)
+
+
+class _Flush:
+    """One flush at one bucket width; columns and messages are encoded when the first viewer wants them."""
+
+    def __init__(self, plan: _Plan, decoded: Decoded, utc_us: NDArray[np.int64], bucket_us: int, sequence: int) -> None:
+        self._plan = plan
+        starts, self._buckets = bucket_columns(decoded.starts, utc_us, decoded.values, bucket_us)
+        self._starts: list[int] = starts.tolist()
+        self._samples: list[int] = np.diff(decoded.starts).tolist()
+        self.low_us = int(utc_us.min())
+        self.high_us = int(utc_us.max())
+        self._sequence = sequence
+        self._columns: dict[int, bytes] = {}
+        self._messages: dict[tuple[int, tuple[str, ...]], bytes | None] = {}
+
+    def message_for(self, viewer: Subscription) -> bytes | None:
+        """The increment for one viewer, or None when it holds nothing."""
+        key = (viewer.watch.id, viewer.channels)
+        if key not in self._messages:
+            self._messages[key] = self._encode(viewer.watch.id, self._plan.indexes[viewer.channels])
+        return self._messages[key]
+
+    def _encode(self, subscription: int, indexes: Sequence[int]) -> bytes | None:
+        columns = [self._column(index) for index in indexes if self._starts[index] < self._starts[index + 1]]
+        if not columns:
+            return None
+        header = LiveHeader(LiveKind.INCREMENT, subscription, self.low_us, 1, self._sequence)
+        return encode_message(header, columns)
+
+    def _column(self, index: int) -> bytes:
+        known = self._columns.get(index)
+        if known is None:
+            part = self._buckets.slice(self._starts[index], self._starts[index + 1])
+            has_range = len(part.t_us) < self._samples[index]
+            column = live_column(self._plan.numbers[index], part, self._plan.channels[index].is_wide, has_range)
+            known = self._columns[index] = encode_column(column, self.low_us, 1)
+        return known
+
+
+def live_column(number: int, part: Buckets, is_wide: bool, has_range: bool) -> LiveColumn:
+    """Buckets as a column of a message; without `has_range` minimum and maximum are left out."""
+    if not has_range:
+        return LiveColumn(number, part.t_us, part.last, is_wide=is_wide)
+    return LiveColumn(number, part.t_us, part.last, part.minimum, part.maximum, is_wide)

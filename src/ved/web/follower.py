@@ -1,0 +1,192 @@
+"""Follows the stream `frames`: every record into its vehicle's feed, every flush of frames to those who watch."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ved.api.decoding import decoder_for
+from ved.broker.base import StreamEntry
+from ved.broker.journal import JournalStream
+from ved.codec.records import decode_record
+from ved.db.database import Database
+from ved.db.epochs import clock_pairs
+from ved.dbc.decode import Decoder
+from ved.errors import CorruptDataError
+from ved.metrics import RECORDS_CORRUPT_TOTAL
+from ved.model.clockmap import ClockPair
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.records import Arrival, Clock, Description, Lane, LinkState
+from ved.web.clock import monotonic_us, utc_us
+from ved.web.hub import Hub
+from ved.web.vehicle import EpochFeed, VehicleFeed
+
+RECORD_CURSOR: Final = "record"
+LOOK_BACK: Final = 600
+"""Stream entries before record's cursor that are read at the start: they tell epochs, link states and the live edge."""
+RECENT_MARGIN: Final = 50
+READ_BYTES: Final = 256 << 10
+STATE_S: Final = 0.5
+RESET_US: Final = 1_000_000
+REGISTRY_S: Final = 5.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Flush:
+    """The batches of one epoch and lane in one read."""
+
+    feed: VehicleFeed
+    epoch: EpochFeed
+    lane: Lane
+    batches: list[FrameBatch] = field(default_factory=list)
+    arrived_us: int = 0
+
+
+class Follower:
+    """One task that reads, one that ticks."""
+
+    def __init__(self, hub: Hub, db: Database, stream: JournalStream) -> None:
+        self._hub = hub
+        self._db = db
+        self._stream = stream
+        self._fresh_from = 0
+        self._reset_at_us: dict[str, int] = {}
+        self._told: dict[str, tuple[str, str | None]] = {}
+
+    async def follow(self) -> None:
+        """Read for ever. StorageError when the stream cannot be read."""
+        cursor = self._stream.cursor(RECORD_CURSOR)
+        reader = self._stream.reader("earliest" if cursor is None else max(0, cursor - LOOK_BACK))
+        newest = self._stream.reader("latest")
+        self._fresh_from = newest.position
+        newest.close()
+        try:
+            while True:
+                await self.take(await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S))
+        finally:
+            reader.close()
+
+    async def tick(self) -> None:
+        """For ever: states twice a second, batches that the lake has got are let go, the registry is looked at."""
+        beats = 0
+        while True:
+            await asyncio.sleep(STATE_S)
+            beats += 1
+            cursor = await asyncio.to_thread(self._stream.cursor, RECORD_CURSOR)
+            for feed in list(self._hub.feeds().values()):
+                feed.forget_recent((cursor or 0) - RECENT_MARGIN)
+                self._put_clocks_in_force(feed)
+                if beats % round(REGISTRY_S / STATE_S) == 0:
+                    await self._reload_decoder(feed)
+                self._hub.send_state(feed)
+
+    async def take(self, entries: Sequence[StreamEntry]) -> None:
+        """Fold stream entries in: first what they say about epochs, then their frames. A corrupt one is counted."""
+        flushes: dict[tuple[str, bytes, Lane], _Flush] = {}
+        for entry in entries:
+            try:
+                record = decode_record(entry.record)
+            except CorruptDataError as error:
+                self._hub.counters.add(RECORDS_CORRUPT_TOTAL)
+                log.warning("frames %d: %s", entry.position, error)
+                continue
+            if isinstance(record, FrameBatch):
+                if record.count:
+                    await self._take_batch(entry, record, flushes)
+            elif isinstance(record, LinkState):
+                self._hub.feed_of(record.vehicle).take_link(record, self._arrived_us(entry))
+            elif isinstance(record, Clock):
+                (await self._epoch(record.vehicle, record.epoch)).take_clock(record)
+            elif isinstance(record, Description):
+                await self._take_description(record)
+        for name in {vehicle for vehicle, _, _ in flushes}:
+            self._put_clocks_in_force(self._hub.feed_of(name))
+        for flush in flushes.values():
+            self._flush(flush)
+        for feed in self._hub.feeds().values():
+            self._tell_changes(feed)
+
+    async def _take_batch(
+        self, entry: StreamEntry, batch: FrameBatch, flushes: dict[tuple[str, bytes, Lane], _Flush]
+    ) -> None:
+        feed = self._hub.feed_of(batch.vehicle)
+        epoch = await self._epoch(batch.vehicle, batch.epoch)
+        arrived_us = self._arrived_us(entry)
+        feed.take_batch(entry.position, batch, entry.arrival.lane, arrived_us)
+        key = (batch.vehicle, batch.epoch, entry.arrival.lane)
+        flush = flushes.setdefault(key, _Flush(feed, epoch, entry.arrival.lane))
+        flush.batches.append(batch)
+        flush.arrived_us = arrived_us
+
+    def _flush(self, flush: _Flush) -> None:
+        """Move the edge and send. Without a clock nobody can say when the frames were: they wait with the recent ones."""
+        if flush.epoch.offset_us is None:
+            return
+        is_back = flush.feed.advance(flush.epoch, flush.batches, flush.lane, flush.arrived_us)
+        if is_back:
+            self._hub.reset(flush.feed)
+        else:
+            frames = FrameColumns.concatenate([batch.frames for batch in flush.batches])
+            self._hub.publish(flush.feed, flush.epoch, frames)
+
+    def _put_clocks_in_force(self, feed: VehicleFeed) -> None:
+        """At most one reset per second: the first seconds of a connection bring better and better pairs."""
+        now_us = monotonic_us()
+        if now_us - self._reset_at_us.get(feed.name, now_us - RESET_US) < RESET_US:
+            return
+        unseen = [epoch for epoch in feed.epochs.values() if epoch.offset_us is None]
+        if not feed.apply_clocks():
+            return
+        self._reset_at_us[feed.name] = now_us
+        for epoch in unseen:
+            waiting = [one for one in feed.recent if one.batch.epoch == epoch.epoch]
+            if epoch.offset_us is not None and waiting:
+                feed.advance(epoch, [one.batch for one in waiting], waiting[-1].lane, waiting[-1].arrived_us)
+        self._hub.reset(feed)
+
+    async def _epoch(self, vehicle: str, epoch: bytes) -> EpochFeed:
+        feed = self._hub.feed_of(vehicle)
+        known = feed.epochs.get(epoch)
+        if known is None:
+            decoder, pairs = await asyncio.to_thread(self._load, vehicle, epoch)
+            known = feed.epochs[epoch] = EpochFeed(epoch, decoder, set(pairs))
+        return known
+
+    def _load(self, vehicle: str, epoch: bytes) -> tuple[Decoder, list[ClockPair]]:
+        return decoder_for(self._db, vehicle, epoch), clock_pairs(self._db, vehicle, epoch)
+
+    async def _take_description(self, description: Description) -> None:
+        feed = self._hub.feed_of(description.vehicle)
+        epoch = await self._epoch(description.vehicle, description.epoch)
+        epoch.description = description
+        await self._use_decoder(feed, epoch)
+
+    async def _reload_decoder(self, feed: VehicleFeed) -> None:
+        if feed.current is not None:
+            await self._use_decoder(feed, feed.current)
+
+    async def _use_decoder(self, feed: VehicleFeed, epoch: EpochFeed) -> None:
+        decoder = await asyncio.to_thread(decoder_for, self._db, feed.name, epoch.epoch, epoch.description)
+        if decoder.dbc_set.digest == epoch.decoder.dbc_set.digest:
+            return
+        epoch.decoder = decoder
+        if epoch is feed.current:
+            self._hub.reset(feed)
+
+    def _tell_changes(self, feed: VehicleFeed) -> None:
+        now = (feed.link, None if feed.current is None else feed.current.epoch.hex())
+        if self._told.get(feed.name) != now:
+            self._told[feed.name] = now
+            self._hub.send_state(feed)
+
+    def _arrived_us(self, entry: StreamEntry) -> int:
+        return arrived_us(entry.arrival, is_fresh=entry.position >= self._fresh_from)
+
+
+def arrived_us(arrival: Arrival, *, is_fresh: bool) -> int:
+    """When a record arrived, by this boot's monotonic clock; one from before the start may be of an earlier boot."""
+    if is_fresh:
+        return arrival.mono_us
+    return monotonic_us() - max(0, utc_us() - arrival.utc_us)

@@ -1,0 +1,200 @@
+"""Who watches which vehicle: keeps the feeds and the subscriptions together, and answers new ones with their window."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ved.api.history import History
+from ved.db.database import Database
+from ved.db.epochs import clock_pairs, list_epochs
+from ved.db.vehicles import get_vehicle
+from ved.errors import VedError
+from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
+from ved.model.channel import Channel
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.web import messages
+from ved.web.clock import monotonic_us
+from ved.web.fanout import Fanout
+from ved.web.past import Numbering, Window, YoungEpoch, history_messages, read_window, stored_edge
+from ved.web.subscription import Subscription
+from ved.web.vehicle import EpochFeed, VehicleFeed
+
+HISTORIES_AT_ONCE: Final = 2
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """All vehicles and all subscriptions of this process; used on the event loop only."""
+
+    def __init__(self, db: Database, history: History) -> None:
+        self.counters = Counters()
+        self.started_us = monotonic_us()
+        self._db = db
+        self._history = history
+        self._turns = asyncio.Semaphore(HISTORIES_AT_ONCE)
+        self._feeds: dict[str, VehicleFeed] = {}
+        self._fanouts: dict[str, Fanout] = {}
+
+    def feed_of(self, vehicle: str) -> VehicleFeed:
+        """The live state of a vehicle, made when it is not there."""
+        if vehicle not in self._feeds:
+            self._feeds[vehicle] = VehicleFeed(vehicle, self.started_us)
+            self._fanouts[vehicle] = Fanout(self._feeds[vehicle])
+        return self._feeds[vehicle]
+
+    def feeds(self) -> dict[str, VehicleFeed]:
+        """All vehicles that were seen or asked for."""
+        return self._feeds
+
+    async def is_vehicle(self, name: str) -> bool:
+        """True for a vehicle that is live or in the database."""
+        if name in self._feeds and self._feeds[name].epochs:
+            return True
+        return await asyncio.to_thread(get_vehicle, self._db, name) is not None
+
+    async def channels(self, vehicle: str) -> list[Channel]:
+        """The channels of a vehicle: those of the current epoch, then those of its registry and its other epochs."""
+        feed = self._feeds.get(vehicle)
+        known = {} if feed is None or feed.current is None else {one.name: one for one in feed.current.decoder.channels}
+        for one in await asyncio.to_thread(self._history.channels, vehicle):
+            known.setdefault(one.name, one)
+        return list(known.values())
+
+    def publish(self, feed: VehicleFeed, epoch: EpochFeed, frames: FrameColumns) -> None:
+        """Give new frames to all who watch the vehicle."""
+        sent = self._fanouts[feed.name].publish(epoch, frames)
+        self.counters.add(VIEWER_MESSAGES_TOTAL, sent)
+
+    def open(self, subscription: Subscription) -> None:
+        """Begin: increments flow from now on, `watching` and the window follow."""
+        self.feed_of(subscription.watch.vehicle)
+        self._fanouts[subscription.watch.vehicle].add(subscription)
+        self._answer(subscription)
+        subscription.outbox.put_state(
+            subscription.watch.vehicle, self.state_text(self._feeds[subscription.watch.vehicle])
+        )
+
+    def close(self, subscription: Subscription) -> None:
+        """End: nothing more is put into the subscription's outbox."""
+        if subscription.history is not None:
+            subscription.history.cancel()
+        self._fanouts[subscription.watch.vehicle].remove(subscription)
+
+    def reset(self, feed: VehicleFeed) -> None:
+        """Everything that viewers have of this vehicle no longer holds."""
+        for subscription in self._fanouts[feed.name].subscriptions:
+            outbox = subscription.outbox
+            if subscription.history is not None:
+                subscription.history.cancel()
+            outbox.forget(subscription.watch.id)
+            outbox.put_answer(messages.reset(subscription.watch.id), subscription.watch.id)
+            self._answer(subscription)
+
+    def send_state(self, feed: VehicleFeed) -> None:
+        """Tell all who watch the vehicle how it is."""
+        outboxes = {one.outbox for one in self._fanouts[feed.name].subscriptions}
+        if outboxes:
+            text = self.state_text(feed)
+            for outbox in outboxes:
+                outbox.put_state(feed.name, text)
+
+    def state_text(self, feed: VehicleFeed) -> str:
+        """The `state` message of a vehicle now."""
+        now_us = monotonic_us()
+        return messages.to_text(
+            {
+                "type": "state",
+                "vehicle": feed.name,
+                "link": feed.link,
+                "age_ms": feed.age_ms(now_us),
+                "epoch": epoch_text(feed),
+                "edge_utc_us": feed.edge_utc_us,
+                "frames_per_s": round(feed.frames_per_s(now_us)),
+                "rtt_ms": None if feed.rtt_us < 0 else round(feed.rtt_us / 1000, 1),
+            }
+        )
+
+    def _answer(self, subscription: Subscription) -> None:
+        # The snapshot is taken in the same turn of the loop in which increments begin: nothing lies between the two,
+        # and what lies in both does no harm (docs/spec/live.md: entries are merged).
+        feed = self._feeds[subscription.watch.vehicle]
+        recent = [one.batch for one in feed.recent]
+        task = asyncio.create_task(self._bring_window(subscription, feed, recent))
+        subscription.history = task
+        task.add_done_callback(_raise_unexpected)
+
+    async def _bring_window(self, subscription: Subscription, feed: VehicleFeed, recent: Sequence[FrameBatch]) -> None:
+        watch, outbox = subscription.watch, subscription.outbox
+        epoch, edge_us, sequence = feed.current, feed.edge_utc_us, feed.sequence
+        if edge_us is None:
+            # Nothing came since the start: the newest of what is stored. A replay that begins before it is told apart.
+            edge_us = feed.edge_utc_us = await asyncio.to_thread(stored_edge, self._db, watch.vehicle)
+        channels = {one.name: one for one in await self.channels(watch.vehicle)}
+        found = [channels[name] for name in subscription.channels if name in channels]
+        numbers = {one.name: Numbering(feed.number_of(one.name), one.is_wide) for one in found}
+        outbox.put_answer(self._watching(subscription, feed, found, edge_us), watch.id)
+        window = Window(
+            watch.vehicle,
+            tuple(one.name for one in found),
+            0 if edge_us is None else edge_us - subscription.window_us,
+            0 if edge_us is None else edge_us + 1,
+            subscription.bucket_us,
+        )
+        try:
+            async with self._turns:
+                read = await asyncio.to_thread(self._read, window, recent, epoch)
+            made = await asyncio.to_thread(list, history_messages(watch.id, sequence, read, numbers))
+        except VedError as error:
+            log.warning("history of %s: %s", watch.vehicle, error)
+            outbox.put_answer(messages.error("history_failed", str(error), watch.id), watch.id)
+            return
+        for data in made:
+            await outbox.room()
+            outbox.put_history(watch.id, data)
+
+    def _read(self, window: Window, recent: Sequence[FrameBatch], epoch: EpochFeed | None) -> dict[str, Any]:
+        if window.utc_to_us == 0 or not window.channels:
+            return {}
+        young = None
+        if epoch is not None and epoch.offset_us is not None and self._is_young(window.vehicle, epoch):
+            young = YoungEpoch(epoch, [batch for batch in recent if batch.epoch == epoch.epoch])
+        return read_window(self._history, window, recent, young)
+
+    def _is_young(self, vehicle: str, epoch: EpochFeed) -> bool:
+        """True while the database lacks the epoch's clock, or the buses that its description told."""
+        if not clock_pairs(self._db, vehicle, epoch.epoch):
+            return True
+        rows = [row for row in list_epochs(self._db, vehicle) if row.epoch == epoch.epoch]
+        return not rows or (epoch.description is not None and not rows[0].buses)
+
+    def _watching(
+        self, subscription: Subscription, feed: VehicleFeed, found: Sequence[Channel], edge_us: int | None
+    ) -> str:
+        watch = subscription.watch
+        return messages.to_text(
+            {
+                "type": "watching",
+                "id": watch.id,
+                "vehicle": watch.vehicle,
+                "channels": [messages.live_channel(feed.number_of(one.name), one) for one in found],
+                "unknown": messages.unknown_names(subscription.channels, [one.name for one in found]),
+                "rate_hz": watch.rate_hz,
+                "window_s": watch.window_s,
+                "bucket_us": subscription.bucket_us,
+                "epoch": epoch_text(feed),
+                "edge_utc_us": edge_us,
+            }
+        )
+
+
+def epoch_text(feed: VehicleFeed) -> str | None:
+    """The current epoch in hex, or None."""
+    return None if feed.current is None else feed.current.epoch.hex()
+
+
+def _raise_unexpected(task: asyncio.Task[None]) -> None:
+    """A task that failed for a reason that nobody foresaw must not end in silence."""
+    error: BaseException | None = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.error("bringing a window failed", exc_info=error)

@@ -1,0 +1,118 @@
+"""The window that a new subscription gets at once: from the lake and from the batches that are not in it yet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ved.analysis.decimate import Buckets, buckets, merge
+from ved.api.history import History
+from ved.codec.live import LiveHeader, LiveKind, encode_column, encode_message, tick_for
+from ved.db.database import Database
+from ved.db.epochs import clock_pairs, list_epochs
+from ved.db.sessions import list_sessions
+from ved.model.clockmap import ClockMap
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.web.fanout import live_column
+from ved.web.limits import HISTORY_MESSAGE_BYTES
+from ved.web.vehicle import EpochFeed
+
+_ENTRY_BYTES: Final = 16
+_WIDE_ENTRY_BYTES: Final = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which channels of a vehicle over which time, at which bucket width."""
+
+    vehicle: str
+    channels: tuple[str, ...]
+    utc_from_us: int
+    utc_to_us: int
+    bucket_us: int
+
+
+class YoungEpoch:
+    """An epoch of which the database may not know clock and DBCs yet: web itself decodes its recent batches."""
+
+    def __init__(self, epoch: EpochFeed, batches: Sequence[FrameBatch]) -> None:
+        assert epoch.offset_us is not None
+        self._decoder = epoch.decoder
+        self._offset_us = epoch.offset_us
+        self._batches = batches
+
+    def buckets(self, window: Window) -> dict[str, Buckets]:
+        """The summaries of the batches' samples in the window, by channel."""
+        frames = FrameColumns.concatenate([batch.frames for batch in self._batches])
+        found = {name: self._decoder.dbc_set.channel_index(name) for name in window.channels}
+        indexes = {name: index for name, index in found.items() if index is not None}
+        wanted = np.zeros(len(self._decoder.channels), np.bool_)
+        for index in indexes.values():
+            wanted[index] = True
+        decoded = self._decoder.decode(frames, wanted)
+        out: dict[str, Buckets] = {}
+        for name, index in indexes.items():
+            t_us, values = decoded.column(index)
+            utc_us = t_us + self._offset_us
+            is_in = (utc_us >= window.utc_from_us) & (utc_us < window.utc_to_us)
+            out[name] = buckets(utc_us[is_in], values[is_in], window.bucket_us)
+        return out
+
+
+def stored_edge(db: Database, vehicle: str) -> int | None:
+    """UTC (µs) of the newest sample of the newest epoch that watch has seen, or None. Blocking."""
+    parts = {part.epoch: part for session in list_sessions(db, vehicle) for part in session.parts}
+    for row in reversed(list_epochs(db, vehicle)):
+        part, pairs = parts.get(row.epoch), clock_pairs(db, vehicle, row.epoch)
+        if part is not None and pairs:
+            return part.t_to_us + ClockMap.best(pairs).offset_us
+    return None
+
+
+def read_window(
+    history: History, window: Window, recent: Sequence[FrameBatch], young: YoungEpoch | None
+) -> dict[str, Buckets]:
+    """The summaries of a window, by channel. Blocking: run it in a thread."""
+    out = dict(
+        history.buckets(window.vehicle, window.channels, window.utc_from_us, window.utc_to_us, window.bucket_us, recent)
+    )
+    if young is not None:
+        for name, newer in young.buckets(window).items():
+            out[name] = merge(out.get(name, Buckets.empty()), newer, window.bucket_us)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """How a channel goes over the wire: its index, and whether it needs 64-bit values."""
+
+    index: int
+    is_wide: bool
+
+
+def history_messages(
+    subscription: int, sequence: int, found: Mapping[str, Buckets], numbers: Mapping[str, Numbering]
+) -> Iterator[bytes]:
+    """The messages that carry these summaries, each of at most about HISTORY_MESSAGE_BYTES; the last one is marked."""
+    parts = {name: part for name, part in found.items() if len(part.t_us) and name in numbers}
+    base_us = min((int(part.t_us[0]) for part in parts.values()), default=0)
+    end_us = max((int(part.t_us[-1]) for part in parts.values()), default=0)
+    tick_us = tick_for(end_us - base_us)
+    base_us -= base_us % tick_us
+
+    def message(columns: Sequence[bytes], *, is_last: bool) -> bytes:
+        return encode_message(LiveHeader(LiveKind.HISTORY, subscription, base_us, tick_us, sequence, is_last), columns)
+
+    columns: list[bytes] = []
+    size_bytes = 0
+    for name, part in parts.items():
+        number = numbers[name]
+        next_bytes = len(part.t_us) * (_WIDE_ENTRY_BYTES if number.is_wide else _ENTRY_BYTES)
+        if columns and size_bytes + next_bytes > HISTORY_MESSAGE_BYTES:
+            yield message(columns, is_last=False)
+            columns, size_bytes = [], 0
+        has_range = bool(np.any(part.minimum != part.last) or np.any(part.maximum != part.last))
+        columns.append(encode_column(live_column(number.index, part, number.is_wide, has_range), base_us, tick_us))
+        size_bytes += next_bytes
+    yield message(columns, is_last=True)

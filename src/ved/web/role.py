@@ -1,0 +1,114 @@
+"""The role web: the page, its API, and the live increments, in one process and one event loop."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from ved.api.history import History
+from ved.broker.open import open_stream
+from ved.db.database import Database
+from ved.errors import UserError
+from ved.lake.lake import Lake
+from ved.web.app import WebState, make_app
+from ved.web.auth import Auth, load_secret
+from ved.web.follower import Follower
+from ved.web.hub import Hub
+from ved.web.limits import MAX_TEXT_BYTES
+
+STOP_S: Final = 1
+"""How long open requests may take when the role stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Data folder, database and lake of the deployment; where to listen (port 0: any free one); the page's folder."""
+
+    data: Path
+    db_url: str
+    lake_url: str
+    host: str
+    port: int
+    secret_path: Path
+    page_dir: Path
+
+
+async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+    """Serve until `stop`. UserError when the port is taken; StorageError when a stream or the secret cannot be read."""
+    listener = listen(settings.host, settings.port)
+    with contextlib.closing(listener), contextlib.closing(Database(settings.db_url)) as db:
+        hub = Hub(db, History(Lake(settings.lake_url), db))
+        state = WebState(db, Auth(db, load_secret(settings.secret_path)), hub, settings.page_dir)
+        follower = Follower(hub, db, open_stream(settings.data, "frames"))
+        server = _Server(
+            uvicorn.Config(
+                make_app(state),
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                ws_max_size=MAX_TEXT_BYTES,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=STOP_S,
+            )
+        )
+        tasks = [
+            asyncio.create_task(follower.follow()),
+            asyncio.create_task(follower.tick()),
+            asyncio.create_task(server.serve(sockets=[listener])),
+            asyncio.create_task(stop.wait()),
+        ]
+        try:
+            await server.has_started.wait()
+            ready({"port": listener.getsockname()[1]})
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            state.closing.set()
+            server.should_exit = True
+            await asyncio.wait([tasks[2]])
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; UserError, one line, when that is not possible."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except socket.gaierror as error:
+        raise UserError(f"web address {host}: {error.strerror}; set web_host to an address of this machine") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"web port {port} on {host} is in use; stop the program that has it, or set another web_port"
+            ) from error
+        raise UserError(f"cannot listen on {host} port {port}: {error.strerror}; set web_host and web_port") from error
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to whoever runs the role; uvicorn must not take them."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.has_started = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open, and say so."""
+        await super().startup(sockets=sockets)
+        self.has_started.set()

@@ -1,0 +1,25 @@
+"""One viewer's wish: channels of a vehicle, a rate and a window."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from ved.web.limits import bucket_for
+from ved.web.messages import Watch
+from ved.web.outbox import Outbox
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """What one `watch` message asked for, and the bucket width that it got. `history` is the task that brings the window."""
+
+    watch: Watch
+    outbox: Outbox
+    bucket_us: int = field(init=False)
+    channels: tuple[str, ...] = field(init=False)
+    window_us: int = field(init=False)
+    history: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.channels = tuple(self.watch.channels)
+        self.window_us = round(self.watch.window_s * 1e6)
+        self.bucket_us = bucket_for(self.watch.rate_hz, self.watch.window_s, len(self.channels))

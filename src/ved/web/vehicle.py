@@ -1,0 +1,183 @@
+"""What web knows of one vehicle right now: its epochs, its clock, its live edge, and the batches not yet in the lake.
+
+Nothing here waits or reads a clock: the feed brings records, loaded decoders and the time.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from ved.dbc.decode import Decoder
+from ved.model.clockmap import ClockMap, ClockPair
+from ved.model.frames import FrameBatch
+from ved.model.records import Clock, Description, Lane, LinkState
+
+LinkWord = Literal["up", "down", "unknown"]
+
+MAP_MOVED_US: Final = 1000
+RATE_SPAN_US: Final = 2_000_000
+QUIET_US: Final = 10_000_000
+MAX_RECENT_BYTES: Final = 64 << 20
+_FRAME_BYTES: Final = 23
+
+
+@dataclass(slots=True, eq=False)
+class EpochFeed:
+    """One epoch: its decoder, its clock. `offset_us` is in force (None: no clock is known), `best` is the newest map."""
+
+    epoch: bytes
+    decoder: Decoder
+    pairs: set[ClockPair] = field(default_factory=set)
+    description: Description | None = None
+    best: ClockMap = field(init=False)
+    offset_us: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.best = ClockMap.best(list(self.pairs))
+        self.offset_us = None if self.best.source is None else self.best.offset_us
+
+    def take_clock(self, clock: Clock) -> None:
+        """Note one more pair; the map in force stays until `apply_clock`."""
+        self.pairs.add(ClockPair(clock.t_us, clock.utc_us, clock.source, clock.error_us))
+        self.best = ClockMap.best(list(self.pairs))
+
+    @property
+    def is_clock_moved(self) -> bool:
+        """True when the best map differs from the one in force by more than a viewer may see."""
+        if self.best.source is None:
+            return False
+        return self.offset_us is None or abs(self.best.offset_us - self.offset_us) > MAP_MOVED_US
+
+    def apply_clock(self) -> int:
+        """Put the best map in force; returns by how many µs known times moved."""
+        moved_us = 0 if self.offset_us is None else self.best.offset_us - self.offset_us
+        self.offset_us = self.best.offset_us
+        return moved_us
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A batch that the lake may not have yet: its position in the stream, how and when (monotonic) it came."""
+
+    position: int
+    batch: FrameBatch
+    lane: Lane
+    arrived_us: int
+
+
+@dataclass(slots=True, eq=False)
+class VehicleFeed:
+    """The live state of one vehicle."""
+
+    name: str
+    started_us: int
+    """When web began to follow the streams (monotonic)."""
+    epochs: dict[bytes, EpochFeed] = field(default_factory=dict)
+    current: EpochFeed | None = None
+    edge_utc_us: int | None = None
+    recent: deque[Recent] = field(default_factory=deque)
+    recent_bytes: int = 0
+    recent_dropped_total: int = 0
+    sequence: int = 0
+    rtt_us: int = -1
+    _is_linked: bool | None = None
+    _edge_arrived_us: int | None = None
+    _heard_us: int | None = None
+    _counts: deque[tuple[int, int]] = field(default_factory=deque)
+    _was_current: set[bytes] = field(default_factory=set)
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def number_of(self, channel: str) -> int:
+        """The channel's index on the wire, the same while the process lives. OverflowError past 65,536 names."""
+        number = self._numbers.setdefault(channel, len(self._numbers))
+        if number > 65_535:
+            raise OverflowError(f"{self.name}: more than 65,536 channel names")
+        return number
+
+    def take_link(self, link: LinkState, heard_us: int) -> None:
+        """The car's live connection came or went (`heard_us`: monotonic)."""
+        if link.lane == Lane.LIVE:
+            self._is_linked = link.is_up
+            self._heard_us = heard_us
+        if link.rtt_us >= 0:
+            self.rtt_us = link.rtt_us
+
+    def take_batch(self, position: int, batch: FrameBatch, lane: Lane, arrived_us: int) -> None:
+        """Keep a batch and count its frames (`arrived_us`: when it came, monotonic)."""
+        self.recent.append(Recent(position, batch, lane, arrived_us))
+        self.recent_bytes += _size_bytes(batch)
+        while self.recent_bytes > MAX_RECENT_BYTES:
+            self.recent_dropped_total += 1
+            self.recent_bytes -= _size_bytes(self.recent.popleft().batch)
+        self._counts.append((arrived_us, batch.count))
+        self._trim_counts(arrived_us)
+        if lane == Lane.LIVE:
+            self._is_linked = True
+            self._heard_us = arrived_us
+
+    def forget_recent(self, before: int) -> None:
+        """Let go of batches at positions below `before`: the lake has them."""
+        while self.recent and self.recent[0].position < before:
+            self.recent_bytes -= _size_bytes(self.recent.popleft().batch)
+
+    def advance(self, epoch: EpochFeed, batches: Sequence[FrameBatch], lane: Lane, arrived_us: int) -> bool:
+        """Move the live edge over batches of an epoch with a clock; True when the edge went back: viewers start anew.
+
+        An epoch takes over when it is new and comes over the live lane, or lies after the edge. Late data of other
+        epochs does not move the edge.
+        """
+        assert epoch.offset_us is not None
+        low_us = min(int(np.min(batch.frames.t_us)) for batch in batches) + epoch.offset_us
+        high_us = max(int(np.max(batch.frames.t_us)) for batch in batches) + epoch.offset_us
+        if epoch is self.current:
+            if self.edge_utc_us is None or high_us > self.edge_utc_us:
+                self.edge_utc_us, self._edge_arrived_us = high_us, arrived_us
+            return False
+        if epoch.epoch in self._was_current:
+            return False
+        if self.edge_utc_us is not None and lane != Lane.LIVE and low_us <= self.edge_utc_us:
+            return False
+        is_back = self.edge_utc_us is not None and low_us <= self.edge_utc_us
+        self._was_current.add(epoch.epoch)
+        self.current, self.edge_utc_us, self._edge_arrived_us = epoch, high_us, arrived_us
+        return is_back
+
+    def apply_clocks(self) -> bool:
+        """Put better clock maps in force; True when a viewer would see the difference."""
+        moved = [epoch for epoch in self.epochs.values() if epoch.is_clock_moved]
+        for epoch in moved:
+            moved_us = epoch.apply_clock()
+            if epoch is self.current and self.edge_utc_us is not None:
+                self.edge_utc_us += moved_us
+        return bool(moved)
+
+    @property
+    def link(self) -> LinkWord:
+        """Up, down, or unknown: an old "up" of a server that ended without a word is not believed."""
+        if self._is_linked is None or self._heard_us is None:
+            return "unknown"
+        if not self._is_linked:
+            return "down"
+        return "up" if self._heard_us >= self.started_us - QUIET_US else "unknown"
+
+    def age_ms(self, now_us: int) -> int | None:
+        """Milliseconds since the newest sample arrived (`now_us`: monotonic), or None."""
+        if self._edge_arrived_us is None:
+            return None
+        return max(0, now_us - self._edge_arrived_us) // 1000
+
+    def frames_per_s(self, now_us: int) -> float:
+        """Frames that arrived in the last two seconds, per second."""
+        self._trim_counts(now_us)
+        return sum(count for _, count in self._counts) / (RATE_SPAN_US / 1e6)
+
+    def _trim_counts(self, now_us: int) -> None:
+        while self._counts and self._counts[0][0] < now_us - RATE_SPAN_US:
+            self._counts.popleft()
+
+
+def _size_bytes(batch: FrameBatch) -> int:
+    return batch.count * _FRAME_BYTES

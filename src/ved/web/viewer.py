@@ -1,0 +1,102 @@
+"""One page's WebSocket: reads its wishes, sends its outbox."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ved.db.people import User
+from ved.metrics import VIEWER_MISSED_TOTAL
+from ved.web import messages
+from ved.web.clock import utc_us
+from ved.web.hub import Hub
+from ved.web.limits import MAX_SUBSCRIPTIONS
+from ved.web.messages import Unwatch, Watch
+from ved.web.outbox import Outbox
+from ved.web.subscription import Subscription
+
+GOING_AWAY: Final = 1001
+CLOSE_S: Final = 0.5
+log = logging.getLogger(__name__)
+
+
+class Viewer:
+    """A connection that was accepted, with its subscriptions by id."""
+
+    def __init__(self, socket: WebSocket, hub: Hub, user: User) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._user = user
+        self._outbox = Outbox()
+        self._subscriptions: dict[int, Subscription] = {}
+
+    async def run(self, closing: asyncio.Event) -> None:
+        """Serve the page until it goes away, or until `closing`."""
+        self._outbox.put_answer(messages.welcome(self._user, utc_us()))
+        tasks = [
+            asyncio.create_task(self._receive()),
+            asyncio.create_task(self._send()),
+            asyncio.create_task(closing.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for subscription in self._subscriptions.values():
+                self._hub.close(subscription)
+            if closing.is_set() and tasks[2] in done:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_S):
+                        await self._socket.close(GOING_AWAY)
+            for task in done:
+                task.result()
+        except WebSocketDisconnect:
+            pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._hub.counters.add(VIEWER_MISSED_TOTAL, self._outbox.missed_total)
+
+    async def _receive(self) -> None:
+        while True:
+            await self._outbox.room()
+            received = await self._socket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            try:
+                message = messages.parse_client_message(received.get("text") or "")
+            except ValueError as error:
+                self._outbox.put_answer(messages.error("bad_message", str(error)))
+                continue
+            if isinstance(message, Unwatch):
+                self._end(message.id)
+            else:
+                await self._begin(message)
+
+    async def _begin(self, watch: Watch) -> None:
+        if watch.id not in self._subscriptions and len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            text = f"at most {MAX_SUBSCRIPTIONS} subscriptions per connection"
+            self._outbox.put_answer(messages.error("too_many_subscriptions", text, watch.id))
+            return
+        if not await self._hub.is_vehicle(watch.vehicle):
+            text = f"no vehicle is named {watch.vehicle!r}"
+            self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
+            return
+        self._end(watch.id)
+        self._subscriptions[watch.id] = subscription = Subscription(watch, self._outbox)
+        self._hub.open(subscription)
+
+    def _end(self, subscription_id: int) -> None:
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is not None:
+            self._hub.close(subscription)
+            self._outbox.forget(subscription_id)
+
+    async def _send(self) -> None:
+        while True:
+            message = await self._outbox.take()
+            if isinstance(message, str):
+                await self._socket.send_text(message)
+            else:
+                await self._socket.send_bytes(message)
