@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,7 @@ class JournalStreamWriter:
         oldest_us = self._now_us() - keep_us
         size_bytes = self._journal.size_bytes
         before = 0
-        for segment, following in zip(segments, segments[1:], strict=False):
+        for segment, following in pairwise(segments):
             is_old = False
             if size_bytes <= keep_bytes:
                 arrival_us = self._first_arrival_us(following.serial, following.first_position)
