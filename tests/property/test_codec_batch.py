@@ -1,0 +1,61 @@
+"""Any frames whatever survive a batch: values, ties, time that runs backwards, all kinds of frame."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ved.codec.batch import columns_crc, decode_batch, encode_batch
+from ved.codec.columns import unpack_columns
+from ved.codec.records import decode_record
+from ved.codec.stream import unpack_entry
+from ved.errors import CorruptDataError
+from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
+
+times = st.one_of(st.integers(0, 3), st.integers(0, 10**7), st.integers(-(2**63), 2**63 - 1))
+numbers = st.one_of(st.integers(0, 2), st.integers(0, 2**32 - 1))
+flag_bits = st.one_of(st.just(0), st.integers(0, 255))
+
+
+@st.composite
+def frame_rows(draw):
+    flags = draw(flag_bits)
+    data = draw(st.one_of(st.binary(max_size=8), st.binary(max_size=64), st.just(b"")))
+    length = len(data)
+    if flags & FrameFlag.REMOTE:
+        data, length = b"", draw(st.integers(0, 64))
+    return draw(times), draw(st.integers(0, 255)), draw(numbers), flags, length, data
+
+
+def columns(rows) -> FrameColumns:
+    width = 64 if any(len(row[5]) > 8 for row in rows) else 8
+    kinds = (np.int64, np.uint8, np.uint32, np.uint8, np.uint8)
+    payload = np.frombuffer(b"".join(row[5].ljust(width, b"\0") for row in rows), np.uint8).reshape(len(rows), width)
+    return FrameColumns(*(np.array([row[at] for row in rows], kind) for at, kind in enumerate(kinds)), payload)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(frame_rows(), max_size=30), st.integers(1, 2**63))
+def test_any_frames_come_back(rows, first_seq):
+    frames = columns(rows) if rows else FrameColumns.empty()
+    found = decode_batch(encode_batch(FrameBatch("fs", bytes(16), first_seq, frames)))
+    assert found.first_seq == first_seq
+    assert found.frames.equals(frames)
+    assert columns_crc(found.frames) == columns_crc(frames)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(frame_rows(), min_size=1, max_size=6), st.permutations(range(60)), st.integers(0, 59))
+def test_any_interleaving_of_the_same_frames_comes_back(rows, order, cut):
+    repeated = columns([rows[at % len(rows)] for at in range(60)])
+    frames = repeated.take(np.array(order[: cut + 1]))
+    assert decode_batch(encode_batch(FrameBatch("fs", bytes(16), 1, frames))).frames.equals(frames)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), st.integers(1, 70_000))
+def test_arbitrary_bytes_never_do_more_than_be_refused(data, count):
+    for read in (decode_record, decode_batch, unpack_entry, lambda raw: unpack_columns(raw, min(count, 65_536))):
+        try:
+            read(data)
+        except CorruptDataError:
+            continue

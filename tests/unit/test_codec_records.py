@@ -1,0 +1,185 @@
+"""Notes and the record header: round trips, every flipped byte, sizes and versions."""
+
+import struct
+
+import google_crc32c
+import pytest
+import zstandard
+
+from ved.codec.header import pack_record
+from ved.codec.records import (
+    HEADER_BYTES,
+    MAX_DESCRIPTION_BYTES,
+    MAX_RECORD_BYTES,
+    RecordHeader,
+    decode_record,
+    encode_record,
+    peek,
+    verify,
+)
+from ved.codec.stream import ENTRY_HEADER_BYTES, pack_entry, unpack_entry
+from ved.errors import CorruptDataError, UnsupportedVersionError
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.records import (
+    Arrival,
+    BusDescription,
+    Clock,
+    ClockSource,
+    Description,
+    Lane,
+    LinkState,
+    Loss,
+    LossPlace,
+    RecordKind,
+    SessionEvent,
+)
+
+EPOCH = bytes(range(16))
+RECORDS = [
+    Loss("fs", EPOCH, 3, LossPlace.KERNEL, 2, -1, -5, 2**62, 0, 2**64 - 1),
+    Clock("fs", EPOCH, 2**64 - 1, -(2**63), 2**63 - 1, ClockSource.GPS, 12),
+    Description(
+        "replay",
+        EPOCH,
+        1,
+        "Épreuve d’endurance",
+        (BusDescription(0, "a", ()), BusDescription(255, "b", ("x" * 99, "é"))),
+    ),
+    Description("pe", EPOCH, 1, "", ()),
+    LinkState("fs", EPOCH, True, Lane.BACKFILL, "2001:db8::1", -1),
+    SessionEvent("fs", EPOCH, "20260704-1", 1, 2, False),
+    FrameBatch("fs", EPOCH, 9, FrameColumns.empty()),
+]
+
+
+def resealed(data: bytes | bytearray) -> bytes:
+    """The record with a CRC that fits: what a hostile or faulty writer could send."""
+    rest = bytes(data[8:])
+    return bytes(data[:4]) + struct.pack("<I", google_crc32c.extend(google_crc32c.value(bytes(data[:4])), rest)) + rest
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_round_trip(record):
+    data = encode_record(record)
+    found = decode_record(data)
+    if isinstance(record, FrameBatch):
+        assert (found.vehicle, found.epoch, found.first_seq, found.count) == ("fs", EPOCH, 9, 0)
+    else:
+        assert found == record
+    header = verify(data)
+    assert header == peek(data)
+    assert (header.vehicle, header.epoch) == (record.vehicle, EPOCH)
+    assert header.number == getattr(record, "number", getattr(record, "first_seq", 0))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_every_flipped_bit_is_noticed(record):
+    data = encode_record(record)
+    for at in range(len(data)):
+        for bit in range(8):
+            broken = bytearray(data)
+            broken[at] ^= 1 << bit
+            with pytest.raises(CorruptDataError):
+                decode_record(bytes(broken))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_every_cut_is_noticed(record):
+    data = encode_record(record)
+    for size in range(len(data)):
+        with pytest.raises(CorruptDataError):
+            decode_record(data[:size])
+        with pytest.raises(CorruptDataError):
+            decode_record(resealed(data[:size]))
+    with pytest.raises(CorruptDataError):
+        decode_record(resealed(data + b"\0"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_changed_bytes_under_a_fitting_crc_are_refused_or_another_record(record):
+    data = encode_record(record)
+    for at in [*range(4), *range(8, len(data))]:
+        for value in (0, 1, 2, 32, 127, 128, 255):
+            changed = bytearray(data)
+            changed[at] = value
+            try:
+                found = decode_record(resealed(changed))
+            except CorruptDataError:
+                continue
+            assert decode_record(encode_record(found)) == found or isinstance(found, FrameBatch)
+
+
+def test_header_layout_is_the_specified_one():
+    data = encode_record(RECORDS[0])
+    assert data[:4] == bytes([1, RecordKind.LOSS, 2, 0])
+    assert data[8:36] == struct.pack("<QI", 3, 0) + EPOCH
+    assert data[HEADER_BYTES : HEADER_BYTES + 2] == b"fs"
+
+
+def test_versions_and_kinds_of_the_future_are_told_apart_from_damage():
+    data = bytearray(encode_record(RECORDS[0]))
+    data[0] = 2
+    with pytest.raises(UnsupportedVersionError):
+        decode_record(resealed(data))
+    data[0], data[1] = 1, 6
+    with pytest.raises(UnsupportedVersionError):
+        decode_record(resealed(data))
+
+
+def test_oversized_record_is_refused_both_ways():
+    header = RecordHeader(RecordKind.SESSION, "fs", EPOCH, 0, 0, 0)
+    with pytest.raises(ValueError, match="at most"):
+        pack_record(header, bytes(MAX_RECORD_BYTES))
+    with pytest.raises(CorruptDataError, match="longer"):
+        peek(encode_record(RECORDS[0]) + bytes(MAX_RECORD_BYTES))
+
+
+def test_description_that_claims_too_much_is_refused_before_it_is_unpacked(monkeypatch):
+    bomb = zstandard.ZstdCompressor().compress(bytes(MAX_DESCRIPTION_BYTES + 1))
+    data = pack_record(RecordHeader(RecordKind.DESCRIPTION, "fs", EPOCH, 1, 0, 0), bomb)
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", None)
+    with pytest.raises(CorruptDataError, match="claims"):
+        decode_record(data)
+
+
+@pytest.mark.parametrize("name", ["", "FS", "../fs", "é", "f" * 33, "f\n"])
+def test_bad_vehicle_name_never_passes(name):
+    with pytest.raises(ValueError, match="vehicle"):
+        encode_record(LinkState(name, EPOCH, True, Lane.LIVE, "", 0))
+    data = bytearray(encode_record(RECORDS[0]))
+    raw = name.encode()
+    data[2:3] = bytes([len(raw)])
+    data[HEADER_BYTES : HEADER_BYTES + 2] = raw
+    with pytest.raises(CorruptDataError):
+        decode_record(resealed(data))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Clock("fs", b"short", 1, 0, 0, ClockSource.NTP, 0),
+        Clock("fs", EPOCH, -1, 0, 0, ClockSource.NTP, 0),
+        Clock("fs", EPOCH, 1, 2**63, 0, ClockSource.NTP, 0),
+        Loss("fs", EPOCH, 1, LossPlace.KERNEL, 256, 0, 0, 0),
+        Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 0, -1),
+        Description("fs", EPOCH, 1, "", tuple(BusDescription(0, "", ()) for _ in range(256))),
+    ],
+)
+def test_values_out_of_range_are_refused_when_written(record):
+    with pytest.raises(ValueError, match=r"."):
+        encode_record(record)
+
+
+def test_stream_entry_round_trip_and_damage():
+    arrival = Arrival(-1, 2**63 - 1, Lane.BACKFILL)
+    entry = pack_entry(arrival, b"record")
+    assert unpack_entry(entry) == (arrival, b"record")
+    assert unpack_entry(pack_entry(arrival, b"")) == (arrival, b"")
+    for size in range(ENTRY_HEADER_BYTES):
+        with pytest.raises(CorruptDataError):
+            unpack_entry(entry[:size])
+    for at, value in ((0, 2), (1, 0), (1, 3), (2, 1), (3, 1)):
+        with pytest.raises(CorruptDataError):
+            unpack_entry(entry[:at] + bytes([value]) + entry[at + 1 :])
+    with pytest.raises(ValueError, match="range"):
+        pack_entry(Arrival(2**63, 0, Lane.LIVE), b"")
