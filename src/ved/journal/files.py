@@ -1,5 +1,6 @@
 """The few file operations that a journal needs, as a protocol, so that tests can put a failing disk under it."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -209,3 +210,11 @@ def write_all_at(files: FileLayer, fd: int, data: bytes, offset: int) -> None:
         if taken <= 0:
             raise OSError(errno.EIO, "write took no bytes")
         done += taken
+
+
+def read_or_nothing(files: FileLayer, fd: int, count: int, offset: int) -> bytes:
+    """Read; once more after an error, then b"": for headers, which others can stand in for."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            return files.read(fd, count, offset)
+    return b""

@@ -82,10 +82,15 @@ class Journal:
         self._is_mark_stale = True
         self._is_closed = False
         self._readers: list[JournalReader] = []
-        self._state = StateFile(path, files, found.state)
-        self._marks = MarkFile(path, files)
         self._sender = WakeSender(path)
-        self._settle(found)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._sender.close)
+            self._state = StateFile(path, files, found.state)
+            on_failure.callback(self._state.close)
+            self._marks = MarkFile(path, files)
+            on_failure.callback(self._marks.close)
+            self._settle(found)
+            on_failure.pop_all()
 
     @staticmethod
     def open(path: Path, *, segment_bytes: int = DEFAULT_SEGMENT_BYTES, files: FileLayer = OS_FILES) -> "Journal":
@@ -227,7 +232,9 @@ class Journal:
         if found.state is None:
             first = found.segments[0].first_position if found.segments else 0
             is_new = found.next_serial == 1
-            self._state.write(State(found.identity, 1, first, self._next, found.next_serial, is_clean=is_new))
+            state = State(found.identity, 1, first, self._next, found.next_serial, is_clean=is_new)
+            self._state.write(state)
+            self._state.write(state.changed())  # Both slots: one that could not be read must not win later.
             self._files.sync_folder(self.path)
         self._unlink_doomed()
         self._publish()

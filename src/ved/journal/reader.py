@@ -18,11 +18,12 @@ from ved.errors import StorageError
 from ved.journal.files import OS_FILES, FileLayer
 from ved.journal.layout import SEGMENT_HEADER_BYTES, Mark, SegmentName, identity_seed
 from ved.journal.scan import Entry, Stop
-from ved.journal.segment import SegmentReader, list_segments
+from ved.journal.segment import Read, SegmentReader, list_segments
 from ved.journal.state import MarkReader, read_state
 
 _RELIST_S: Final = 1.0
 _OPEN_TRIES: Final = 8
+_MAX_ERRORS: Final = 3
 _BAD: Final = (Stop.BAD_HEADER, Stop.BAD_PAYLOAD)
 
 
@@ -41,6 +42,8 @@ class JournalReader:
         self._files = files
         self._marks = MarkReader(path, files)
         self._segment: SegmentReader | None = None
+        self._following: SegmentReader | None = None
+        self._errors = 0
         self._identity: bytes | None = None
         self._seed = 0
         self._listed_s = 0.0
@@ -82,36 +85,51 @@ class JournalReader:
     def close(self) -> None:
         """Give the files back."""
         self._marks.close()
-        if self._segment:
-            self._segment.close()
-            self._segment = None
+        for segment in (self._segment, self._following):
+            if segment:
+                segment.close()
+        self._segment = self._following = None
 
     def _read(self, max_bytes: int) -> list[Entry]:
         while True:
             segment = self._segment or self._find()
             if segment is None:
                 return []
-            entries, stop = segment.read(self.position, max_bytes)
+            entries, stop = self._read_segment(segment, max_bytes)
             if entries:
                 return self._deliver(entries)
             if stop is Stop.FULL:
                 continue
-            following = self._following(segment)
+            following = self._look_ahead(segment)
             if following is None and (stop not in _BAD or self.position >= self.durable_position()):
                 return []
             # Once more: the writer may have been half way, or have added to it before it went on to the next one.
-            entries, stop = segment.read(self.position, max_bytes)
+            entries, stop = self._read_segment(segment, max_bytes)
             position = entries[0].position if entries else self.position
             if following is None or not self._is_repeated(following, position):
-                if entries or stop is Stop.FULL or (stop in _BAD and segment.skip_bad()):
-                    if following is not None:
-                        following.close()
-                    if entries:
-                        return self._deliver(entries)
+                if entries:
+                    return self._deliver(entries)
+                if stop is Stop.FULL or (stop in _BAD and segment.skip_bad()):
                     continue
                 if following is None:
                     return []
+            self._following = None
             self._enter(following, segment.name)
+
+    def _read_segment(self, segment: SegmentReader, max_bytes: int) -> Read:
+        """Read; after a few errors at the same place (the caller tries again) go around what cannot be read."""
+        try:
+            found = segment.read(self.position, max_bytes)
+        except OSError:
+            self._errors += 1
+            if self._errors < _MAX_ERRORS or self.position >= self.durable_position():
+                raise
+            segment.is_lenient = True
+            found = segment.read(self.position, max_bytes)
+        if found.entries:
+            self._errors = 0
+            segment.is_lenient = False
+        return found
 
     def _deliver(self, entries: list[Entry]) -> list[Entry]:
         """Count the holes inside the segment, move on, and hand out."""
@@ -189,24 +207,27 @@ class JournalReader:
         if self._segment:
             self._segment.close()
         self._segment = segment
+        self._errors = 0
         self._has_listed = False
         mark = self._mark()
         if mark and mark.serial == segment.name.serial and self.position >= mark.durable_position:
             segment.offset = max(SEGMENT_HEADER_BYTES, min(mark.offset, segment.size()))
 
-    def _following(self, segment: SegmentReader) -> SegmentReader | None:
+    def _look_ahead(self, segment: SegmentReader) -> SegmentReader | None:
         """The segment after this one, opened, when the writer has gone on; looked up only when there is a sign."""
+        if self._following is not None:
+            return self._following
         mark = self._mark()
         now_s = time.monotonic()
         is_quiet = mark is not None and mark.serial <= segment.name.serial
         if is_quiet and self._has_listed and now_s - self._listed_s < _RELIST_S:
             return None
-        self._listed_s, self._has_listed = now_s, True
         for name in list_segments(self._path, self._files):
             if name.serial > segment.name.serial:
-                following = self._open(name)
-                if following is not None:
-                    return following
+                self._following = self._open(name)
+                if self._following is not None:
+                    return self._following
+        self._listed_s, self._has_listed = now_s, True
         return None
 
     def _next_position(self) -> int:
@@ -216,16 +237,22 @@ class JournalReader:
         end = max(self.position if self._segment else 0, mark.durable_position if mark else 0)
         for name in reversed(list_segments(self._path, self._files)):
             segment = self._open(name)
-            if segment is None:
-                continue
-            if mark and mark.serial == name.serial:
-                segment.offset = max(SEGMENT_HEADER_BYTES, mark.offset)
-            end = max(end, name.first_position)
-            while True:
-                entries, stop = segment.read(0, 1 << 20)
-                end = max(end, entries[-1].position + 1) if entries else end
-                if not entries and stop is not Stop.FULL:
-                    break
-            segment.close()
-            break
+            if segment is not None:
+                try:
+                    if mark and mark.serial == name.serial:
+                        segment.offset = max(SEGMENT_HEADER_BYTES, mark.offset)
+                    return max(end, name.first_position, self._end_of(segment))
+                finally:
+                    segment.close()
         return end
+
+    @staticmethod
+    def _end_of(segment: SegmentReader) -> int:
+        """The position after the last valid record from the segment's offset on; 0 when there is none."""
+        end = 0
+        while True:
+            entries, stop = segment.read(0, 1 << 20)
+            if entries:
+                end = entries[-1].position + 1
+            elif stop is not Stop.FULL and not (stop in _BAD and segment.skip_bad()):
+                return end

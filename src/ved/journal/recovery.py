@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ved.journal.files import FileLayer
+from ved.journal.files import FileLayer, read_or_nothing
 from ved.journal.layout import (
     MAX_SEGMENT_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -44,6 +44,7 @@ class RecoveryReport:
     `cut_bytes`: torn tail removed. `corrupt_records`: damaged records inside the last segment. `missing_segments`:
     segments that their successor names but that are gone. `foreign_segments`: files of another journal, left alone.
     `lost_durable_bytes`: bytes that were reported durable and are not there (the disk did not keep its word).
+    `unreadable_segments`: 1 when the disk would not read the last segment, which is then left as it is.
     """
 
     cut_bytes: int = 0
@@ -51,6 +52,7 @@ class RecoveryReport:
     missing_segments: int = 0
     foreign_segments: int = 0
     lost_durable_bytes: int = 0
+    unreadable_segments: int = 0
     was_clean: bool = True
 
 
@@ -98,7 +100,9 @@ def recover(folder: Path, files: FileLayer, new_identity: bytes) -> Recovered:
     tail = _Tail()
     if segments:
         tail = _recover_tail(folder, segments[-1], identity, files)
-        segments[-1].end_position, segments[-1].size_bytes = tail.end_position, tail.offset
+        segments[-1].end_position = tail.end_position
+        if not tail.is_unreadable:
+            segments[-1].size_bytes = tail.offset
     # Foreign names count too: a serial must never name two files.
     top_serial = max((item.name.serial for item in found), default=0)
     was_clean = _was_clean(state, found, top_serial)
@@ -117,7 +121,13 @@ def recover(folder: Path, files: FileLayer, new_identity: bytes) -> Recovered:
     segments = [item for item in segments if item not in doomed]
     lost = _lost(folder, identity, top_serial, tail, files)
     report = RecoveryReport(
-        tail.cut_bytes, tail.corrupt_records, missing + lost.segments, len(found) - len(own), lost.bytes, was_clean
+        tail.cut_bytes,
+        tail.corrupt_records,
+        missing + lost.segments,
+        len(found) - len(own),
+        lost.bytes,
+        int(tail.is_unreadable),
+        was_clean,
     )
     if segments or lost.end_position:
         previous_end = min(next_position, max(tail.end_position, lost.end_position))
@@ -137,8 +147,7 @@ def _was_clean(state: State | None, found: Sequence[_Found], top_serial: int) ->
 def _examine(folder: Path, name: SegmentName, files: FileLayer) -> _Found:
     fd = files.open(folder / name.text, "read")
     try:
-        header = SegmentHeader.parse(files.read(fd, SEGMENT_HEADER_BYTES, 0))
-        return _Found(name, header, files.size(fd))
+        return _Found(name, SegmentHeader.parse(read_or_nothing(files, fd, SEGMENT_HEADER_BYTES, 0)), files.size(fd))
     finally:
         files.close(fd)
 
@@ -178,12 +187,37 @@ class _Tail:
     offset: int = 0
     cut_bytes: int = 0
     corrupt_records: int = 0
+    is_unreadable: bool = False
 
 
 def _recover_tail(folder: Path, last: SegmentInfo, identity: bytes, files: FileLayer) -> _Tail:
-    """Walk the last segment, cut what follows its last valid record, and make the rest durable."""
-    tail = _Tail(last.first_position, SEGMENT_HEADER_BYTES)
+    """Walk the last segment, cut what follows its last valid record, and make the rest durable.
+
+    A segment that cannot be read twice in a row is left as it is: an error of the moment must not cost data.
+    """
     name = SegmentName(last.serial, last.first_position)
+    try:
+        tail = _walk_tail(folder, name, identity, files)
+    except OSError:
+        tail = _walk_tail(folder, name, identity, files, is_last_try=True)
+    if tail.is_unreadable:
+        return tail
+    fd = files.open(folder / name.text, "append")
+    try:
+        size = files.size(fd)
+        if size > tail.offset:
+            tail.cut_bytes = size - tail.offset
+            files.truncate(fd, tail.offset)
+        files.sync(fd)
+    finally:
+        files.close(fd)
+    return tail
+
+
+def _walk_tail(
+    folder: Path, name: SegmentName, identity: bytes, files: FileLayer, *, is_last_try: bool = False
+) -> _Tail:
+    tail = _Tail(name.first_position, SEGMENT_HEADER_BYTES)
     segment = SegmentReader(folder, name, identity_seed(identity), files)
     try:
         while True:
@@ -193,19 +227,14 @@ def _recover_tail(folder: Path, last: SegmentInfo, identity: bytes, files: FileL
                 tail.end_position = entries[-1].position + 1
                 tail.offset = segment.offset
             elif stop is not Stop.FULL and (stop not in (Stop.BAD_HEADER, Stop.BAD_PAYLOAD) or not segment.skip_bad()):
-                break
-        size = segment.size()
+                return tail
+    except OSError:
+        if not is_last_try:
+            raise
+        tail.is_unreadable = True
+        return tail
     finally:
         segment.close()
-    fd = files.open(folder / name.text, "append")
-    try:
-        if size > tail.offset:
-            tail.cut_bytes = size - tail.offset
-            files.truncate(fd, tail.offset)
-        files.sync(fd)
-    finally:
-        files.close(fd)
-    return tail
 
 
 @dataclass(frozen=True, slots=True)

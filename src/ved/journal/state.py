@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from ved.journal.files import FileLayer, write_all_at
+from ved.journal.files import FileLayer, read_or_nothing, write_all_at
 from ved.journal.layout import (
     MARK_BYTES,
     MARK_NAME,
@@ -14,6 +14,7 @@ from ved.journal.layout import (
     State,
 )
 
+_SLOTS: Final = (0, STATE_SLOT_SPACING_BYTES)
 _MARK_TRIES: Final = 4
 
 
@@ -38,7 +39,7 @@ class StateFile:
     def write(self, state: State) -> None:
         """Return once `state` is on the disk; on OSError the last one still is, and the same slot is tried again."""
         slot = state.sequence % 2
-        write_all_at(self._files, self._fd, state.pack(), slot * STATE_SLOT_SPACING_BYTES)
+        write_all_at(self._files, self._fd, state.pack(), _SLOTS[slot])
         self._files.sync(self._fd)
         self._current = state
 
@@ -54,7 +55,7 @@ def read_state(folder: Path, files: FileLayer) -> State | None:
     except FileNotFoundError:
         return None
     try:
-        slots = [State.parse(files.read(fd, STATE_SLOT_BYTES, at)) for at in (0, STATE_SLOT_SPACING_BYTES)]
+        slots = [State.parse(read_or_nothing(files, fd, STATE_SLOT_BYTES, at)) for at in _SLOTS]
     finally:
         files.close(fd)
     return max((state for state in slots if state), key=lambda state: state.sequence, default=None)
@@ -96,7 +97,7 @@ class MarkReader:
             except FileNotFoundError:
                 return None
         for _ in range(_MARK_TRIES):
-            mark = Mark.parse(self._files.read(self._fd, MARK_BYTES, 0))
+            mark = Mark.parse(read_or_nothing(self._files, self._fd, MARK_BYTES, 0))
             if mark:
                 return mark
         return None
