@@ -1,35 +1,29 @@
 """Which numbers of which epochs are here: the sets that make at-least-once into exactly once."""
 
+import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
 from ved.codec.link import MAX_RUNS, Held, Received, Space, Stored
-from ved.codec.records import RecordHeader
+from ved.link.span import Span
 from ved.model.intervals import Intervals
-from ved.model.records import RecordKind
 
 MAX_EPOCHS: Final = 20_000
 MAX_RECENT: Final = 20_000
+
+_CRC_AT: Final = 4
 
 EpochKey = tuple[str, bytes]
 """Vehicle and epoch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The numbers of one record on the number line that they belong to."""
+class LastEntry:
+    """A place in the stream, and the CRC of the record there by which it is known again."""
 
-    space: Space
-    first: int
-    last: int
-
-
-def span_of(header: RecordHeader) -> Span:
-    """The seqs of a batch, or a note's own number."""
-    if header.kind == RecordKind.BATCH:
-        return Span(Space.SEQ, header.number, header.number + header.count - 1)
-    return Span(Space.NOTE, header.number, header.number)
+    position: int
+    crc: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +33,12 @@ class Seen:
     last: int
     crc: int
     position: int
+
+
+def record_crc(record: bytes) -> int:
+    """The CRC that stands in a record's header."""
+    (crc,) = struct.unpack_from("<I", record, _CRC_AT)
+    return int(crc)
 
 
 def _both() -> dict[Space, Intervals]:
@@ -58,17 +58,6 @@ class EpochState:
         self.recent[(span.space, span.first)] = seen
         if len(self.recent) > MAX_RECENT:
             self.recent.popitem(last=False)
-
-    def forget(self, span: Span) -> None:
-        """The record was dropped before it reached the journal: it is not here."""
-        self.recent.pop((span.space, span.first), None)
-        kept = Intervals()
-        for first, last in self.received[span.space]:
-            if first < span.first:
-                kept.add(first, min(last, span.first - 1))
-            if last > span.last:
-                kept.add(max(first, span.last + 1), last)
-        self.received[span.space] = kept
 
     def held(self, epoch: bytes) -> Held:
         """All of it as a message; the latest runs where there are too many for one."""

@@ -1,8 +1,8 @@
 """The accepted sets on disk, so that a start reads the journal's tail and not all of it.
 
-A checkpoint claims only what was durable below its position, and names the record before that position by its CRC. It
-counts only if the journal still has that very record; otherwise the whole journal is read. So a wiped or foreign
-journal never makes the server claim to hold what it does not.
+A checkpoint claims only what was durable up to its last entry, which it names by position and CRC. It counts only if
+the stream still has that very entry; otherwise the whole stream is read. So a wiped or foreign stream never makes the
+server claim to hold what it does not.
 """
 
 import json
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ved.broker.base import Start, Stream, StreamEntry
 from ved.codec.link import Space
-from ved.errors import StorageError
-from ved.ingest.accepted import Accepted
+from ved.codec.records import peek
+from ved.errors import CorruptDataError, StorageError
+from ved.ingest.accepted import Accepted, LastEntry, Seen, record_crc
 from ved.link.files import write_private
+from ved.link.span import span_of
 
 _VERSION: Final = 1
 _SPACES: Final = {Space.SEQ: "seqs", Space.NOTE: "notes"}
@@ -22,15 +25,14 @@ _SPACES: Final = {Space.SEQ: "seqs", Space.NOTE: "notes"}
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`document` holds the sets of all records below `position`; `crc` is that of the record just before it."""
+    """`epochs` holds the sets of everything in the stream up to and with the entry `last`."""
 
-    position: int
-    crc: int
-    document: dict[str, Any]
+    last: LastEntry
+    epochs: list[dict[str, Any]]
 
     def apply(self, accepted: Accepted) -> None:
         """Put the sets into `accepted`, as stored and so received too."""
-        for entry in self.document["epochs"]:
+        for entry in self.epochs:
             state = accepted.state(entry["vehicle"], bytes.fromhex(entry["epoch"]))
             for space, name in _SPACES.items():
                 for first, last in entry[name]:
@@ -38,7 +40,7 @@ class Checkpoint:
                     state.stored[space].add(first, last)
 
 
-def save_checkpoint(path: Path, accepted: Accepted, position: int, crc: int) -> None:
+def save_checkpoint(path: Path, accepted: Accepted, last: LastEntry) -> None:
     """Write what is stored of all epochs; StorageError when the disk refuses."""
     epochs = [
         {
@@ -48,15 +50,17 @@ def save_checkpoint(path: Path, accepted: Accepted, position: int, crc: int) -> 
         }
         for (vehicle, epoch), state in accepted.items()
     ]
-    body = json.dumps({"version": _VERSION, "position": position, "crc": crc, "epochs": epochs}).encode()
+    document = {"version": _VERSION, "position": last.position, "crc": last.crc, "epochs": epochs}
+    body = json.dumps(document).encode()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, f"{zlib.crc32(body):08x}\n".encode() + body)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """The checkpoint, or None when there is none or it is damaged."""
+    """The checkpoint, or None when there is none, it is damaged, or of another version."""
     try:
         check, _, body = path.read_bytes().partition(b"\n")
         if int(check, 16) != zlib.crc32(body):
@@ -66,4 +70,49 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
         return None
     if document["version"] != _VERSION:
         return None
-    return Checkpoint(document["position"], document["crc"], document)
+    return Checkpoint(LastEntry(document["position"], document["crc"]), document["epochs"])
+
+
+async def rebuild(stream: Stream, end: int, path: Path, accepted: Accepted) -> LastEntry | None:
+    """Fill `accepted` with everything in the stream below position `end`, all of it durable. Returns the last entry."""
+    checkpoint = load_checkpoint(path)
+    start: Start = "earliest"
+    if checkpoint is not None and await _has_entry(stream, checkpoint.last):
+        checkpoint.apply(accepted)
+        start = checkpoint.last.position
+    last: LastEntry | None = None
+    reader = stream.reader(start)
+    try:
+        while reader.position < end:
+            entries = await reader.read(timeout_s=0)
+            if not entries:
+                break
+            for entry in entries:
+                last = _note(accepted, entry) or last
+    finally:
+        reader.close()
+    return last
+
+
+async def _has_entry(stream: Stream, last: LastEntry) -> bool:
+    reader = stream.reader(last.position)
+    try:
+        entries = await reader.read(max_bytes=1, timeout_s=0)
+    finally:
+        reader.close()
+    return bool(entries) and entries[0].position == last.position and record_crc(entries[0].record) == last.crc
+
+
+def _note(accepted: Accepted, entry: StreamEntry) -> LastEntry | None:
+    try:
+        header = peek(entry.record)
+    except CorruptDataError:
+        return None
+    last = LastEntry(entry.position, record_crc(entry.record))
+    if header.number > 0:
+        span = span_of(header)
+        state = accepted.state(header.vehicle, header.epoch)
+        state.received[span.space].add(span.first, span.last)
+        state.stored[span.space].add(span.first, span.last)
+        state.remember(span, Seen(span.last, last.crc, entry.position))
+    return last

@@ -1,0 +1,266 @@
+"""One connection of one car: its messages in, its acknowledgements out."""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from ved.codec.link import (
+    NO_TIME,
+    Ask,
+    Data,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Received,
+    RefusalCode,
+    Refused,
+    Space,
+    Stored,
+    Unknown,
+    Welcome,
+    decode_message,
+    encode_message,
+    split_runs,
+)
+from ved.codec.records import encode_record, verify
+from ved.errors import CorruptDataError, LinkRefusedError
+from ved.ingest.accepted import Accepted
+from ved.ingest.store import Store
+from ved.link.span import Span, span_of
+from ved.metrics import BATCHES_CORRUPT_TOTAL, Counters
+from ved.model.intervals import Intervals
+from ved.model.records import Clock, ClockSource, Lane, LinkState, RecordKind
+
+HELLO_TIMEOUT_S: Final = 5.0
+SILENCE_S: Final = 10.0
+PING_S: Final = 2.0
+LINK_STATE_S: Final = 5.0
+CLOCK_S: Final = 10.0
+MAX_OUTBOX: Final = 256
+SERVER_NAME: Final = "ved ingest"
+
+_FROM_CARS: Final = (RecordKind.BATCH, RecordKind.LOSS, RecordKind.CLOCK, RecordKind.DESCRIPTION)
+_RTT_WEIGHT: Final = 8
+_MAX_TOKEN: Final = 0xFFFFFFFF
+
+
+class RefusedCarError(LinkRefusedError):
+    """The car must be told why, with a code, before the connection closes."""
+
+    def __init__(self, code: RefusalCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class CarIdentity:
+    """What the key says: which vehicle it may publish for."""
+
+    key: bytes
+    key_id: int
+    vehicle: str
+
+
+class Outbox:
+    """What waits to be sent: acknowledgements are merged, so a slow reader costs no memory."""
+
+    def __init__(self) -> None:
+        self._acks: dict[tuple[type[Received] | type[Stored], bytes, Space], Intervals] = {}
+        self._others: deque[Message] = deque()
+        self._filled = asyncio.Event()
+
+    def acknowledge(self, kind: type[Received] | type[Stored], epoch: bytes, span: Span) -> None:
+        """Add to the next acknowledgement of this kind."""
+        self._acks.setdefault((kind, epoch, span.space), Intervals()).add(span.first, span.last)
+        self._filled.set()
+
+    def put(self, message: Message) -> bool:
+        """Queue any other message; False when too many wait because the peer does not read."""
+        if len(self._others) >= MAX_OUTBOX:
+            return False
+        self._others.append(message)
+        self._filled.set()
+        return True
+
+    async def wait(self) -> list[Message]:
+        """All that waits, at least one."""
+        await self._filled.wait()
+        self._filled.clear()
+        out: list[Message] = list(self._others)
+        self._others.clear()
+        for (kind, epoch, space), intervals in self._acks.items():
+            out += [kind(epoch, space, runs) for runs in split_runs(intervals)]
+        self._acks.clear()
+        return out
+
+
+class CarConnection:
+    """Runs the protocol on an authenticated WebSocket until either side ends it."""
+
+    def __init__(
+        self, socket: ServerConnection, car: CarIdentity, store: Store, accepted: Accepted, counters: Counters
+    ) -> None:
+        self.car = car
+        self.hello: Hello | None = None
+        self.outbox = Outbox()
+        self._socket = socket
+        self._store = store
+        self._accepted = accepted
+        self._counters = counters
+        self._rtt_us = -1
+        self._pings: dict[int, float] = {}
+        self._next_token = 0
+        self._heard_s = time.monotonic()
+        self._clock_s = 0.0
+        self._is_announced = False
+
+    @property
+    def peer(self) -> str:
+        """Address of the car, as text."""
+        address = self._socket.remote_address
+        return f"{address[0]}:{address[1]}" if address else "?"
+
+    async def open(self) -> Hello:
+        """Take the Hello and answer it. RefusedCarError, CorruptDataError or ConnectionClosed when it is not right."""
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise CorruptDataError("says nothing") from error
+        if not isinstance(message, Hello):
+            raise CorruptDataError(f"begins with {type(message).__name__}")
+        if message.vehicle != self.car.vehicle:
+            raise RefusedCarError(
+                RefusalCode.VEHICLE, f"this key is for vehicle {self.car.vehicle!r}, not {message.vehicle!r}"
+            )
+        self.hello = message
+        await self._send(Welcome(SERVER_NAME, time.time_ns() // 1000, is_storing=self._store.is_storing))
+        await self._send(self._accepted.state(message.vehicle, message.epoch).held(message.epoch))
+        return message
+
+    def announce(self, *, is_up: bool) -> None:
+        """Write into the stream that this connection came, lives on (with its RTT) or went; a last word only once."""
+        if self.hello is None or (not is_up and not self._is_announced):
+            return
+        self._is_announced = is_up
+        state = LinkState(self.car.vehicle, self.hello.epoch, is_up, self.hello.lane, self.peer, self._rtt_us)
+        self._store.put_own(encode_record(state), self.hello.lane)
+
+    async def run(self) -> None:
+        """Serve an opened connection. Ends by ConnectionClosed, CorruptDataError or RefusedCarError only."""
+        assert self.hello is not None
+        self._note_clock(self.hello.t_us)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write())
+            group.create_task(self._watch())
+            while True:
+                await self._handle(await self._receive())
+
+    async def refuse(self, code: RefusalCode, text: str) -> None:
+        """Tell the car why, as well as that still works, and close."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._send(Refused(code, text))
+                await self._socket.close()
+        except (TimeoutError, ConnectionClosed):
+            self.abort()
+
+    def abort(self) -> None:
+        """Close without a word: for a peer that is not there any more."""
+        self._socket.transport.abort()
+
+    async def _receive(self) -> Message:
+        data = await self._socket.recv()
+        if not isinstance(data, bytes):
+            raise CorruptDataError("sends text")
+        self._heard_s = time.monotonic()
+        return decode_message(data)
+
+    async def _send(self, message: Message) -> None:
+        await self._socket.send(encode_message(message))
+
+    async def _handle(self, message: Message) -> None:
+        if isinstance(message, Data):
+            await self._take(message.record)
+        elif isinstance(message, Ping):
+            self._answer(Pong(message.token))
+            self._note_clock(message.t_us)
+        elif isinstance(message, Pong):
+            self._measure(message.token)
+        elif isinstance(message, Ask):
+            self._answer(self._accepted.state(self.car.vehicle, message.epoch).held(message.epoch))
+        elif not isinstance(message, Unknown):
+            raise CorruptDataError(f"sends {type(message).__name__}")
+
+    def _answer(self, message: Message) -> None:
+        if not self.outbox.put(message):
+            raise CorruptDataError("asks for more than it reads")
+
+    async def _take(self, record: bytes) -> None:
+        assert self.hello is not None
+        try:
+            header = verify(record)
+        except CorruptDataError:
+            self._counters.add(BATCHES_CORRUPT_TOTAL)
+            raise
+        if header.vehicle != self.car.vehicle:
+            raise RefusedCarError(
+                RefusalCode.VEHICLE, f"this key is for vehicle {self.car.vehicle!r}, not {header.vehicle!r}"
+            )
+        if header.kind not in _FROM_CARS or header.number < 1 or (header.kind == RecordKind.BATCH and not header.count):
+            self._counters.add(BATCHES_CORRUPT_TOTAL)
+            raise CorruptDataError(f"sends a record that cars do not send ({header.kind.name} {header.number})")
+        was_stored = await self._store.take(record, header, self.hello.lane, self)
+        span = span_of(header)
+        self.outbox.acknowledge(Received, header.epoch, span)
+        if was_stored:
+            self.outbox.acknowledge(Stored, header.epoch, span)
+
+    def _note_clock(self, t_us: int) -> None:
+        """Now and then a pair (the car's time, the server's UTC); it is late by the way here, never early."""
+        assert self.hello is not None
+        now_s = time.monotonic()
+        if t_us == NO_TIME or self.hello.lane != Lane.LIVE or (self._clock_s and now_s - self._clock_s < CLOCK_S):
+            return
+        self._clock_s = now_s
+        error_us = self._rtt_us if self._rtt_us >= 0 else 1_000_000
+        pair = Clock(self.car.vehicle, self.hello.epoch, 0, t_us, time.time_ns() // 1000, ClockSource.SERVER, error_us)
+        self._store.put_own(encode_record(pair), self.hello.lane)
+
+    def _measure(self, token: int) -> None:
+        sent_s = self._pings.pop(token, None)
+        if sent_s is None:
+            return
+        rtt_us = int((time.monotonic() - sent_s) * 1e6)
+        self._rtt_us = rtt_us if self._rtt_us < 0 else self._rtt_us + (rtt_us - self._rtt_us) // _RTT_WEIGHT
+
+    async def _write(self) -> None:
+        """Send what waits. A peer that does not read holds up only itself."""
+        while True:
+            for message in await self.outbox.wait():
+                await self._send(message)
+
+    async def _watch(self) -> None:
+        """Ping, tell the stream the RTT, and end a connection that has gone silent."""
+        told_s = time.monotonic()
+        while True:
+            token = self._next_token
+            self._next_token = (token + 1) & _MAX_TOKEN
+            self._pings[token] = time.monotonic()
+            if len(self._pings) > MAX_OUTBOX:
+                self._pings.pop(next(iter(self._pings)))
+            self.outbox.put(Ping(token))
+            await asyncio.sleep(PING_S)
+            now_s = time.monotonic()
+            if now_s - self._heard_s > SILENCE_S:
+                self.abort()
+                return
+            if now_s - told_s >= LINK_STATE_S:
+                told_s = now_s
+                self.announce(is_up=True)

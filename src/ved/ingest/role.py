@@ -1,0 +1,118 @@
+"""The role ingest: takes what cars send, stores it in the stream `frames`, and acknowledges it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ved.broker.open import open_stream
+from ved.db.database import Database
+from ved.errors import StorageError
+from ved.ingest.accepted import Accepted
+from ved.ingest.checkpoint import rebuild, save_checkpoint
+from ved.ingest.server import LinkServer
+from ved.ingest.store import Store
+from ved.ingest.writer import TrimOrder
+from ved.link.certificates import ensure_server_certificates
+from ved.metrics import Counters
+
+KEEP_FOR: Final = ("record",)
+CHECKPOINT_S: Final = 10.0
+
+_log: Final = logging.getLogger("ved.ingest")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """`names` are the host names and addresses under which cars reach this server. `port` 0 takes a free one.
+
+    The stream keeps `keep_bytes` and `keep_us`, whichever is less, but always what record has still to read.
+    """
+
+    data: Path
+    db_url: str
+    host: str
+    port: int
+    names: tuple[str, ...]
+    keep_bytes: int
+    keep_us: int
+
+
+async def run_ingest(
+    settings: IngestSettings,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+    counters: Counters | None = None,
+) -> None:
+    """Serve until `stop`. Calls `ready({"port": n})` once cars can come.
+
+    UserError when the port is taken or the stream has another writer, StorageError when the disk refuses at the start.
+    """
+    counters = counters or Counters()
+    db = Database(settings.db_url)
+    try:
+        certificates = await asyncio.to_thread(
+            ensure_server_certificates, settings.data / "keys", tuple(settings.names)
+        )
+        stream = open_stream(settings.data, "frames")
+        writer = await asyncio.to_thread(stream.writer)
+        try:
+            accepted = Accepted()
+            checkpoint_path = settings.data / "ingest" / "accepted.json"
+            end = await asyncio.to_thread(writer.sync)
+            last = await rebuild(stream, end, checkpoint_path, accepted)
+            store = Store(stream, writer, accepted, counters)
+            store.last_durable = last
+            store.start()
+            server = LinkServer(db, certificates, store, accepted, counters)
+            try:
+                port = await server.start(settings.host, settings.port)
+                ready({"port": port})
+                await _serve(server, store, _Keeping(settings, checkpoint_path, accepted), stop)
+            finally:
+                await server.stop()
+                await store.stop()
+                await asyncio.sleep(0)  # what the writer's thread said last
+                await _save(store, checkpoint_path, accepted)
+        finally:
+            await asyncio.to_thread(writer.close)
+    finally:
+        db.close()
+        _log.info("counters: %s", counters.snapshot())
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    settings: IngestSettings
+    checkpoint_path: Path
+    accepted: Accepted
+
+
+async def _serve(server: LinkServer, store: Store, keeping: _Keeping, stop: asyncio.Event) -> None:
+    """Run the loops beside the connections until `stop`."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(server.watch_keys()), group.create_task(_keep_house(store, keeping))]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+
+
+async def _keep_house(store: Store, keeping: _Keeping) -> None:
+    """Checkpoint and trim, now and then, until cancelled."""
+    order = TrimOrder(keeping.settings.keep_bytes, keeping.settings.keep_us, KEEP_FOR)
+    while True:
+        await asyncio.sleep(CHECKPOINT_S)
+        await _save(store, keeping.checkpoint_path, keeping.accepted)
+        store.trim(order)
+
+
+async def _save(store: Store, path: Path, accepted: Accepted) -> None:
+    """Write the checkpoint; without one, the next start reads more."""
+    if store.last_durable is None:
+        return
+    try:
+        save_checkpoint(path, accepted, store.last_durable)
+    except StorageError as error:
+        _log.warning("no checkpoint: %s", error)

@@ -1,0 +1,23 @@
+"""The numbers by which a record is acknowledged."""
+
+from dataclasses import dataclass
+
+from ved.codec.link import Space
+from ved.codec.records import RecordHeader
+from ved.model.records import RecordKind
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The numbers of one record on the number line that they belong to."""
+
+    space: Space
+    first: int
+    last: int
+
+
+def span_of(header: RecordHeader) -> Span:
+    """The seqs of a batch, or a note's own number."""
+    if header.kind == RecordKind.BATCH:
+        return Span(Space.SEQ, header.number, header.number + header.count - 1)
+    return Span(Space.NOTE, header.number, header.number)
