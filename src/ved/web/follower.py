@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ved.api.decoding import decoder_for
-from ved.broker.base import StreamEntry
-from ved.broker.journal import JournalStream
+from ved.broker.base import Stream, StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
@@ -47,7 +46,7 @@ class _Flush:
 class Follower:
     """One task that reads, one that ticks."""
 
-    def __init__(self, hub: Hub, db: Database, stream: JournalStream) -> None:
+    def __init__(self, hub: Hub, db: Database, stream: Stream) -> None:
         self._hub = hub
         self._db = db
         self._stream = stream
@@ -121,7 +120,7 @@ class Follower:
         flush.arrived_us = arrived_us
 
     def _flush(self, flush: _Flush) -> None:
-        """Move the edge and send. Without a clock nobody can say when the frames were: they wait with the recent ones."""
+        """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""
         if flush.epoch.offset_us is None:
             return
         is_back = flush.feed.advance(flush.epoch, flush.batches, flush.lane, flush.arrived_us)

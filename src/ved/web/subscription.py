@@ -10,7 +10,7 @@ from ved.web.outbox import Outbox
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """What one `watch` message asked for, and the bucket width that it got. `history` is the task that brings the window."""
+    """What one `watch` asked for, and the bucket width that it got. `history` is the task that brings the window."""
 
     watch: Watch
     outbox: Outbox

@@ -26,7 +26,7 @@ _FRAME_BYTES: Final = 23
 
 @dataclass(slots=True, eq=False)
 class EpochFeed:
-    """One epoch: its decoder, its clock. `offset_us` is in force (None: no clock is known), `best` is the newest map."""
+    """One epoch: decoder and clock. `offset_us` is in force (None: no clock is known), `best` is the newest map."""
 
     epoch: bytes
     decoder: Decoder

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+
+from ved.dbc.decode import Decoder
+from ved.dbc.load import load_set
+from ved.model.clockmap import ClockPair
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.records import Clock, ClockSource, Lane, LinkState
+from ved.web.vehicle import MAX_RECENT_BYTES, EpochFeed, VehicleFeed
+
+E1, E2 = b"1" * 16, b"2" * 16
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return Decoder(load_set([]))
+
+
+def batch(t, epoch=E1, first_seq=1):
+    n = len(t)
+    frames = FrameColumns(
+        np.array(t, np.int64),
+        np.zeros(n, np.uint8),
+        np.full(n, 5, np.uint32),
+        np.zeros(n, np.uint8),
+        np.full(n, 8, np.uint8),
+        np.zeros((n, 8), np.uint8),
+    )
+    return FrameBatch("fs", epoch, first_seq, frames)
+
+
+def epoch_feed(decoder, epoch, offset_us, source=ClockSource.HOST):
+    return EpochFeed(epoch, decoder, {ClockPair(0, offset_us, source)})
+
+
+def feed():
+    return VehicleFeed("fs", started_us=1_000_000_000)
+
+
+def clock(offset_us, source=ClockSource.HOST, number=1, error_us=0):
+    return Clock("fs", E1, number, 0, offset_us, source, error_us)
+
+
+def test_the_edge_is_the_newest_sample_of_the_current_epoch(decoder):
+    one, epoch = feed(), epoch_feed(decoder, E1, 1000)
+    assert not one.advance(epoch, [batch([5, 90]), batch([70, 80])], Lane.LIVE, 11)
+    assert (one.current, one.edge_utc_us, one.age_ms(2011)) == (epoch, 1090, 2)
+    assert not one.advance(epoch, [batch([20])], Lane.BACKFILL, 999_999)
+    assert (one.edge_utc_us, one.age_ms(2011)) == (1090, 2)
+
+
+def test_a_restarted_agent_goes_on_after_the_edge(decoder):
+    one = feed()
+    one.advance(epoch_feed(decoder, E1, 1000), [batch([90])], Lane.LIVE, 1)
+    later = epoch_feed(decoder, E2, 2000)
+    assert not one.advance(later, [batch([0], E2)], Lane.LIVE, 2)
+    assert (one.current, one.edge_utc_us) == (later, 2000)
+
+
+def test_the_rest_of_the_old_epoch_does_not_take_over_again(decoder):
+    one, old, new = feed(), epoch_feed(decoder, E1, 1000), epoch_feed(decoder, E2, 2000)
+    one.advance(old, [batch([90])], Lane.LIVE, 1)
+    one.advance(new, [batch([0], E2)], Lane.LIVE, 2)
+    for lane in Lane:
+        assert not one.advance(old, [batch([9_999_999])], lane, 3)
+    assert (one.current, one.edge_utc_us) == (new, 2000)
+
+
+def test_an_older_epoch_that_was_never_seen_comes_by_backfill(decoder):
+    one, new = feed(), epoch_feed(decoder, E2, 2000)
+    one.advance(new, [batch([0], E2)], Lane.LIVE, 2)
+    assert not one.advance(epoch_feed(decoder, E1, 1000), [batch([90])], Lane.BACKFILL, 3)
+    assert one.current is new
+
+
+def test_the_same_log_replayed_starts_anew(decoder):
+    one, again = feed(), epoch_feed(decoder, E2, 1000)
+    one.advance(epoch_feed(decoder, E1, 1000), [batch([0, 90])], Lane.LIVE, 1)
+    assert one.advance(again, [batch([0], E2)], Lane.LIVE, 2)
+    assert (one.current, one.edge_utc_us) == (again, 1000)
+
+
+def test_a_clock_that_moved_little_is_not_worth_a_reset(decoder):
+    one, epoch = feed(), epoch_feed(decoder, E1, 1_000_000)
+    one.epochs[E1] = epoch
+    one.advance(epoch, [batch([90])], Lane.LIVE, 1)
+    epoch.take_clock(clock(1_001_000, ClockSource.GPS))
+    assert not one.apply_clocks()
+    assert (epoch.offset_us, one.edge_utc_us) == (1_000_000, 1_000_090)
+    epoch.take_clock(clock(1_005_000, ClockSource.GPS, 2))
+    epoch.take_clock(clock(1_005_000, ClockSource.GPS, 3))
+    assert one.apply_clocks()
+    assert (epoch.offset_us, one.edge_utc_us) == (1_005_000, 1_005_090)
+    assert not one.apply_clocks()
+
+
+def test_the_first_clock_counts(decoder):
+    epoch = EpochFeed(E1, decoder)
+    assert epoch.offset_us is None
+    assert not epoch.is_clock_moved
+    epoch.take_clock(clock(0))
+    assert epoch.is_clock_moved
+    assert epoch.apply_clock() == 0
+    assert epoch.offset_us == 0
+
+
+def test_link_words():
+    def link(is_up, lane=Lane.LIVE, heard_us=1_000_000_001):
+        one.take_link(LinkState("fs", E1, is_up, lane, "p", 30_000), heard_us)
+        return one.link
+
+    one = feed()
+    assert one.link == "unknown"
+    assert link(True, Lane.BACKFILL) == "unknown"
+    assert one.rtt_us == 30_000
+    assert link(True) == "up"
+    assert link(False, Lane.BACKFILL) == "up"
+    assert link(False) == "down"
+
+
+def test_an_old_up_of_a_server_that_is_gone_is_not_believed():
+    one = feed()
+    one.take_link(LinkState("fs", E1, True, Lane.LIVE, "p", -1), 1_000_000_000 - 60_000_000)
+    assert one.link == "unknown"
+    one.take_batch(0, batch([1]), Lane.LIVE, 1_000_000_000)
+    assert one.link == "up"
+
+
+def test_recent_batches_go_when_the_lake_has_them():
+    one = feed()
+    for k in range(5):
+        one.take_batch(k, batch([k]), Lane.LIVE, k)
+    one.forget_recent(3)
+    assert [kept.position for kept in one.recent] == [3, 4]
+    one.forget_recent(99)
+    assert (len(one.recent), one.recent_bytes) == (0, 0)
+
+
+def test_recent_batches_are_bounded():
+    one, big = feed(), batch(range(60_000))
+    for k in range(100):
+        one.take_batch(k, big, Lane.LIVE, k)
+    assert one.recent_bytes <= MAX_RECENT_BYTES
+    assert one.recent_dropped_total == 100 - len(one.recent) > 0
+    assert one.recent[-1].position == 99
+
+
+def test_frames_per_s_counts_two_seconds():
+    one = feed()
+    for k in range(50):
+        one.take_batch(k, batch([1, 2]), Lane.LIVE, k * 100_000)
+    assert one.frames_per_s(4_900_000) == pytest.approx(21, abs=1)
+    assert one.frames_per_s(60_000_000) == 0
+
+
+def test_channel_numbers_stay():
+    one = feed()
+    assert [one.number_of(name) for name in ("a", "b", "a", "c")] == [0, 1, 0, 2]
