@@ -1,0 +1,237 @@
+"""From the car's state to frames on its buses, through the vehicle's own DBC files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ved.canbus.battery import CELLS, SENSORS
+from ved.canbus.bus_timing import Rhythm, draw_jitter, frame_bits, serialise
+from ved.canbus.faults import Fault, FaultKind
+from ved.canbus.fs_car import STEP_S, Car, CarState
+from ved.canbus.fs_sensors import Memory, chassis_signals, sensor_signals
+from ved.canbus.fs_signals import Noise, Signals, powertrain_signals
+from ved.dbc.encode import MessageEncoder
+from ved.dbc.load import DbcSource, load_set
+from ved.errors import UserError
+from ved.model.frames import CLASSIC_WIDTH, FrameColumns, FrameFlag
+from ved.model.vehicle import Vehicle
+
+PAGES: Final = {"CellVoltages": CELLS // 3, "CellTemperatures": SENSORS // 6}
+COUNTER: Final = "Counter"
+CHECKSUM: Final = "Checksum"
+PAGE: Final = "Page"
+
+_CYCLE: Final = re.compile(r'^BA_ "GenMsgCycleTime" BO_ (\d+) (\d+);', re.MULTILINE)
+_STEP_US: Final = round(STEP_S * 1e6)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sender:
+    """One message: its encoder, its rhythm, and how long its frames hold the bus."""
+
+    name: str
+    encoder: MessageEncoder
+    rhythm: Rhythm
+    duration_us: float
+    has_counter: bool
+    has_checksum: bool
+
+
+class FrameMaker:
+    """Makes the frames of one car, chunk after chunk of `chunk_steps` steps, in order of time."""
+
+    def __init__(self, vehicle: Vehicle, seed: int, faults: Sequence[Fault], chunk_steps: int) -> None:
+        """Raises UserError when the vehicle's DBC files lack what the model sends, or a fault's target is wrong."""
+        self._seed, self._chunk_steps, self._chunk = seed, chunk_steps, 0
+        self._car = Car(seed, faults)
+        self._memory: Memory | None = None
+        self._senders = _senders(vehicle, np.random.Generator(np.random.PCG64([seed, 0xA])))
+        names = [sender.name for sender in self._senders]
+        self._silent = [(f.message(names), f) for f in faults if f.kind is FaultKind.SENSOR_DROPOUT]
+        self._busy_us = dict.fromkeys((sender.encoder.bus for sender in self._senders), 0.0)
+        self._held = FrameColumns.empty()
+        self._is_checked = False
+
+    def next_chunk(self) -> FrameColumns:
+        """Frames of the next chunk of time."""
+        random = np.random.Generator(np.random.PCG64([self._seed, 0xF, self._chunk]))
+        from_us = self._chunk * self._chunk_steps * _STEP_US
+        to_us = from_us + self._chunk_steps * _STEP_US
+        self._chunk += 1
+        car = self._car.run(self._chunk_steps)
+        signals = self._measure(car, Noise(random, self._chunk_steps))
+        parts, asked, durations = [], [], []
+        for sender in self._senders:
+            numbers = sender.rhythm.numbers(from_us, to_us)
+            times = sender.rhythm.times_us(numbers)
+            jitter = draw_jitter(len(numbers), random)
+            steps = np.clip((times - from_us).astype(np.intp) // _STEP_US, 0, self._chunk_steps - 1)
+            heard = self._is_heard(sender.name, times)
+            parts.append(_frames(sender, signals[sender.name], numbers[heard], steps[heard]))
+            asked.append((times + jitter)[heard])
+            durations.append(np.full(int(heard.sum()), sender.duration_us))
+        frames = FrameColumns.concatenate(parts)
+        frames = self._on_the_bus(frames, np.concatenate(asked), np.concatenate(durations))
+        return self._release(frames, to_us)
+
+    def _measure(self, car: CarState, noise: Noise) -> dict[str, Signals]:
+        if self._memory is None:
+            self._memory = Memory.of(car)
+        signals = {
+            **powertrain_signals(car, noise),
+            **chassis_signals(car, noise, self._memory),
+            **sensor_signals(car, noise),
+        }
+        if not self._is_checked:
+            _check(self._senders, signals)
+            self._is_checked = True
+        return signals
+
+    def _is_heard(self, name: str, times_us: NDArray[np.float64]) -> NDArray[np.bool_]:
+        heard = np.ones(len(times_us), np.bool_)
+        for message, fault in self._silent:
+            if message == name:
+                heard &= ~fault.is_active(times_us / 1e6)
+        return heard
+
+    def _on_the_bus(
+        self, frames: FrameColumns, asked_us: NDArray[np.float64], duration_us: NDArray[np.float64]
+    ) -> FrameColumns:
+        """The frames with the times at which their buses have carried them."""
+        ends = np.empty(len(frames))
+        for bus in self._busy_us:
+            rows = np.flatnonzero(frames.bus == bus)
+            rows = rows[np.argsort(asked_us[rows], kind="stable")]
+            if len(rows):
+                ends[rows] = serialise(asked_us[rows], duration_us[rows], self._busy_us[bus])
+                self._busy_us[bus] = float(ends[rows[-1]])
+        return FrameColumns(
+            np.rint(ends).astype(np.int64),
+            frames.bus,
+            frames.arbitration_id,
+            frames.flags,
+            frames.length,
+            frames.payload,
+        )
+
+    def _release(self, frames: FrameColumns, to_us: int) -> FrameColumns:
+        """All frames before `to_us` in order; the others wait for the next chunk."""
+        both = FrameColumns.concatenate([self._held, frames])
+        both = both.take(np.argsort(both.t_us, kind="stable"))
+        due = int(np.searchsorted(both.t_us, to_us))
+        self._held = both.take(slice(due, None))
+        return both.take(slice(0, due))
+
+
+def _senders(vehicle: Vehicle, random: np.random.Generator) -> list[_Sender]:
+    dbc_set = load_set(
+        [
+            DbcSource(bus.index, bus.name, name, text)
+            for bus in vehicle.buses
+            for name, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
+        ]
+    )
+    bitrate_hz = {bus.index: bus.bitrate_hz for bus in vehicle.buses}
+    cycles = {
+        (bus.index, int(found[1])): int(found[2]) * 1000
+        for bus in vehicle.buses
+        for text in bus.dbc_texts
+        for found in _CYCLE.finditer(text)
+    }
+    out = []
+    for message in dbc_set.messages:
+        dbc_id = message.arbitration_id | (1 << 31 if message.is_extended else 0)
+        cycle_us = cycles.get((message.bus or 0, dbc_id), 0)
+        if cycle_us <= 0:
+            raise UserError(f"{message.file}: message {message.name} has no GenMsgCycleTime; the simulator needs one")
+        names = {signal.name for signal in message.signals}
+        out.append(
+            _Sender(
+                name=message.name,
+                encoder=MessageEncoder(dbc_set, message.name, message.bus),
+                rhythm=Rhythm.draw(cycle_us, random),
+                duration_us=frame_bits(message.length, message.is_extended) * 1e6 / bitrate_hz[message.bus or 0],
+                has_counter=COUNTER in names,
+                has_checksum=CHECKSUM in names,
+            )
+        )
+    return out
+
+
+def _check(senders: Sequence[_Sender], signals: Mapping[str, Signals]) -> None:
+    """The DBC files and the model must name the same messages and signals."""
+    by_name = {sender.name: sender for sender in senders}
+    for message, values in signals.items():
+        if message not in by_name:
+            raise UserError(f"the simulator's car sends message {message}, which the vehicle's DBC files do not have")
+        lacking = values.keys() - set(by_name[message].encoder.signals)
+        if lacking:
+            raise UserError(
+                f"the simulator's car sends {message}.{min(lacking)}, which the vehicle's DBC files do not have"
+            )
+    for name in by_name.keys() - signals.keys():
+        raise UserError(
+            f"the simulator's car has no message {name}; take it out of the DBC files or out of the vehicle"
+        )
+
+
+def _frames(sender: _Sender, signals: Signals, numbers: NDArray[np.int64], steps: NDArray[np.intp]) -> FrameColumns:
+    """The frames of one message; number and time step of each are given."""
+    n = len(numbers)
+    values: dict[str, NDArray[np.float64]] = {}
+    if sender.name in PAGES:
+        page = numbers % PAGES[sender.name]
+        values[PAGE] = page.astype(np.float64)
+        present = _on_pages(signals, page, PAGES[sender.name])
+    else:
+        present = signals
+    for name, column in present.items():
+        values[name] = np.full(n, column) if isinstance(column, float) else column[steps]
+    if sender.has_counter:
+        values[COUNTER] = (numbers % 16).astype(np.float64)
+    payload = np.zeros((n, CLASSIC_WIDTH), np.uint8)
+    encoder = sender.encoder
+    if n:
+        payload[:, : encoder.length] = encoder.encode(values)
+    if sender.has_checksum:
+        payload[:, encoder.length - 1] = crc8(payload[:, : encoder.length - 1])
+    return FrameColumns(
+        np.zeros(n, np.int64),
+        np.full(n, encoder.bus, np.uint8),
+        np.full(n, encoder.arbitration_id, np.uint32),
+        np.full(n, encoder.flags & FrameFlag.EXTENDED, np.uint8),
+        np.full(n, encoder.length, np.uint8),
+        payload,
+    )
+
+
+def _on_pages(signals: Signals, pages: NDArray[np.int64], count: int) -> Signals:
+    """Only the numbered signals that the pages at hand carry."""
+    per_page = len(signals) // count
+    wanted = set(pages.tolist())
+    return {name: column for number, (name, column) in enumerate(signals.items()) if number // per_page in wanted}
+
+
+def _crc8_table() -> NDArray[np.uint8]:
+    table = []
+    for value in range(256):
+        crc = value
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x11D if crc & 0x80 else 0)
+        table.append(crc)
+    return np.array(table, np.uint8)
+
+
+_CRC8: Final = _crc8_table()
+
+
+def crc8(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """CRC-8 SAE J1850 of each row of u8 (n, k): polynomial 0x1D, start 0xFF, final xor 0xFF."""
+    crc = np.full(len(data), 0xFF, np.uint8)
+    for column in data.T:
+        crc = _CRC8[crc ^ column]
+    return crc ^ np.uint8(0xFF)

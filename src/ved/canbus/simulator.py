@@ -1,0 +1,128 @@
+"""A simulated car as a source of frames: in real time like a bus, or as fast as the reader takes them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from ved.canbus.faults import Fault
+from ved.canbus.fs_frames import FrameMaker
+from ved.errors import UserError
+from ved.model.clockmap import ClockPair
+from ved.model.frames import FrameColumns
+from ved.model.records import ClockSource
+from ved.model.vehicle import Vehicle
+
+MODELS: Final = ("formula_student",)
+CHUNK_STEPS: Final = 200
+START_UTC_US: Final = 1_780_308_000_000_000
+"""When a simulation that is not in real time says that it began: 2026-06-01 10:00:00 UTC."""
+
+_PACE_S: Final = 0.01
+_HOST_ERROR_US: Final = 1_000
+
+
+def simulate_columns(
+    vehicle: Vehicle, seconds: float, seed: int = 1, faults: Sequence[Fault] = ()
+) -> Iterator[FrameColumns]:
+    """The frames of the first `seconds` of a simulated day, in chunks of about a second, `t_us` from 0.
+
+    The same seed and faults give the same frames. UserError when the vehicle cannot be simulated.
+    """
+    maker = _maker(vehicle, seed, faults)
+    return _until(maker, round(seconds * 1e6))
+
+
+def _maker(vehicle: Vehicle, seed: int, faults: Sequence[Fault]) -> FrameMaker:
+    if vehicle.simulator not in MODELS:
+        raise UserError(
+            f"vehicle {vehicle.name} cannot be simulated: its vehicle.toml has no [simulator] with model = "
+            + " or ".join(f'"{model}"' for model in MODELS)
+        )
+    if seed < 0:
+        raise UserError(f"seed {seed} is not possible; give 0 or more")
+    return FrameMaker(vehicle, seed, faults, CHUNK_STEPS)
+
+
+def _until(maker: FrameMaker, end_us: int) -> Iterator[FrameColumns]:
+    is_over = end_us <= 0
+    while not is_over:
+        chunk = maker.next_chunk()
+        due = int(np.searchsorted(chunk.t_us, end_us))
+        is_over = due < len(chunk)
+        yield chunk.take(slice(0, due))
+
+
+class SimulatorSource:
+    """The simulated car as a `Source`. `speed` is a factor on real time, 0: as fast as the reader goes.
+
+    At speed 1 the clock is the host's; at any other the day begins at START_UTC_US. UserError for a vehicle without
+    a physical model, or a fault that cannot be.
+    """
+
+    def __init__(
+        self,
+        vehicle: Vehicle,
+        *,
+        seed: int = 1,
+        faults: Sequence[Fault] = (),
+        speed: float = 1.0,
+        duration_s: float | None = None,
+    ) -> None:
+        if not 0 <= speed < float("inf"):
+            raise UserError(f"simulator: speed {speed} is not possible; give a positive factor or max")
+        self._speed = speed
+        self._chunks = _until(_maker(vehicle, seed, faults), 1 << 62 if duration_s is None else round(duration_s * 1e6))
+        self._held = FrameColumns.empty()
+        self._origin_mono_ns = 0
+        self._sleep: Callable[[float], None] = time.sleep
+        self._mono_ns: Callable[[], int] = time.monotonic_ns
+        self._utc_ns: Callable[[], int] = time.time_ns
+
+    @property
+    def is_realtime(self) -> bool:
+        """True at speed 1: the car does not wait for its reader."""
+        return self._speed == 1.0
+
+    def open(self, origin_mono_ns: int) -> None:
+        """Begin: the car is switched on at `origin_mono_ns`."""
+        self._origin_mono_ns = origin_mono_ns
+
+    def read(self, timeout_s: float) -> FrameColumns | None:
+        """The frames whose time has come, about every 10 ms; at speed 0 the next chunk. None at the end."""
+        if len(self._held) == 0:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return None
+            self._held = chunk
+        if self._speed == 0:
+            out, self._held = self._held, FrameColumns.empty()
+            return out
+        due = self._due()
+        if due == 0 and len(self._held):
+            wait_s = (int(self._held.t_us[0]) - self._now_us()) / (self._speed * 1e6)
+            self._sleep(max(0.0, min(timeout_s, wait_s + _PACE_S)))
+            due = self._due()
+        out, self._held = self._held.take(slice(0, due)), self._held.take(slice(due, None))
+        return out
+
+    def clock(self, now_mono_ns: int) -> ClockPair | None:
+        """At speed 1 the host's clock now, else the fixed beginning of the simulated day."""
+        if not self.is_realtime:
+            return ClockPair(0, START_UTC_US, ClockSource.RECORDED)
+        late_ns = self._mono_ns() - now_mono_ns
+        t_us = (now_mono_ns - self._origin_mono_ns) // 1000
+        return ClockPair(t_us, (self._utc_ns() - late_ns) // 1000, ClockSource.HOST, _HOST_ERROR_US)
+
+    def close(self) -> None:
+        """Stop the car."""
+        self._chunks = iter(())
+        self._held = FrameColumns.empty()
+
+    def _now_us(self) -> int:
+        """Simulated time that is due now."""
+        return int((self._mono_ns() - self._origin_mono_ns) * self._speed / 1000)
+
+    def _due(self) -> int:
+        return int(np.searchsorted(self._held.t_us, self._now_us(), side="right"))
