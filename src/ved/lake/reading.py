@@ -1,0 +1,201 @@
+"""Reading the lake's Parquet files: only the row groups and columns that a query needs."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ved.lake.layout import COLUMN_NAMES
+from ved.lake.log import FileEntry
+from ved.lake.rows import FrameRows, payload_matrix
+from ved.lake.store import Store
+from ved.model.frames import FrameColumns, FrameFlag
+
+_CACHED_FOOTERS: Final = 256
+_LIMITED: Final = ("t_us", "bus", "arbitration_id", "flags", "length")
+_WIDEST: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKey:
+    """One kind of frame; `bus` and `is_extended` None: any."""
+
+    arbitration_id: int
+    bus: int | None = None
+    is_extended: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which rows a query wants: frames of any of `keys` (None: all) with t_from_us <= t_us < t_to_us."""
+
+    keys: tuple[FrameKey, ...] | None = None
+    bus: int | None = None
+    t_from_us: int | None = None
+    t_to_us: int | None = None
+
+
+ALL: Final = Where()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Footer:
+    metadata: Any
+    rows: NDArray[np.int64]
+    low: dict[str, NDArray[np.int64]]
+    high: dict[str, NDArray[np.int64]]
+    has_tail: NDArray[np.bool_]
+
+
+class FileReader:
+    """Reads files of one store and keeps their footers; may be used from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._footers: OrderedDict[str, _Footer] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, entry: FileEntry, where: Where = ALL) -> FrameRows:
+        """The wanted rows in file order. FileNotFoundError; OSError or pa.ArrowException for a broken file."""
+        footer = self._footer(entry.path)
+        groups = _groups(footer, where)
+        if not len(groups):
+            return FrameRows(np.empty(0, np.int64), FrameColumns.empty())
+        constants = {
+            name: int(footer.low[name][groups[0]])
+            for name in _LIMITED[1:]
+            if footer.low[name][groups].min() == footer.high[name][groups].max()
+        }
+        names = [name for name in COLUMN_NAMES if name not in constants]
+        if not footer.has_tail[groups].any():
+            names.remove("tail")
+        with self._store.open(entry.path) as source:
+            file = pq.ParquetFile(source, metadata=footer.metadata, page_checksum_verification=True, pre_buffer=False)
+            table = file.read_row_groups(groups.tolist(), columns=names, use_threads=False)
+        rows = _from_table(table, constants)
+        return rows if _covers(footer, groups, where) else _filter(rows, where)
+
+    def _footer(self, path: str) -> _Footer:
+        with self._lock:
+            footer = self._footers.get(path)
+            if footer is not None:
+                self._footers.move_to_end(path)
+                return footer
+        with self._store.open(path) as source:
+            footer = _read_footer(pq.ParquetFile(source, page_checksum_verification=True).metadata)
+        with self._lock:
+            self._footers[path] = footer
+            while len(self._footers) > _CACHED_FOOTERS:
+                self._footers.popitem(last=False)
+        return footer
+
+
+def _read_footer(metadata: Any) -> _Footer:
+    count = metadata.num_row_groups
+    position = {metadata.schema.column(at).name: at for at in range(metadata.num_columns)}
+    missing = [name for name in COLUMN_NAMES if name not in position]
+    if missing:
+        raise pa.ArrowInvalid(f"no column {missing[0]}")
+    rows = np.empty(count, np.int64)
+    low = {name: np.full(count, -_WIDEST) for name in _LIMITED}
+    high = {name: np.full(count, _WIDEST) for name in _LIMITED}
+    has_tail = np.ones(count, np.bool_)
+    for at in range(count):
+        group = metadata.row_group(at)
+        rows[at] = group.num_rows
+        for name in _LIMITED:
+            statistics = group.column(position[name]).statistics
+            if statistics is not None and statistics.has_min_max:
+                low[name][at], high[name][at] = statistics.min, statistics.max
+        statistics = group.column(position["tail"]).statistics
+        if statistics is not None and statistics.has_null_count:
+            has_tail[at] = statistics.null_count < group.num_rows
+    return _Footer(metadata, rows, low, high, has_tail)
+
+
+def _groups(footer: _Footer, where: Where) -> NDArray[np.intp]:
+    wanted = footer.rows > 0
+    if where.t_from_us is not None:
+        wanted &= footer.high["t_us"] >= where.t_from_us
+    if where.t_to_us is not None:
+        wanted &= footer.low["t_us"] < where.t_to_us
+    if where.bus is not None:
+        wanted &= (footer.low["bus"] <= where.bus) & (footer.high["bus"] >= where.bus)
+    if where.keys is not None:
+        any_key = np.zeros(len(wanted), np.bool_)
+        for key in where.keys:
+            match = footer.low["arbitration_id"] <= key.arbitration_id
+            match &= footer.high["arbitration_id"] >= key.arbitration_id
+            if key.bus is not None:
+                match &= (footer.low["bus"] <= key.bus) & (footer.high["bus"] >= key.bus)
+            any_key |= match
+        wanted &= any_key
+    return np.flatnonzero(wanted)
+
+
+def _covers(footer: _Footer, groups: NDArray[np.intp], where: Where) -> bool:
+    """True when every row of the groups is wanted by time and there is no other condition."""
+    if where.keys is not None or where.bus is not None:
+        return False
+    starts = where.t_from_us is None or bool(footer.low["t_us"][groups].min() >= where.t_from_us)
+    return starts and (where.t_to_us is None or bool(footer.high["t_us"][groups].max() < where.t_to_us))
+
+
+def _filter(rows: FrameRows, where: Where) -> FrameRows:
+    mask = row_mask(rows.frames, where)
+    return rows if mask.all() else rows.take(mask)
+
+
+def row_mask(frames: FrameColumns, where: Where) -> NDArray[np.bool_]:
+    """True for the frames that `where` wants."""
+    mask = np.ones(len(frames), np.bool_)
+    if where.t_from_us is not None:
+        mask &= frames.t_us >= where.t_from_us
+    if where.t_to_us is not None:
+        mask &= frames.t_us < where.t_to_us
+    if where.bus is not None:
+        mask &= frames.bus == where.bus
+    if where.keys is not None:
+        mask &= _any_key(frames, where.keys)
+    return mask
+
+
+def _any_key(frames: FrameColumns, keys: Sequence[FrameKey]) -> NDArray[np.bool_]:
+    extended = (frames.flags & np.uint8(FrameFlag.EXTENDED)) != 0
+    out = np.zeros(len(frames), np.bool_)
+    for key in keys:
+        match = frames.arbitration_id == key.arbitration_id
+        if key.bus is not None:
+            match &= frames.bus == key.bus
+        if key.is_extended is not None:
+            match &= extended == key.is_extended
+        out |= match
+    return out
+
+
+def _from_table(table: pa.Table, constants: dict[str, int]) -> FrameRows:
+    n = table.num_rows
+
+    def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
+        if name in constants:
+            return np.full(n, constants[name], dtype)
+        return np.asarray(table[name].to_numpy().astype(dtype, copy=False))
+
+    tail = table["tail"].combine_chunks() if "tail" in table.column_names else None
+    if isinstance(tail, pa.ChunkedArray):
+        tail = pa.concat_arrays(tail.chunks)
+    frames = FrameColumns(
+        t_us=column("t_us", np.int64),
+        bus=column("bus", np.uint8),
+        arbitration_id=column("arbitration_id", np.uint32),
+        flags=column("flags", np.uint8),
+        length=column("length", np.uint8),
+        payload=payload_matrix(column("payload", np.int64), tail),
+    )
+    return FrameRows(column("seq", np.int64), frames)

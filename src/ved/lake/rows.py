@@ -1,0 +1,155 @@
+"""Rows of the lake: frames with their seq, sorted for the disk and turned into Arrow columns and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ved.lake.layout import FILE_SCHEMA, GROUP_LEAST_ROWS, GROUP_MOST_ROWS
+from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
+
+_HIGH_ID_BITS: Final = 13
+_EXTENDED_BIT: Final = 1 << _HIGH_ID_BITS
+_BUS_SHIFT: Final = _HIGH_ID_BITS + 1
+_BUSES_IN_HIGH_KEY: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameRows:
+    """n frames with their seq (int64[n])."""
+
+    seq: NDArray[np.int64]
+    frames: FrameColumns
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "FrameRows":
+        """The rows at `rows`, in that order."""
+        return FrameRows(self.seq[rows], self.frames.take(rows))
+
+    @staticmethod
+    def concatenate(parts: Sequence["FrameRows"]) -> "FrameRows":
+        """All parts one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        seq = np.concatenate([part.seq for part in parts]) if parts else np.empty(0, np.int64)
+        return FrameRows(seq, FrameColumns.concatenate([part.frames for part in parts]))
+
+    def in_time_order(self) -> "FrameRows":
+        """Sorted by (t_us, seq)."""
+        t_us, seq = self.frames.t_us, self.seq
+        step = np.diff(t_us)
+        if bool(np.all((step > 0) | ((step == 0) & (np.diff(seq) > 0)))):
+            return self
+        return self.take(np.lexsort((seq, t_us)))
+
+
+def disk_order(rows: FrameRows) -> NDArray[np.intp]:
+    """The order of rows in a file: by (bus, is_extended, arbitration_id, seq).
+
+    16-bit keys from the least to the most significant: NumPy sorts those by radix, which costs a tenth of a
+    comparison sort.
+    """
+    frames = rows.frames
+    low = (frames.arbitration_id & np.uint32(0xFFFF)).astype(np.uint16)
+    extended = frames.is_extended.astype(np.uint16) << np.uint16(_HIGH_ID_BITS)
+    high = (frames.arbitration_id >> np.uint32(16)).astype(np.uint16) | extended
+    keys = [low, high]
+    if len(rows) and int(frames.bus.max()) < _BUSES_IN_HIGH_KEY:
+        high |= frames.bus.astype(np.uint16) << np.uint16(_BUS_SHIFT)
+    else:
+        keys.append(frames.bus.astype(np.uint16))
+    ascending = bool(np.all(np.diff(rows.seq) > 0))
+    order = np.arange(len(rows), dtype=np.intp) if ascending else np.argsort(rows.seq, kind="stable")
+    is_sorted = ascending
+    for key in keys:
+        if len(key) == 0 or key.min() == key.max():
+            continue
+        order = np.argsort(key, kind="stable") if is_sorted else order[np.argsort(key[order], kind="stable")]
+        is_sorted = False
+    return order
+
+
+def group_bounds(frames: FrameColumns) -> list[int]:
+    """Row-group limits for frames in disk order: 0, …, n.
+
+    A group ends where the (bus, id) changes once it has GROUP_LEAST_ROWS; one (bus, id) with more than
+    GROUP_MOST_ROWS is cut in equal parts. So a query for one id reads little else.
+    """
+    n = len(frames)
+    if n <= GROUP_LEAST_ROWS:
+        return [0, n]
+    changed = (np.diff(frames.arbitration_id) != 0) | (np.diff(frames.bus) != 0)
+    changed |= np.diff(frames.flags & np.uint8(FrameFlag.EXTENDED)) != 0
+    ends = [*(np.flatnonzero(changed) + 1).tolist(), n]
+    bounds = [0]
+    run_start = 0
+    for end in ends:
+        run = end - run_start
+        if run > GROUP_MOST_ROWS:
+            if run_start > bounds[-1]:
+                bounds.append(run_start)
+            parts = -(-run // GROUP_MOST_ROWS)
+            bounds.extend(run_start + run * part // parts for part in range(1, parts + 1))
+        elif end - bounds[-1] >= GROUP_LEAST_ROWS:
+            if run >= GROUP_LEAST_ROWS and run_start - bounds[-1] >= GROUP_LEAST_ROWS // 4:
+                bounds.append(run_start)
+            bounds.append(end)
+        run_start = end
+    if bounds[-1] != n:
+        bounds.append(n)
+    return bounds
+
+
+def to_table(rows: FrameRows) -> pa.Table:
+    """Arrow table with FILE_SCHEMA, in the order of `rows`."""
+    frames = rows.frames
+    n = len(rows)
+    payload = np.ascontiguousarray(frames.payload[:, :CLASSIC_WIDTH]).view("<i8").reshape(n)
+    columns = [
+        pa.array(rows.seq),
+        pa.array(frames.t_us),
+        pa.array(frames.bus.astype(np.int16)),
+        pa.array(frames.arbitration_id.astype(np.int32)),
+        pa.array(frames.flags.astype(np.int16)),
+        pa.array(frames.length.astype(np.int16)),
+        pa.array(payload),
+        _tail(frames),
+    ]
+    return pa.Table.from_arrays(columns, schema=FILE_SCHEMA)
+
+
+def _tail(frames: FrameColumns) -> pa.Array:
+    n = len(frames)
+    if frames.payload.shape[1] == CLASSIC_WIDTH:
+        return pa.nulls(n, pa.binary())
+    has_tail = (frames.length > CLASSIC_WIDTH) & ((frames.flags & np.uint8(FrameFlag.REMOTE)) == 0)
+    if not has_tail.any():
+        return pa.nulls(n, pa.binary())
+    lengths = np.minimum(frames.length, FD_WIDTH).astype(np.int32)
+    sizes = np.where(has_tail, lengths - CLASSIC_WIDTH, 0)
+    offsets = np.zeros(n + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    tail = frames.payload[:, CLASSIC_WIDTH:]
+    data = tail[np.arange(FD_WIDTH - CLASSIC_WIDTH) < sizes[:, None]]
+    validity = np.packbits(has_tail, bitorder="little")
+    buffers = [pa.py_buffer(validity.tobytes()), pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
+    return pa.Array.from_buffers(pa.binary(), n, buffers)
+
+
+def payload_matrix(payload: NDArray[np.int64], tail: pa.Array | None) -> NDArray[np.uint8]:
+    """The payload matrix (n, 8), or (n, 64) where any row has a tail, from the two columns of the file."""
+    n = len(payload)
+    head = payload.astype("<i8", copy=False).view(np.uint8).reshape(n, CLASSIC_WIDTH)
+    if tail is None or tail.null_count == n:
+        return head
+    out = np.zeros((n, FD_WIDTH), np.uint8)
+    out[:, :CLASSIC_WIDTH] = head
+    offsets = np.frombuffer(tail.buffers()[1], np.int32)[tail.offset : tail.offset + n + 1]
+    data = np.frombuffer(tail.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    out[:, CLASSIC_WIDTH:][np.arange(FD_WIDTH - CLASSIC_WIDTH) < np.diff(offsets)[:, None]] = data
+    return out

@@ -1,0 +1,225 @@
+"""The files below the table's address: a local folder (synced, memory-mapped) or an object store."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from deltalake.fs import DeltaStorageHandler
+
+from ved.errors import StorageError, UserError
+from ved.lake.layout import DICTIONARY_COLUMNS, ENCODINGS, FILE_SCHEMA, STATISTICS_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that is really there: path relative to the table, size, age of its last change in seconds."""
+
+    path: str
+    size_bytes: int
+    age_s: float
+
+
+class Store(Protocol):
+    """What the lake needs of the place where its files are. Paths are relative to the table."""
+
+    @property
+    def url(self) -> str:
+        """Address of the table for Delta."""
+
+    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+        """Write a Parquet file, durable before it returns; its size in bytes. StorageError."""
+
+    def open(self, path: str) -> pa.NativeFile:
+        """A file to read at any place; FileNotFoundError, OSError."""
+
+    def read_text(self, path: str) -> str | None:
+        """A small file as text, None when it is not there."""
+
+    def sync(self, path: str) -> None:
+        """Make a file that somebody else wrote durable."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens when it is not there. StorageError."""
+
+    def walk(self) -> Iterator[StoredFile]:
+        """All Parquet data files."""
+
+
+def open_store(url: str) -> Store:
+    """The store of a table address: a path, file:// or an object store's address."""
+    if "://" not in url:
+        return LocalStore(Path(url))
+    if url.startswith("file://"):
+        return LocalStore(Path(url.removeprefix("file://")))
+    if url.split("://", 1)[0] not in {"s3", "s3a", "memory"}:
+        raise UserError(f"lake address {url}: give a folder or s3://BUCKET/PREFIX")
+    return ObjectStore(url)
+
+
+def write_parquet(sink: pa.NativeFile, table: pa.Table, bounds: list[int], zstd_level: int) -> None:
+    """Write `table` as one Parquet file with the lake's encodings and the row groups of `bounds`."""
+    with pq.ParquetWriter(
+        sink,
+        FILE_SCHEMA,
+        compression="zstd",
+        compression_level=zstd_level,
+        use_dictionary=DICTIONARY_COLUMNS,
+        column_encoding=ENCODINGS,
+        write_statistics=list(STATISTICS_COLUMNS),
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+            writer.write_table(table.slice(start, end - start), row_group_size=max(1, end - start))
+
+
+class LocalStore:
+    """A folder. Files are synced before their name counts: a power cut leaves whole files or none that is named."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def url(self) -> str:
+        """The folder."""
+        return str(self._root)
+
+    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+        """Write a Parquet file, durable before it returns; its size in bytes. StorageError."""
+        target = self._root / path
+        try:
+            self._make_folder(target.parent)
+            with target.open("xb") as file:
+                with pa.PythonFile(file, mode="w") as sink:
+                    write_parquet(sink, table, bounds, zstd_level)
+                    sink.flush()
+                    os.fsync(file.fileno())
+                    size = os.fstat(file.fileno()).st_size
+            _sync_folder(target.parent)
+        except OSError as error:
+            _remove_quietly(target)
+            raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+        return size
+
+    def open(self, path: str) -> pa.NativeFile:
+        """The file, memory-mapped."""
+        return pa.memory_map(str(self._root / path), "r")
+
+    def read_text(self, path: str) -> str | None:
+        """A small file as text, None when it is not there."""
+        try:
+            return (self._root / path).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def sync(self, path: str) -> None:
+        """fsync of the file and its folder. StorageError."""
+        target = self._root / path
+        try:
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise StorageError(f"cannot sync {target}: {error.strerror or error}") from error
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens when it is not there. StorageError."""
+        try:
+            (self._root / path).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot delete {self._root / path}: {error.strerror or error}") from error
+
+    def walk(self) -> Iterator[StoredFile]:
+        """All Parquet data files."""
+        now_s = time.time()
+        for file in self._root.glob("vehicle=*/epoch=*/*.parquet"):
+            status = file.stat()
+            yield StoredFile(str(file.relative_to(self._root)), status.st_size, now_s - status.st_mtime)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+class ObjectStore:
+    """An object store (s3://): writes are atomic and durable there; credentials come from the usual environment."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._handler = pafs.PyFileSystem(DeltaStorageHandler(self._url))
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self._url
+
+    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+        """Write a Parquet file; its size in bytes. StorageError."""
+        try:
+            sink = pa.BufferOutputStream()
+            write_parquet(sink, table, bounds, zstd_level)
+            data = sink.getvalue()
+            with self._handler.open_output_stream(path) as out:
+                out.write(data)
+        except OSError as error:
+            raise StorageError(f"cannot write {self._url}/{path}: {error}") from error
+        return int(data.size)
+
+    def open(self, path: str) -> pa.NativeFile:
+        """The object, read by ranges."""
+        return self._handler.open_input_file(path)
+
+    def read_text(self, path: str) -> str | None:
+        """A small object as text, None when it is not there."""
+        try:
+            with self._handler.open_input_file(path) as file:
+                return bytes(file.read()).decode("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def sync(self, path: str) -> None:
+        """Nothing to do: an object that is there is durable."""
+
+    def delete(self, path: str) -> None:
+        """Remove an object. StorageError."""
+        try:
+            self._handler.delete_file(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot delete {self._url}/{path}: {error}") from error
+
+    def walk(self) -> Iterator[StoredFile]:
+        """All Parquet data files."""
+        now_s = time.time()
+        for info in self._handler.get_file_info(pafs.FileSelector("", allow_not_found=True, recursive=True)):
+            if info.is_file and info.path.endswith(".parquet") and info.path.startswith("vehicle="):
+                yield StoredFile(info.path, info.size, now_s - (info.mtime_ns or 0) / 1e9)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

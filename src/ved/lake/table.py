@@ -1,0 +1,265 @@
+"""The Delta table's state in memory: version, live files, intervals; reads on from the log, commits to it."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from ved.errors import CorruptDataError, StorageError, UserError
+from ved.lake.layout import PARTITION_COLUMNS, TABLE_NAME, TABLE_SCHEMA
+from ved.lake.log import (
+    COMMIT_KEY,
+    SNAPSHOT_EVERY,
+    CommitNotes,
+    EpochKey,
+    FileEntry,
+    IntervalMap,
+    commit_path,
+    make_entry,
+    merge_intervals,
+    pack_intervals,
+    parse_commit,
+)
+from ved.lake.store import Store
+from ved.model.intervals import Intervals
+
+_APP_ID: Final = "ved-append"
+_NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+class ConflictError(Exception):
+    """Another writer committed first: read on and decide again."""
+
+
+class IntervalsLostError(Exception):
+    """The log no longer says which seqs are stored (another tool cleaned it): they must come from the files."""
+
+
+class LakeTable:
+    """State of the table at `version`; -1 while there is no table yet. Not thread-safe: the Lake holds the lock."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.version = -1
+        self.files: dict[str, FileEntry] = {}
+        self.intervals: IntervalMap = {}
+        self._since_snapshot = 0
+        self._delta: DeltaTable | None = None
+
+    def refresh(self) -> bool:
+        """Read on to the newest version; True when anything changed. UserError for a foreign folder."""
+        if self.version < 0:
+            return self._load()
+        before = self.version
+        while (text := self.store.read_text(commit_path(self.version + 1))) is not None:
+            notes = _parse(text, self.version + 1)
+            if notes.is_schema_change:
+                return self._load()
+            self._apply(notes)
+        return self.version != before
+
+    def create(self) -> None:
+        """Make the table when there is none; safe when another process does the same."""
+        if self.version >= 0:
+            return
+        if isinstance(self.store.url, str) and "://" not in self.store.url:
+            try:
+                Path(self.store.url).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"cannot make the lake's folder {self.store.url}: {error.strerror}") from error
+        try:
+            DeltaTable.create(
+                self.store.url, TABLE_SCHEMA, mode="ignore", partition_by=PARTITION_COLUMNS, name=TABLE_NAME
+            )
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"cannot make the lake's table at {self.store.url}: {error}") from error
+        self.store.sync(commit_path(0))
+        self._load()
+
+    def commit_append(self, adds: Sequence[AddAction], added: Mapping[EpochKey, Intervals]) -> None:
+        """One commit that adds frames. ConflictError when any other append came first; StorageError."""
+        notes: dict[str, Any] = {"added": pack_intervals(added)}
+        with_snapshot = self._since_snapshot + 1 >= SNAPSHOT_EVERY
+        if with_snapshot:
+            whole = {key: runs.copy() for key, runs in self.intervals.items()}
+            merge_intervals(whole, added)
+            notes["snapshot"] = pack_intervals(whole)
+        self._commit(list(adds), notes, [Transaction(_APP_ID, self.version + 1)])
+        if with_snapshot:
+            self._checkpoint()
+
+    def commit_replace(self, adds: Sequence[AddAction], removed: Sequence[FileEntry]) -> None:
+        """One commit that puts `adds` in the place of `removed`, the rows being the same.
+
+        ConflictError when a removed file is no longer live; StorageError.
+        """
+        now_ms = int(time.time() * 1000)
+        removes = [
+            RemoveAction(
+                entry.path,
+                False,  # noqa: FBT003  the API takes it by position
+                now_ms,
+                entry.size_bytes,
+                {"vehicle": entry.vehicle, "epoch": entry.epoch.hex()},
+            )
+            for entry in removed
+        ]
+        self._commit([*adds, *removes], {"added": {}}, [])
+
+    def _commit(
+        self, actions: list[AddAction | RemoveAction], notes: Mapping[str, Any], transactions: list[Transaction]
+    ) -> None:
+        delta = self._delta_at_version()
+        try:
+            delta.create_write_transaction(
+                actions,
+                "append",
+                TABLE_SCHEMA,
+                PARTITION_COLUMNS,
+                commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: notes}, app_transactions=transactions),
+                post_commithook_properties=_NO_HOOKS,
+            )
+        except (DeltaError, OSError) as error:
+            if self.refresh() or isinstance(error, CommitFailedError):
+                raise ConflictError(str(error)) from error
+            raise StorageError(f"cannot commit to the lake at {self.store.url}: {error}") from error
+        before = self.version
+        self.refresh()
+        for version in range(before + 1, self.version + 1):
+            self.store.sync(commit_path(version))
+
+    def _delta_at_version(self) -> DeltaTable:
+        """The Delta handle at exactly self.version: conflicts are judged against what was decided on."""
+        delta = self._delta
+        if delta is None:
+            delta = self._delta = _open(self.store.url, self.version)
+        elif delta.version() != self.version:
+            try:
+                delta.update_incremental()
+            except (DeltaError, OSError) as error:
+                raise StorageError(f"cannot read the lake's log at {self.store.url}: {error}") from error
+        if delta.version() != self.version:
+            self.refresh()
+            raise ConflictError("another writer committed")
+        return delta
+
+    def _checkpoint(self) -> None:
+        try:
+            self._delta_at_version().create_checkpoint()
+        except (DeltaError, OSError, ConflictError):
+            return  # the next snapshot tries again; a checkpoint only makes a start faster
+
+    def _load(self) -> bool:
+        try:
+            delta = _open(self.store.url, None)
+        except TableNotFoundError:
+            _refuse_foreign(self.store)
+            return False
+        names = [field.name for field in delta.schema().fields]
+        if names != [field.name for field in TABLE_SCHEMA.fields] or delta.metadata().partition_columns != list(
+            PARTITION_COLUMNS
+        ):
+            raise UserError(f"{self.store.url}: a Delta table, but not a lake of ved; give another folder")
+        self._delta = delta
+        self.version = delta.version()
+        self.files = {entry.path: entry for entry in _live_files(delta)}
+        self._load_intervals()
+        return True
+
+    def _load_intervals(self) -> None:
+        intervals: IntervalMap = {}
+        since = 0
+        for version in range(self.version, -1, -1):
+            text = self.store.read_text(commit_path(version))
+            if text is None:
+                self._since_snapshot = SNAPSHOT_EVERY
+                self.intervals = intervals
+                raise IntervalsLostError
+            notes = _parse(text, version)
+            merge_intervals(intervals, notes.added)
+            if notes.snapshot is not None:
+                merge_intervals(intervals, notes.snapshot)
+                break
+            since += 1
+        self.intervals = intervals
+        self._since_snapshot = since
+
+    def _apply(self, notes: CommitNotes) -> None:
+        for path in notes.removed_paths:
+            self.files.pop(path, None)
+        for entry in notes.added_files:
+            self.files[entry.path] = entry
+        merge_intervals(self.intervals, notes.added)
+        self._since_snapshot = 0 if notes.snapshot is not None else self._since_snapshot + 1
+        self.version += 1
+
+
+def _open(url: str, version: int | None) -> DeltaTable:
+    try:
+        return DeltaTable(url, version=version)
+    except TableNotFoundError:
+        raise
+    except (DeltaError, OSError) as error:
+        raise StorageError(f"cannot read the lake's log at {url}: {error}") from error
+
+
+def _parse(text: str, version: int) -> CommitNotes:
+    try:
+        return parse_commit(text)
+    except (CorruptDataError, KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"commit {version} of the lake cannot be read: {error}") from error
+
+
+def _refuse_foreign(store: Store) -> None:
+    if "://" in store.url:
+        return
+    folder = Path(store.url)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise UserError(f"{store.url}: not a lake (no Delta log in it); give another folder")
+    parent = folder.parent
+    if parent.is_file():
+        raise UserError(f"{parent}: a file, not a lake's folder; give another folder")
+
+
+def _live_files(delta: DeltaTable) -> list[FileEntry]:
+    table = delta.get_add_actions(flatten=True)
+    names = table.column_names
+
+    def column(name: str) -> list[Any]:
+        return table[name].to_pylist() if name in names else [None] * table.num_rows
+
+    partitions = zip(column("partition.vehicle"), column("partition.epoch"), strict=True)
+    limits = zip(column("min.seq"), column("max.seq"), column("min.t_us"), column("max.t_us"), strict=True)
+    out = []
+    for path, size, rows, (vehicle, epoch), (seq_min, seq_max, t_min, t_max) in zip(
+        column("path"), column("size_bytes"), column("num_records"), partitions, limits, strict=True
+    ):
+        low = {name: value for name, value in (("seq", seq_min), ("t_us", t_min)) if value is not None}
+        high = {name: value for name, value in (("seq", seq_max), ("t_us", t_max)) if value is not None}
+        partition = {"vehicle": vehicle, "epoch": epoch}
+        out.append(make_entry(unquote(path), partition, (size, rows or 0), (low, high)))
+    return out
+
+
+def add_action(entry: FileEntry, limits: Mapping[str, tuple[int, int]], *, is_new_data: bool) -> AddAction:
+    """The add action of a written file; `limits`: (least, greatest) per column."""
+    stats = {
+        "numRecords": entry.rows,
+        "minValues": {name: low for name, (low, _) in limits.items()},
+        "maxValues": {name: high for name, (_, high) in limits.items()},
+        "nullCount": dict.fromkeys(limits, 0),
+    }
+    return AddAction(
+        path=entry.path,
+        size=entry.size_bytes,
+        partition_values={"vehicle": entry.vehicle, "epoch": entry.epoch.hex()},
+        modification_time=int(time.time() * 1000),
+        data_change=is_new_data,
+        stats=json.dumps(stats),
+    )
