@@ -28,6 +28,7 @@ from ved.dbc.plan import (
     SELECTORS_TO,
     SIGNED,
     STANDARD_IDS,
+    UNSIGNED,
     Plan,
     compile_plan,
 )
@@ -98,7 +99,7 @@ class Decoder:
         """Compile the set, and the kernel when this process (or the cache on disk) does not have it yet."""
         self.dbc_set = dbc_set
         self._plan = compile_plan(dbc_set)
-        self._kernel = _compiled_kernel()
+        self._count, self._fill = _compiled()
         self._all = _readonly(np.ones(len(dbc_set.channels), np.bool_), np.bool_)
 
     @property
@@ -119,11 +120,15 @@ class Decoder:
             _readonly(frames.length, np.uint8),
             _readonly(frames.payload, np.uint8).view(np.uint64),
         )
-        return Decoded(*self._kernel(columns, self._plan, chosen))
+        groups, starts, unknown, short = self._count(columns, self._plan, chosen)
+        block = np.empty((3, int(starts[-1])), np.int64)  # one piece: the system gives large pieces in huge pages
+        out = _Columns(block[0], block[1].view(np.float64), block[2])
+        self._fill(columns, self._plan, groups, starts, out)
+        return Decoded(starts, out.t_us, out.values, out.rows, unknown, short)
 
 
 def _readonly(column: NDArray[_Scalar], element: type[_Scalar]) -> NDArray[_Scalar]:
-    """A contiguous read-only view (a copy only where it must be), so that the kernel has one type to be compiled for."""
+    """A contiguous read-only view, a copy only where it must be: the kernel is compiled for this one type."""
     out = np.ascontiguousarray(column, element).view()
     out.flags.writeable = False
     return out
@@ -167,11 +172,8 @@ def _half_to_float(bits: np.uint64) -> float:
 
 
 @register_jitable
-def _number(bits: np.uint64, raw_type: int, length: int) -> float:
-    """Raw bits as the raw number."""
-    if raw_type == SIGNED:
-        unused = np.int64(64) - np.int64(length)
-        return np.float64(np.int64(bits) << unused >> unused)
+def _number(bits: np.uint64, raw_type: int) -> float:
+    """Raw bits as a float or as an unsigned number."""
     if raw_type == FLOAT32:
         return np.float64(np.uint32(bits).view(np.float32))
     if raw_type == FLOAT64:
@@ -286,55 +288,76 @@ def _count(frames: _Frames, plan: Plan, groups: _Groups, wanted: NDArray[np.bool
 
 
 @register_jitable
-def _choose_rows(
-    frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], chosen: NDArray[np.int64]
-) -> None:
-    """The frame row of every sample, channel by channel."""
+def _choose_rows(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], out: _Columns) -> None:
+    """Row and time of every sample, channel by channel."""
+    chosen, t_us, times, rows = out.rows, out.t_us, frames.t_us, groups.rows
     for message in range(len(groups.is_partial)):
         first, last = plan.message_signals[message], plan.message_signals[message + 1]
         row_from, row_to = groups.starts[message], groups.starts[message + 1]
         if starts[first] == starts[last]:
             continue
         if not groups.is_partial[message]:
-            for signal in range(first, last):
-                for at in range(starts[signal + 1] - starts[signal]):
-                    chosen[starts[signal] + at] = groups.rows[row_from + at]
+            count = row_to - row_from
+            done = starts[first]
+            for at in range(count):
+                chosen[done + at] = rows[row_from + at]
+                t_us[done + at] = times[rows[row_from + at]]
+            for at in range(done + count, starts[last]):
+                chosen[at], t_us[at] = chosen[at - count], t_us[at - count]
             continue
-        states = _states(frames, plan, (first, last), groups.rows[row_from:row_to])
+        states = _states(frames, plan, (first, last), rows[row_from:row_to])
+        to = starts[first]
         for signal in range(first, last):
             if starts[signal] < starts[signal + 1]:
-                to = starts[signal]
                 for at in range(row_to - row_from):
                     if states[signal - first, at] == 1:
-                        chosen[to] = groups.rows[row_from + at]
+                        chosen[to], t_us[to] = rows[row_from + at], times[rows[row_from + at]]
                         to += 1
 
 
 @register_jitable
-def _fill(frames: _Frames, plan: Plan, starts: NDArray[np.int64], out: _Columns) -> None:
-    """Times and values of every sample."""
-    words, fields, scaling = frames.words, plan.fields, plan.scaling
-    for signal in range(len(starts) - 1):
-        if starts[signal] == starts[signal + 1]:
-            continue
-        word, shift, length = (
-            fields[signal, FIRST_BIT] >> 6,
-            fields[signal, FIRST_BIT] & 63,
-            fields[signal, LENGTH_BITS],
-        )
-        field = (shift, length, fields[signal, IS_BIG_ENDIAN])
-        crosses, raw_type = shift + length > 64, fields[signal, RAW_TYPE]
-        scale, offset = scaling[signal, 0], scaling[signal, 1]
-        for at in range(starts[signal], starts[signal + 1]):
-            row = out.rows[at]
-            high = words[row, word + 1] if crosses else np.uint64(0)
-            bits = _bits(words[row, word], high, field)
-            out.values[at] = _number(bits, raw_type, length) * scale + offset
-            out.t_us[at] = frames.t_us[row]
+def _fill(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], out: _Columns) -> None:
+    """The values of every sample: its message's payload words gathered once, then signal by signal."""
+    words, fields, scaling, values, rows = frames.words, plan.fields, plan.scaling, out.values, out.rows
+    low, bits = np.empty(len(groups.rows), np.uint64), np.empty(len(groups.rows), np.uint64)
+    for message in range(len(groups.is_partial)):
+        gathered = np.int64(-1)
+        for signal in range(plan.message_signals[message], plan.message_signals[message + 1]):
+            start, count = starts[signal], starts[signal + 1] - starts[signal]
+            if count == 0:
+                continue
+            first, length, is_big_endian = (
+                fields[signal, FIRST_BIT],
+                fields[signal, LENGTH_BITS],
+                fields[signal, IS_BIG_ENDIAN],
+            )
+            word, shift, unused = first >> 6, np.uint64(first & 63), np.uint64(64 - length)
+            if gathered != word or groups.is_partial[message]:
+                for at in range(count):
+                    low[at] = words[rows[start + at], word]
+                gathered = word
+            if (first & 63) + length > 64:
+                for at in range(count):
+                    field = (first & 63, length, is_big_endian)
+                    bits[at] = _bits(low[at], words[rows[start + at], word + 1], field)
+            elif is_big_endian:
+                for at in range(count):
+                    bits[at] = _swap_bytes(low[at]) << shift >> unused
+            else:
+                for at in range(count):
+                    bits[at] = low[at] >> shift << unused >> unused
+            raw_type, scale, offset = fields[signal, RAW_TYPE], scaling[signal, 0], scaling[signal, 1]
+            if raw_type == SIGNED or (raw_type == UNSIGNED and length < 64):
+                sign = np.int64(1) << (length - 1) if raw_type == SIGNED and length < 64 else np.int64(0)
+                for at in range(count):
+                    values[start + at] = np.float64((np.int64(bits[at]) ^ sign) - sign) * scale + offset
+            else:
+                for at in range(count):
+                    values[start + at] = _number(bits[at], raw_type) * scale + offset
 
 
-def _decode_frames(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tuple[Any, ...]:
-    """The kernel: sort the frames by message, count every channel's samples, then fill the columns."""
+def _count_samples(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tuple[Any, ...]:
+    """First pass: sort the frames by message and count every channel's samples."""
     message_of = np.empty(len(frames.t_us), np.int32)
     unknown = _route(frames, plan, message_of)
     messages, signals = len(plan.is_plain), len(wanted)
@@ -346,45 +369,36 @@ def _decode_frames(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tu
     short = _count(frames, plan, groups, wanted, starts[1:])
     for signal in range(signals):
         starts[signal + 1] += starts[signal]
-    samples = starts[signals]
-    out = _Columns(np.empty(samples, np.int64), np.empty(samples, np.float64), np.empty(samples, np.int64))
-    _choose_rows(frames, plan, groups, starts, out.rows)
-    _fill(frames, plan, starts, out)
-    return starts, out.t_us, out.values, out.rows, unknown, short
+    return groups, starts, unknown, short
+
+
+def _fill_samples(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], out: _Columns) -> None:
+    """Second pass: fill the columns, which NumPy has allocated (numba's own large arrays cost a page fault per 4 kB)."""
+    _choose_rows(frames, plan, groups, starts, out)
+    _fill(frames, plan, groups, starts, out)
 
 
 @cache
-def _compiled_kernel() -> Callable[..., Any]:
-    """The kernel, compiled for one fixed signature: read-only and writable arrays alike take this one."""
+def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both passes, each compiled for one fixed signature: read-only and writable columns alike take this one."""
 
     def array(element: Any, dimensions: int = 1, *, readonly: bool = False) -> Any:
         return types.Array(element, dimensions, "C", readonly=readonly)
 
-    frames = types.NamedTuple(
-        [
-            array(types.int64, readonly=True),
-            array(types.uint8, readonly=True),
-            array(types.uint32, readonly=True),
-            array(types.uint8, readonly=True),
-            array(types.uint8, readonly=True),
-            array(types.uint64, 2, readonly=True),
-        ],
-        _Frames,
-    )
-    plan = types.NamedTuple(
-        [
-            array(types.uint8),
-            array(types.int32, 2),
-            array(types.int64),
-            array(types.int32),
-            array(types.int64),
-            array(types.int64),
-            array(types.boolean),
-            array(types.int64, 2),
-            array(types.float64, 2),
-            array(types.uint64, 2),
-        ],
+    def fields(kind: type[NamedTuple], *elements: Any) -> Any:
+        return types.NamedTuple(elements, kind)  # type: ignore[no-untyped-call]
+
+    i64, u8 = types.int64, types.uint8
+    columns = [array(element, readonly=True) for element in (i64, u8, types.uint32, u8, u8)]
+    frames = fields(_Frames, *columns, array(types.uint64, 2, readonly=True))
+    plan = fields(
         Plan,
+        *(array(u8), array(types.int32, 2), array(i64), array(types.int32)),
+        *(array(i64), array(i64), array(types.boolean)),
+        *(array(i64, 2), array(types.float64, 2), array(types.uint64, 2)),
     )
-    signature = (frames, plan, array(types.boolean, readonly=True))
-    return numba.njit(signature, cache=True, nogil=True)(_decode_frames)
+    groups = fields(_Groups, array(i64), array(i64), array(types.boolean))
+    out = fields(_Columns, array(i64), array(types.float64), array(i64))
+    count = numba.njit((frames, plan, array(types.boolean, readonly=True)), cache=True, nogil=True)(_count_samples)
+    fill = numba.njit((frames, plan, groups, array(i64), out), cache=True, nogil=True)(_fill_samples)
+    return count, fill

@@ -36,7 +36,7 @@ class SignalDef:
 
     @property
     def first_bit(self) -> int:
-        """The signal's first bit in its own order: from byte 0's bit 0 upwards, or big-endian from its bit 7 downwards."""
+        """The first bit in the signal's own order: from byte 0's bit 0 upwards, big-endian from its bit 7 downwards."""
         if self.is_little_endian:
             return self.start_bit
         return 8 * (self.start_bit // 8) + 7 - self.start_bit % 8
