@@ -1,0 +1,105 @@
+import { KIND_HISTORY, type ColumnsMessage } from "../protocol/columns";
+import type { WatchedChannel, Watching } from "../protocol/messages";
+import { ChannelBuffer } from "./channelBuffer";
+
+/**
+ * What one subscription holds: a buffer per channel, the live edge, and a frozen copy while the view is paused.
+ *
+ * A new "watching" starts a new set of buffers. The old set stays in view until the new history is complete, so that
+ * adding a channel does not make the curves blink.
+ */
+export class LiveStore {
+  channels: ReadonlyMap<string, WatchedChannel> = new Map();
+  unknown: readonly string[] = [];
+  /** The newest time known, -Infinity before the first sample. */
+  edgeUs = -Infinity;
+  windowUs = 0;
+  bucketUs = 0;
+  isHistoryComplete = false;
+  private names = new Map<number, string>();
+  private shown = new Map<string, ChannelBuffer>();
+  private incoming: Map<string, ChannelBuffer> | null = null;
+  private frozen: Map<string, ChannelBuffer> | null = null;
+  private frozenEdgeUs = -Infinity;
+
+  /** Buffer to draw: the frozen one while paused. */
+  buffer(name: string): ChannelBuffer | undefined {
+    return (this.frozen ?? this.shown).get(name);
+  }
+
+  /** Edge to draw: the frozen one while paused. */
+  get viewEdgeUs(): number {
+    return this.frozen === null ? this.edgeUs : this.frozenEdgeUs;
+  }
+
+  startWatching(watching: Watching): void {
+    this.channels = new Map(watching.channels.map((channel) => [channel.name, channel]));
+    this.names = new Map(watching.channels.map((channel) => [channel.index, channel.name]));
+    this.unknown = watching.unknown;
+    this.windowUs = watching.window_s * 1e6;
+    this.bucketUs = watching.bucket_us;
+    this.isHistoryComplete = false;
+    this.raiseEdge(watching.edge_utc_us);
+    this.incoming = new Map(watching.channels.map((channel) => [channel.name, new ChannelBuffer(watching.bucket_us)]));
+    if (![...this.shown.values()].some((buffer) => buffer.length > 0)) this.showIncoming();
+  }
+
+  /** Takes a message in; true when it brought a sample newer than all before. */
+  accept(message: ColumnsMessage): boolean {
+    const buffers = this.incoming ?? this.shown;
+    let isNewer = false;
+    for (const column of message.columns) {
+      const name = this.names.get(column.index);
+      const buffer = name === undefined ? undefined : buffers.get(name);
+      if (name === undefined || buffer === undefined) continue;
+      buffer.insert(column, message.baseUs, message.tickUs);
+      if (this.incoming === null) this.frozen?.get(name)?.insert(column, message.baseUs, message.tickUs, this.frozenEdgeUs);
+      if (buffer.newestUs > this.edgeUs) {
+        this.edgeUs = buffer.newestUs;
+        isNewer = true;
+      }
+    }
+    if (message.kind === KIND_HISTORY && message.isLast) {
+      this.isHistoryComplete = true;
+      if (this.incoming !== null) this.showIncoming();
+    }
+    // A buffer is never trimmed past what a paused view of it would still show.
+    for (const buffer of buffers.values()) buffer.trim(this.edgeUs - this.windowUs);
+    return isNewer;
+  }
+
+  raiseEdge(us: number | null): void {
+    if (us !== null && us > this.edgeUs) this.edgeUs = us;
+  }
+
+  /** The server told to throw all samples away; the history follows. */
+  reset(): void {
+    this.edgeUs = -Infinity;
+    this.shown = new Map();
+    this.incoming = null;
+    this.names = new Map();
+    this.unfreeze();
+  }
+
+  freeze(): void {
+    if (this.frozen !== null) return;
+    this.frozenEdgeUs = this.edgeUs;
+    this.frozen = new Map([...this.shown].map(([name, buffer]) => [name, buffer.copyUntil(this.frozenEdgeUs)]));
+  }
+
+  unfreeze(): void {
+    this.frozen = null;
+    this.frozenEdgeUs = -Infinity;
+  }
+
+  private showIncoming(): void {
+    if (this.incoming === null) return;
+    this.shown = this.incoming;
+    this.incoming = null;
+    if (this.frozen === null) return;
+    for (const [name, buffer] of this.shown) {
+      // A channel added while paused joins the frozen view with what the new history has of it.
+      if (!this.frozen.has(name)) this.frozen.set(name, buffer.copyUntil(this.frozenEdgeUs));
+    }
+  }
+}

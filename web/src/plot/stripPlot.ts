@@ -1,0 +1,288 @@
+import uPlot from "uplot";
+import type { CanvasColours } from "../app/theme.svelte";
+import type { TimeRange } from "../app/timeRange";
+import type { ChannelBuffer } from "../buffer/channelBuffer";
+import type { Choice } from "../protocol/messages";
+import { PixelColumns } from "./columnise";
+import { drawCurve } from "./curve";
+import { formatChoice, formatNumber, formatTime } from "./format";
+import { niceRange, steadyRange, type Range } from "./range";
+
+export interface PlotSeries {
+  readonly name: string;
+  readonly unit: string;
+  readonly isStep: boolean;
+  readonly choices: readonly Choice[];
+  readonly colour: string;
+}
+
+export interface StripPlotOptions {
+  readonly series: readonly PlotSeries[];
+  readonly colours: CanvasColours;
+  readonly language: string;
+  /** Axes of the chart with the most of them: all charts begin at the same x. */
+  readonly axisSlots: number;
+  readonly isNarrow: boolean;
+  readonly buffer: (name: string) => ChannelBuffer | undefined;
+  readonly range: () => TimeRange;
+  readonly isPaused: () => boolean;
+  readonly onSelect: (range: TimeRange) => void;
+  readonly onWhole: () => void;
+  readonly onCursor: (us: number | null) => void;
+  readonly onZoom: (factor: number, aboutUs: number) => void;
+  readonly onPan: (fraction: number) => void;
+}
+
+/** A y axis: the series that share a unit, or a value table. */
+interface YScale {
+  readonly key: string;
+  readonly unit: string;
+  readonly choices: readonly Choice[];
+  readonly colour: string | null;
+  range: Range | null;
+}
+
+const SYNC_KEY = "ved";
+const MIN_SELECT_PX = 6;
+const FONT = "12px system-ui, sans-serif";
+const TOP_PX = 20;
+
+export function scaleKeyOf(series: Pick<PlotSeries, "unit" | "isStep" | "choices">): string {
+  if (series.choices.length > 0) return `choices ${JSON.stringify(series.choices)}`;
+  return `${series.isStep ? "discrete" : "continuous"} ${series.unit}`;
+}
+
+/** Number of y axes that these series need. */
+export function axesOf(series: readonly Pick<PlotSeries, "unit" | "isStep" | "choices">[], isNarrow: boolean): number {
+  return Math.min(new Set(series.map(scaleKeyOf)).size, isNarrow ? 1 : 3);
+}
+
+/**
+ * A strip chart. uPlot gives axes, grid, cursor and selection; the curves are drawn from the buffers of the channels, each
+ * with times of its own, straight onto uPlot's canvas.
+ */
+export class StripPlot {
+  private readonly plot: uPlot;
+  private readonly scales: YScale[];
+  private readonly columns: PixelColumns[];
+  private touch: { readonly id: number; x: number } | null = null;
+
+  constructor(
+    root: HTMLElement,
+    width: number,
+    height: number,
+    private readonly options: StripPlotOptions,
+  ) {
+    this.scales = scalesOf(options.series);
+    this.columns = options.series.map(() => new PixelColumns());
+    this.plot = new uPlot(this.uplotOptions(width, height), [[0, 1]], root);
+    this.listen(this.plot.over);
+  }
+
+  resize(width: number, height: number): void {
+    this.plot.setSize({ width, height });
+  }
+
+  /** Reads the buffers and draws. */
+  draw(): void {
+    const { fromUs, toUs } = this.options.range();
+    if (!Number.isFinite(fromUs)) return;
+    const width = this.plot.bbox.width;
+    if (width <= 0) return;
+    this.options.series.forEach((series, i) => {
+      const buffer = this.options.buffer(series.name);
+      const columns = this.columns[i]!;
+      if (buffer === undefined) columns.n = 0;
+      else columns.fill(buffer, fromUs, toUs, (toUs - fromUs) / width);
+    });
+    for (const scale of this.scales) scale.range = this.rangeOf(scale);
+    this.plot.setScale("x", { min: fromUs / 1e6, max: toUs / 1e6 });
+  }
+
+  destroy(): void {
+    this.plot.destroy();
+  }
+
+  private rangeOf(scale: YScale): Range {
+    let minimum = Infinity;
+    let maximum = -Infinity;
+    this.options.series.forEach((series, i) => {
+      if (scaleKeyOf(series) !== scale.key) return;
+      const columns = this.columns[i]!;
+      for (let c = 0; c < columns.n; c++) {
+        // Infinities are data, but no axis can hold them.
+        if (columns.minimum[c]! < minimum && columns.minimum[c]! > -Infinity) minimum = columns.minimum[c]!;
+        if (columns.maximum[c]! > maximum && columns.maximum[c]! < Infinity) maximum = columns.maximum[c]!;
+      }
+    });
+    if (scale.choices.length > 0) {
+      const numbers = scale.choices.map(([number]) => number).filter((number) => number >= minimum - 1 && number <= maximum + 1);
+      return { low: Math.min(minimum, ...numbers, 0) - 0.25, high: Math.max(maximum, ...numbers, 1) + 0.25 };
+    }
+    if (minimum > maximum) return scale.range ?? { low: 0, high: 1 };
+    return steadyRange(scale.range, niceRange(minimum, maximum));
+  }
+
+  private drawSeries(plot: uPlot): void {
+    const { left, top, width, height } = plot.bbox;
+    const ctx = plot.ctx;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(left, top, width, height);
+    ctx.clip();
+    this.options.series.forEach((series, i) => {
+      const range = this.scales.find((scale) => scale.key === scaleKeyOf(series))?.range;
+      if (!range) return;
+      drawCurve(
+        ctx,
+        this.columns[i]!,
+        { leftPx: left, topPx: top, heightPx: height, low: range.low, high: range.high },
+        { colour: series.colour, widthPx: 1.6 * uPlot.pxRatio, isStep: series.isStep },
+      );
+    });
+    ctx.restore();
+    this.drawUnits(plot);
+  }
+
+  /** The unit of each axis stands above it. */
+  private drawUnits(plot: uPlot): void {
+    const ctx = plot.ctx;
+    const ratio = uPlot.pxRatio;
+    ctx.save();
+    ctx.font = FONT.replace("12px", `${12 * ratio}px`);
+    ctx.textBaseline = "alphabetic";
+    ctx.textAlign = "right";
+    this.visibleScales().forEach((scale, i) => {
+      ctx.fillStyle = scale.colour ?? this.options.colours.text;
+      ctx.fillText(scale.unit, plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 7 * ratio);
+    });
+    ctx.restore();
+  }
+
+  private visibleScales(): YScale[] {
+    return this.scales.slice(0, this.options.isNarrow ? 1 : 3);
+  }
+
+  private axisPx(): number {
+    return this.options.isNarrow ? 48 : 56;
+  }
+
+  private uplotOptions(width: number, height: number): uPlot.Options {
+    const { colours, axisSlots } = this.options;
+    const visible = this.visibleScales();
+    const padLeft = (Math.max(axisSlots, 1) - Math.max(visible.length, 0)) * this.axisPx();
+    const common = { stroke: colours.text, font: FONT, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.grid, width: 1, size: 4 } };
+    const xAxis: uPlot.Axis = { ...common, size: 26, gap: 3, space: 90, values: (_, splits) => timeLabels(splits) };
+    const scales: Record<string, uPlot.Scale> = { x: { time: true, auto: false, range: (_, min, max) => [min, max] } };
+    for (const scale of this.scales) scales[scale.key] = { range: () => [scale.range?.low ?? 0, scale.range?.high ?? 1] };
+    return {
+      width,
+      height,
+      padding: [TOP_PX, this.options.isNarrow ? 6 : 12, 0, Math.max(0, padLeft)],
+      legend: { show: false },
+      series: [{}],
+      scales,
+      axes: [xAxis, ...visible.map((scale, i) => this.yAxis(scale, common, i === 0))],
+      cursor: {
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false },
+        sync: { key: SYNC_KEY, scales: ["x", null] },
+        bind: {
+          dblclick: () => () => {
+            this.options.onWhole();
+            return null;
+          },
+        },
+      },
+      hooks: {
+        draw: [(plot) => this.drawSeries(plot)],
+        setSelect: [(plot) => this.selected(plot)],
+        setCursor: [(plot) => this.cursorMoved(plot)],
+      },
+    };
+  }
+
+  private yAxis(scale: YScale, common: Partial<uPlot.Axis>, hasGrid: boolean): uPlot.Axis {
+    const stroke = scale.colour ?? this.options.colours.text;
+    const base: uPlot.Axis = { ...common, scale: scale.key, side: 3, stroke, size: this.axisPx(), gap: 3, space: 28 };
+    base.grid = { ...common.grid, show: hasGrid };
+    if (scale.choices.length === 0) {
+      base.values = (_, splits, __, ___, increment) => splits.map((value) => formatNumber(value, decimalsOfStep(increment), this.options.language));
+      return base;
+    }
+    const numbers = scale.choices.map(([number]) => number);
+    base.splits = (_, __, min, max) => numbers.filter((number) => number >= min && number <= max);
+    base.values = (_, splits) => splits.map((value) => shortened(formatChoice(value, scale.choices) ?? String(value)));
+    return base;
+  }
+
+  private selected(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width === 0) return;
+    const fromUs = plot.posToVal(left, "x") * 1e6;
+    const toUs = plot.posToVal(left + width, "x") * 1e6;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width >= MIN_SELECT_PX) this.options.onSelect({ fromUs, toUs });
+  }
+
+  private cursorMoved(plot: uPlot): void {
+    const left = plot.cursor.left ?? -1;
+    this.options.onCursor(left < 0 ? null : plot.posToVal(left, "x") * 1e6);
+  }
+
+  private listen(over: HTMLElement): void {
+    over.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey) return;
+        event.preventDefault();
+        const us = this.plot.posToVal(event.clientX - over.getBoundingClientRect().left, "x") * 1e6;
+        this.options.onZoom(event.deltaY > 0 ? 1.25 : 0.8, us);
+      },
+      { passive: false },
+    );
+    over.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch" && this.options.isPaused()) this.touch = { id: event.pointerId, x: event.clientX };
+    });
+    over.addEventListener("pointermove", (event) => {
+      if (this.touch?.id !== event.pointerId) return;
+      this.options.onPan((this.touch.x - event.clientX) / over.clientWidth);
+      this.touch.x = event.clientX;
+    });
+    for (const end of ["pointerup", "pointercancel"] as const) over.addEventListener(end, () => (this.touch = null));
+  }
+}
+
+function scalesOf(series: readonly PlotSeries[]): YScale[] {
+  const scales = new Map<string, PlotSeries[]>();
+  for (const item of series) {
+    const key = scaleKeyOf(item);
+    scales.set(key, [...(scales.get(key) ?? []), item]);
+  }
+  return [...scales].map(([key, [first, ...others]]) => ({
+    key,
+    unit: first!.unit,
+    choices: first!.choices,
+    colour: others.length === 0 && scales.size > 1 ? first!.colour : null,
+    range: null,
+  }));
+}
+
+function timeLabels(splits: readonly number[]): string[] {
+  const step = splits.length > 1 ? splits[1]! - splits[0]! : 1;
+  const decimals = step >= 1 ? 0 : step >= 0.1 ? 1 : step >= 0.01 ? 2 : 3;
+  // Rounded up by half a millisecond: a split of .300 s may stand at .29999 in binary.
+  return splits.map((seconds) => formatTime(seconds * 1e6 + 500, decimals));
+}
+
+/** Decimals that write a step exactly. */
+function decimalsOfStep(step: number): number {
+  for (let decimals = 0; decimals < 9; decimals++) {
+    const scaled = step * 10 ** decimals;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6 * scaled) return decimals;
+  }
+  return 9;
+}
+
+const shortened = (text: string): string => (text.length > 8 ? `${text.slice(0, 7)}…` : text);

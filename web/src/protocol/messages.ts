@@ -1,0 +1,140 @@
+/** JSON messages of the live WebSocket and JSON of the REST interface (docs/spec/live.md). Names are as on the wire. */
+
+export interface User {
+  readonly name: string;
+  readonly role: string;
+}
+
+export type Choice = readonly [number, string];
+export type ChannelKind = "continuous" | "discrete";
+export type Link = "up" | "down" | "unknown";
+
+export interface WatchedChannel {
+  readonly index: number;
+  readonly name: string;
+  readonly unit: string;
+  readonly kind: ChannelKind;
+  readonly choices: readonly Choice[];
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+}
+
+export interface Welcome {
+  readonly type: "welcome";
+  readonly version: number;
+  readonly user: User;
+  readonly server_utc_us: number;
+}
+
+export interface Watching {
+  readonly type: "watching";
+  readonly id: number;
+  readonly vehicle: string;
+  readonly channels: readonly WatchedChannel[];
+  readonly unknown: readonly string[];
+  readonly rate_hz: number;
+  readonly window_s: number;
+  readonly bucket_us: number;
+  readonly epoch: string | null;
+  readonly edge_utc_us: number | null;
+}
+
+export interface VehicleState {
+  readonly type: "state";
+  readonly vehicle: string;
+  readonly link: Link;
+  readonly age_ms: number | null;
+  readonly epoch: string | null;
+  readonly edge_utc_us: number | null;
+  readonly frames_per_s: number;
+  readonly rtt_ms: number | null;
+}
+
+export interface Reset {
+  readonly type: "reset";
+  readonly id: number;
+}
+
+export interface Missed {
+  readonly type: "missed";
+  readonly id: number;
+  readonly messages: number;
+  readonly from_utc_us: number;
+  readonly to_utc_us: number;
+}
+
+export interface LiveError {
+  readonly type: "error";
+  readonly code: string;
+  readonly message: string;
+}
+
+export type ServerMessage = Welcome | Watching | VehicleState | Reset | Missed | LiveError;
+
+export interface Watch {
+  readonly type: "watch";
+  readonly id: number;
+  readonly vehicle: string;
+  readonly channels: readonly string[];
+  readonly rate_hz: number;
+  readonly window_s: number;
+}
+
+export interface Unwatch {
+  readonly type: "unwatch";
+  readonly id: number;
+}
+
+export type ClientMessage = Watch | Unwatch;
+
+export interface VehicleSummary {
+  readonly name: string;
+  readonly title_en: string;
+  readonly title_fr: string;
+  readonly link: Link;
+  readonly age_ms: number | null;
+  readonly epoch: string | null;
+}
+
+export interface ChannelInfo {
+  readonly name: string;
+  readonly unit: string;
+  readonly kind: ChannelKind;
+  readonly message: string;
+  readonly signal: string;
+  readonly bus: number | string | null;
+  readonly comment: string;
+  readonly choices: readonly Choice[];
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+}
+
+export interface MapChannels {
+  readonly latitude: string;
+  readonly longitude: string;
+  readonly valid: string | null;
+}
+
+export interface ChartDefault {
+  readonly title_en: string;
+  readonly title_fr: string;
+  readonly channels: readonly string[];
+}
+
+export interface VehicleInfo {
+  readonly name: string;
+  readonly title_en: string;
+  readonly title_fr: string;
+  readonly channels: readonly ChannelInfo[];
+  readonly map: MapChannels | null;
+  readonly charts: readonly ChartDefault[];
+}
+
+const SERVER_TYPES = new Set(["welcome", "watching", "state", "reset", "missed", "error"]);
+
+/** Parses a text message; null for a type that this page does not know (a newer server), which is ignored. */
+export function parseServerMessage(text: string): ServerMessage | null {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== "object" || value === null || !("type" in value)) return null;
+  return SERVER_TYPES.has(String(value.type)) ? (value as ServerMessage) : null;
+}

@@ -1,0 +1,146 @@
+import { decodeColumns, ProtocolError, type ColumnsMessage } from "../protocol/columns";
+import { parseServerMessage, type ClientMessage, type ServerMessage, type Watch } from "../protocol/messages";
+
+export type ConnectionStatus = "connecting" | "open" | "waiting";
+
+export interface LiveHandlers {
+  readonly onMessage: (message: ServerMessage) => void;
+  readonly onColumns: (message: ColumnsMessage) => void;
+  readonly onStatus: (status: ConnectionStatus) => void;
+  /** A connection failed or ended; the next try follows by itself. */
+  readonly onFailure: () => void;
+  /** A message could not be understood and was dropped. */
+  readonly onBad: (why: string) => void;
+}
+
+export type WatchRequest = Omit<Watch, "type" | "id">;
+
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 4000;
+/** The server sends a state twice per second; a silence this long is a dead connection. */
+const SILENCE_MS = 5000;
+const MAX_ID = 65535;
+
+/**
+ * The WebSocket of the page: reconnects forever and repeats its request each time.
+ *
+ * Each request has an id of its own, so what is still under way for the one before is told apart and dropped.
+ */
+export class LiveSocket {
+  private socket: WebSocket | null = null;
+  private request: WatchRequest | null = null;
+  private id = 0;
+  private retryMs = RETRY_FIRST_MS;
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  private isClosed = false;
+
+  constructor(
+    private readonly url: string,
+    private readonly handlers: LiveHandlers,
+    private readonly open: (url: string) => WebSocket = (address) => new WebSocket(address),
+  ) {}
+
+  connect(): void {
+    if (this.isClosed || this.socket !== null) return;
+    clearTimeout(this.retryTimer);
+    this.handlers.onStatus("connecting");
+    const socket = this.open(this.url);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.receive(event.data);
+    socket.onclose = () => this.ended(socket);
+    this.watchSilence();
+  }
+
+  /** Replaces what is watched. */
+  watch(request: WatchRequest): void {
+    const before = this.request === null ? null : this.id;
+    this.request = request;
+    this.id = this.id === MAX_ID ? 1 : this.id + 1;
+    if (before !== null) this.send({ type: "unwatch", id: before });
+    this.send({ type: "watch", id: this.id, ...request });
+  }
+
+  /** Asks for the history of the window again. */
+  watchAgain(): void {
+    if (this.request !== null) this.watch(this.request);
+  }
+
+  /** Tries at once instead of at the end of the wait. */
+  retryNow(): void {
+    this.retryMs = RETRY_FIRST_MS;
+    this.connect();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.retryTimer);
+    clearTimeout(this.silenceTimer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+
+  private send(message: ClientMessage): void {
+    if (this.socket?.readyState === 1) this.socket.send(JSON.stringify(message));
+  }
+
+  private receive(data: string | ArrayBuffer): void {
+    this.watchSilence();
+    if (typeof data === "string") {
+      this.receiveText(data);
+      return;
+    }
+    try {
+      const message = decodeColumns(data);
+      if (message.subscription === this.id) this.handlers.onColumns(message);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.handlers.onBad(error.message);
+    }
+  }
+
+  private receiveText(text: string): void {
+    let message: ServerMessage | null;
+    try {
+      message = parseServerMessage(text);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.handlers.onBad(error.message);
+      return;
+    }
+    if (message === null || ("id" in message && message.id !== this.id)) return;
+    if (message.type === "welcome") this.welcomed();
+    this.handlers.onMessage(message);
+  }
+
+  private welcomed(): void {
+    this.retryMs = RETRY_FIRST_MS;
+    this.handlers.onStatus("open");
+    if (this.request !== null) this.send({ type: "watch", id: this.id, ...this.request });
+  }
+
+  private ended(socket: WebSocket): void {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    clearTimeout(this.silenceTimer);
+    this.handlers.onStatus("waiting");
+    this.handlers.onFailure();
+    if (this.isClosed) return;
+    clearTimeout(this.retryTimer);
+    // Jitter, so that a server that restarts is not met by all pages at the same moment.
+    this.retryTimer = setTimeout(() => this.connect(), this.retryMs * (0.7 + 0.6 * Math.random()));
+    this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS);
+  }
+
+  private watchSilence(): void {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => {
+      const socket = this.socket;
+      if (socket === null) return;
+      socket.close();
+      this.ended(socket); // The close handshake of a dead connection may take minutes.
+    }, SILENCE_MS);
+  }
+}
