@@ -4,8 +4,8 @@ usage: bench_decode.py [--load FOLDER] [--seconds 60] [--repeat 5]
 
 The load is `synthetic_load.py`: 60 messages, 360 signals, about 6,040 frames/s on 3 buses. Measured, each as the median
 of several runs in this process, pinned to one core:
-- ours: `Decoder.decode` over the whole load in batches of 65,536 frames (the largest batch that exists); time, value and
-  row columns of every signal are kept until the end.
+- ours: `Decoder.decode` over the whole load in batches of 65,536 frames (the largest that exist); time, value and row
+  columns of every signal are kept until the end.
 - cantools: `Message.decode` frame by frame, value tables off, values appended to one list per signal; over a part of
   the load.
 - asammdf: `MDF.extract_bus_logging` from frames in memory, then all signals read as physical columns; and, beside it,

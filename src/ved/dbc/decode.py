@@ -316,6 +316,22 @@ def _choose_rows(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[n
 
 
 @register_jitable
+def _scale(
+    bits: NDArray[np.uint64], values: NDArray[np.float64], kind: tuple[int, int], scaling: NDArray[np.float64]
+) -> None:
+    """Physical values from raw bits; `kind` is raw type and length."""
+    raw_type, length = kind
+    scale, offset = scaling[0], scaling[1]
+    if raw_type == SIGNED or (raw_type == UNSIGNED and length < 64):
+        sign = np.int64(1) << (length - 1) if raw_type == SIGNED and length < 64 else np.int64(0)
+        for at in range(len(values)):
+            values[at] = np.float64((np.int64(bits[at]) ^ sign) - sign) * scale + offset
+        return
+    for at in range(len(values)):
+        values[at] = _number(bits[at], raw_type) * scale + offset
+
+
+@register_jitable
 def _fill(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], out: _Columns) -> None:
     """The values of every sample: its message's payload words gathered once, then signal by signal."""
     words, fields, scaling, values, rows = frames.words, plan.fields, plan.scaling, out.values, out.rows
@@ -346,14 +362,7 @@ def _fill(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64
             else:
                 for at in range(count):
                     bits[at] = low[at] >> shift << unused >> unused
-            raw_type, scale, offset = fields[signal, RAW_TYPE], scaling[signal, 0], scaling[signal, 1]
-            if raw_type == SIGNED or (raw_type == UNSIGNED and length < 64):
-                sign = np.int64(1) << (length - 1) if raw_type == SIGNED and length < 64 else np.int64(0)
-                for at in range(count):
-                    values[start + at] = np.float64((np.int64(bits[at]) ^ sign) - sign) * scale + offset
-            else:
-                for at in range(count):
-                    values[start + at] = _number(bits[at], raw_type) * scale + offset
+            _scale(bits, values[start : start + count], (fields[signal, RAW_TYPE], length), scaling[signal])
 
 
 def _count_samples(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tuple[Any, ...]:
@@ -373,7 +382,7 @@ def _count_samples(frames: _Frames, plan: Plan, wanted: NDArray[np.bool_]) -> tu
 
 
 def _fill_samples(frames: _Frames, plan: Plan, groups: _Groups, starts: NDArray[np.int64], out: _Columns) -> None:
-    """Second pass: fill the columns, which NumPy has allocated (numba's own large arrays cost a page fault per 4 kB)."""
+    """Second pass: fill the columns. NumPy has allocated them: numba's own large arrays cost a page fault per 4 kB."""
     _choose_rows(frames, plan, groups, starts, out)
     _fill(frames, plan, groups, starts, out)
 
