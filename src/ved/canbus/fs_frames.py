@@ -1,7 +1,7 @@
 """From the car's state to frames on its buses, through the vehicle's own DBC files."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,27 +56,30 @@ class FrameMaker:
         self._held = FrameColumns.empty()
         self._is_checked = False
 
-    def next_chunk(self) -> FrameColumns:
-        """Frames of the next chunk of time."""
-        random = np.random.Generator(np.random.PCG64([self._seed, 0xF, self._chunk]))
-        from_us = self._chunk * self._chunk_steps * _STEP_US
-        to_us = from_us + self._chunk_steps * _STEP_US
-        self._chunk += 1
-        car = self._car.run(self._chunk_steps)
-        signals = self._measure(car, Noise(random, self._chunk_steps))
-        parts, asked, durations = [], [], []
-        for sender in self._senders:
-            numbers = sender.rhythm.numbers(from_us, to_us)
-            times = sender.rhythm.times_us(numbers)
-            jitter = draw_jitter(len(numbers), random)
-            steps = np.clip((times - from_us).astype(np.intp) // _STEP_US, 0, self._chunk_steps - 1)
-            heard = self._is_heard(sender.name, times)
-            parts.append(_frames(sender, signals[sender.name], numbers[heard], steps[heard]))
-            asked.append((times + jitter)[heard])
-            durations.append(np.full(int(heard.sum()), sender.duration_us))
-        frames = FrameColumns.concatenate(parts)
-        frames = self._on_the_bus(frames, np.concatenate(asked), np.concatenate(durations))
-        return self._release(frames, to_us)
+    def work(self) -> Iterator[FrameColumns | None]:
+        """Chunk after chunk of frames for ever, in small portions of work: None while a chunk is not finished."""
+        while True:
+            random = np.random.Generator(np.random.PCG64([self._seed, 0xF, self._chunk]))
+            from_us = self._chunk * self._chunk_steps * _STEP_US
+            to_us = from_us + self._chunk_steps * _STEP_US
+            self._chunk += 1
+            car = self._car.run(self._chunk_steps)
+            yield None
+            signals = self._measure(car, Noise(random, self._chunk_steps))
+            parts, asked, durations = [], [], []
+            for sender in self._senders:
+                yield None
+                numbers = sender.rhythm.numbers(from_us, to_us)
+                times = sender.rhythm.times_us(numbers)
+                jitter = draw_jitter(len(numbers), random)
+                steps = np.clip((times - from_us).astype(np.intp) // _STEP_US, 0, self._chunk_steps - 1)
+                heard = self._is_heard(sender.name, times)
+                parts.append(_frames(sender, signals[sender.name], numbers[heard], steps[heard]))
+                asked.append((times + jitter)[heard])
+                durations.append(np.full(int(heard.sum()), sender.duration_us))
+            frames = FrameColumns.concatenate(parts)
+            frames = self._on_the_bus(frames, np.concatenate(asked), np.concatenate(durations))
+            yield self._release(frames, to_us)
 
     def _measure(self, car: CarState, noise: Noise) -> dict[str, Signals]:
         if self._memory is None:

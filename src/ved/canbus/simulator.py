@@ -15,23 +15,24 @@ from ved.model.records import ClockSource
 from ved.model.vehicle import Vehicle
 
 MODELS: Final = ("formula_student",)
-CHUNK_STEPS: Final = 200
+CHUNK_STEPS: Final = 400
 START_UTC_US: Final = 1_780_308_000_000_000
 """When a simulation that is not in real time says that it began: 2026-06-01 10:00:00 UTC."""
 
 _PACE_S: Final = 0.01
+_NEVER_US: Final = 1 << 62
 _HOST_ERROR_US: Final = 1_000
 
 
 def simulate_columns(
     vehicle: Vehicle, seconds: float, seed: int = 1, faults: Sequence[Fault] = ()
 ) -> Iterator[FrameColumns]:
-    """The frames of the first `seconds` of a simulated day, in chunks of about a second, `t_us` from 0.
+    """The frames of the first `seconds` of a simulated day, in chunks of about two seconds, `t_us` from 0.
 
     The same seed and faults give the same frames. UserError when the vehicle cannot be simulated.
     """
-    maker = _maker(vehicle, seed, faults)
-    return _until(maker, round(seconds * 1e6))
+    portions = _until(_maker(vehicle, seed, faults), round(seconds * 1e6))
+    return (chunk for chunk in portions if chunk is not None)
 
 
 def _maker(vehicle: Vehicle, seed: int, faults: Sequence[Fault]) -> FrameMaker:
@@ -45,13 +46,18 @@ def _maker(vehicle: Vehicle, seed: int, faults: Sequence[Fault]) -> FrameMaker:
     return FrameMaker(vehicle, seed, faults, CHUNK_STEPS)
 
 
-def _until(maker: FrameMaker, end_us: int) -> Iterator[FrameColumns]:
-    is_over = end_us <= 0
-    while not is_over:
-        chunk = maker.next_chunk()
+def _until(maker: FrameMaker, end_us: int) -> Iterator[FrameColumns | None]:
+    """The maker's work up to a time; None where a portion of work is done but no chunk."""
+    if end_us <= 0:
+        return
+    for chunk in maker.work():
+        if chunk is None:
+            yield None
+            continue
         due = int(np.searchsorted(chunk.t_us, end_us))
-        is_over = due < len(chunk)
         yield chunk.take(slice(0, due))
+        if due < len(chunk):
+            return
 
 
 class SimulatorSource:
@@ -73,8 +79,9 @@ class SimulatorSource:
         if not 0 <= speed < float("inf"):
             raise UserError(f"simulator: speed {speed} is not possible; give a positive factor or max")
         self._speed = speed
-        self._chunks = _until(_maker(vehicle, seed, faults), 1 << 62 if duration_s is None else round(duration_s * 1e6))
-        self._held = FrameColumns.empty()
+        end_us = _NEVER_US if duration_s is None else round(duration_s * 1e6)
+        self._work = _until(_maker(vehicle, seed, faults), end_us)
+        self._held, self._next = FrameColumns.empty(), FrameColumns.empty()
         self._origin_mono_ns = 0
         self._sleep: Callable[[float], None] = time.sleep
         self._mono_ns: Callable[[], int] = time.monotonic_ns
@@ -92,18 +99,21 @@ class SimulatorSource:
     def read(self, timeout_s: float) -> FrameColumns | None:
         """The frames whose time has come, about every 10 ms; at speed 0 the next chunk. None at the end."""
         if len(self._held) == 0:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return None
-            self._held = chunk
+            self._held, self._next = self._next, FrameColumns.empty()
+            while len(self._held) == 0:
+                try:
+                    self._held = next(self._work) or FrameColumns.empty()
+                except StopIteration:
+                    return None
         if self._speed == 0:
             out, self._held = self._held, FrameColumns.empty()
             return out
-        due = self._due()
-        if due == 0 and len(self._held):
-            wait_s = (int(self._held.t_us[0]) - self._now_us()) / (self._speed * 1e6)
-            self._sleep(max(0.0, min(timeout_s, wait_s + _PACE_S)))
-            due = self._due()
+        if len(self._next) == 0:  # a little ahead at each call, so that no call takes long
+            self._next = next(self._work, None) or FrameColumns.empty()
+        wait_s = (int(self._held.t_us[0]) - self._now_us()) / (self._speed * 1e6) + _PACE_S
+        if wait_s > 0:
+            self._sleep(min(timeout_s, wait_s))
+        due = int(np.searchsorted(self._held.t_us, self._now_us(), side="right"))
         out, self._held = self._held.take(slice(0, due)), self._held.take(slice(due, None))
         return out
 
@@ -117,12 +127,9 @@ class SimulatorSource:
 
     def close(self) -> None:
         """Stop the car."""
-        self._chunks = iter(())
-        self._held = FrameColumns.empty()
+        self._work = iter(())
+        self._held, self._next = FrameColumns.empty(), FrameColumns.empty()
 
     def _now_us(self) -> int:
         """Simulated time that is due now."""
         return int((self._mono_ns() - self._origin_mono_ns) * self._speed / 1000)
-
-    def _due(self) -> int:
-        return int(np.searchsorted(self._held.t_us, self._now_us(), side="right"))

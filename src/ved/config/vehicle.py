@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
 from ved.model.vehicle import NAME_PATTERN, ChartPanel, MapChannels, Vehicle, VehicleBus
 
@@ -106,7 +107,7 @@ def load_vehicle(folder: Path) -> Vehicle:
     table = _read_table(file)
     _check_unique(file, "index", [bus.index for bus in table.bus])
     _check_unique(file, "name", [bus.name for bus in table.bus])
-    return Vehicle(
+    vehicle = Vehicle(
         name=table.name,
         title_en=table.title_en,
         title_fr=table.title_fr,
@@ -115,17 +116,8 @@ def load_vehicle(folder: Path) -> Vehicle:
         charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
         simulator=table.simulator.model if table.simulator else "",
     )
-
-
-def find_vehicle(name: str, folders: Sequence[Path]) -> Path:
-    """The folder of the vehicle `name` among the vehicle folders in `folders`.
-
-    Raises UserError that names the vehicles there are.
-    """
-    known = {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob(f"*/{VEHICLE_FILE}"))}
-    if name in known:
-        return known[name]
-    raise UserError(f"no vehicle '{name}'; known vehicles are {', '.join(sorted(known)) or 'none'}")
+    _check_channels(file, table, vehicle)
+    return vehicle
 
 
 def read_dbc(file: Path) -> str:
@@ -196,6 +188,26 @@ def _check_unique(file: Path, key: str, values: Sequence[int | str]) -> None:
     for number, value in enumerate(values):
         if value in values[:number]:
             raise UserError(f"{file}: key 'bus[{number}].{key}' is {value!r} a second time; each bus has its own")
+
+
+def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle) -> None:
+    """Every channel that the file names must come from its DBC files (if it names any)."""
+    sources = [
+        DbcSource(bus.index, bus.name, str(file.parent / name), text)
+        for bus in vehicle.buses
+        for name, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
+    ]
+    known = [channel.name for channel in load_set(sources).channels]
+    if not sources:
+        return
+    named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
+    if table.map:
+        named += [(f"map.{key}", value) for key, value in table.map if value is not None]
+    for key, name in named:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; channels are written like {known[0]!r}"
+            raise UserError(f"{file}: key '{key}' names {name!r}, which no DBC file of this vehicle has{hint}")
 
 
 def _read_bus(file: Path, number: int, bus: BusTable) -> VehicleBus:
