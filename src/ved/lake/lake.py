@@ -137,7 +137,7 @@ class Lake:
         kept = [part for part in parts if len(part)]
         return FrameRows.concatenate(kept).in_time_order()
 
-    def frames(  # noqa: PLR0913  keyword-only conditions, each with a plain meaning
+    def frames(
         self,
         vehicle: str,
         epoch: bytes,

@@ -1,6 +1,7 @@
 """The files below the table's address: a local folder (synced, memory-mapped) or an object store."""
 
 import errno
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def write_parquet(sink: pa.NativeFile, table: pa.Table, bounds: list[int], zstd_
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in itertools.pairwise(bounds):
             writer.write_table(table.slice(start, end - start), row_group_size=max(1, end - start))
 
 
@@ -96,12 +97,11 @@ class LocalStore:
         target = self._root / path
         try:
             self._make_folder(target.parent)
-            with target.open("xb") as file:
-                with pa.PythonFile(file, mode="w") as sink:
-                    write_parquet(sink, table, bounds, zstd_level)
-                    sink.flush()
-                    os.fsync(file.fileno())
-                    size = os.fstat(file.fileno()).st_size
+            with target.open("xb") as file, pa.PythonFile(file, mode="w") as sink:
+                write_parquet(sink, table, bounds, zstd_level)
+                sink.flush()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
             _sync_folder(target.parent)
         except OSError as error:
             _remove_quietly(target)

@@ -68,7 +68,7 @@ class LakeTable:
         """Make the table when there is none; safe when another process does the same."""
         if self.version >= 0:
             return
-        if isinstance(self.store.url, str) and "://" not in self.store.url:
+        if "://" not in self.store.url:
             try:
                 Path(self.store.url).mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -103,7 +103,7 @@ class LakeTable:
         removes = [
             RemoveAction(
                 entry.path,
-                False,  # noqa: FBT003  the API takes it by position
+                False,
                 now_ms,
                 entry.size_bytes,
                 {"vehicle": entry.vehicle, "epoch": entry.epoch.hex()},
@@ -232,7 +232,7 @@ def _live_files(delta: DeltaTable) -> list[FileEntry]:
     names = table.column_names
 
     def column(name: str) -> list[Any]:
-        return table[name].to_pylist() if name in names else [None] * table.num_rows
+        return list(table[name].to_pylist()) if name in names else [None] * table.num_rows
 
     partitions = zip(column("partition.vehicle"), column("partition.epoch"), strict=True)
     limits = zip(column("min.seq"), column("max.seq"), column("min.t_us"), column("max.t_us"), strict=True)
