@@ -14,7 +14,7 @@ from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
 from ved.db.vehicles import ensure_vehicle_name, get_vehicle
 from ved.errors import UserError
 from ved.link.certificates import ensure_server_certificates
-from ved.link.enrol import make_code
+from ved.link.credentials import make_code
 from ved.model.vehicle import NAME_PATTERN
 
 app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,7 +11,6 @@ from rich.console import Console
 
 from ved.cli.options import ConfigFile, Data, LinkPort, WebPort, server_settings
 from ved.cli.server import RunningServer, Server, find_running, open_database
-from ved.config.settings import ServerSettings
 from ved.db.people import create_signin_token
 from ved.errors import UserError
 
@@ -26,7 +26,7 @@ def serve(
     """Run the server: cars connect to the link, people open the page, everything is stored. Ctrl-C stops it."""
     settings = server_settings(data, config, web_port, link_port)
     server = Server(settings)
-    asyncio.run(serve_until_stopped(server, lambda running: _say_ready(server, running)))
+    asyncio.run(serve_until_stopped(server, partial(_say_ready, server)))
 
 
 def signin(
@@ -48,15 +48,19 @@ def signin(
         db.close()
 
 
-async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer], None]) -> None:
-    """Start the server, call `on_ready`, wait for Ctrl-C or SIGTERM, and stop in order."""
+async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer], Awaitable[None]]) -> None:
+    """Start the server, do `on_ready`, wait for Ctrl-C or SIGTERM (also while it starts), and stop in order."""
+
+    async def start() -> None:
+        await on_ready(await server.start())
+
     stop = stop_on_signals()
-    starting = asyncio.create_task(server.start())
+    starting = asyncio.create_task(start())
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            on_ready(starting.result())
+            starting.result()
             await stopping
     finally:
         starting.cancel()
@@ -74,9 +78,8 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def _say_ready(server: Server, running: RunningServer) -> None:
-    settings: ServerSettings = server.settings
+async def _say_ready(server: Server, running: RunningServer) -> None:
     console.print(f"Page:     {running.web_url}")
     console.print(f"Sign in:  {server.signin_link()}   (one time; 'ved signin' makes another)")
-    console.print(f"Cars:     {running.link_url.replace('127.0.0.1', settings.link_host)}")
+    console.print(f"Cars:     {running.link_url.replace('127.0.0.1', server.settings.link_host)}")
     console.print(f"Data:     {server.data}   (Ctrl-C stops the server)")
