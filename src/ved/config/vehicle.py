@@ -149,7 +149,10 @@ def _read_table(file: Path) -> VehicleTable:
     try:
         return VehicleTable.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{file}: {_explain(error.errors()[0])}") from None
+        details = error.errors()
+        # An unknown key is told first: it is often the misspelt one that is "missing".
+        unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
+        raise UserError(f"{file}: {_explain((unknown or details)[0])}") from None
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -197,9 +200,9 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle) -> None:
         for bus in vehicle.buses
         for name, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
     ]
-    known = [channel.name for channel in load_set(sources).channels]
     if not sources:
         return
+    known = [channel.name for channel in load_set(sources).channels]
     named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
     if table.map:
         named += [(f"map.{key}", value) for key, value in table.map if value is not None]
