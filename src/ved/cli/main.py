@@ -5,7 +5,7 @@ import sys
 import typer
 
 from ved.cli import agent, demo, keys, lake, replay, serve, simulate
-from ved.errors import StorageError, UserError
+from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
 app = typer.Typer(
     name="ved",
@@ -29,10 +29,12 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed on the way, 2 bad input, 130 interrupted."""
     try:
         app()
-    except UserError as error:
+    except (UserError, LinkRefusedError, LinkLostError) as error:
         _fail(str(error), 2)
     except StorageError as error:
         _fail(f"{error}; free some space or choose another folder, then try again", 2)
+    except VedError as error:
+        _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 

@@ -1,8 +1,9 @@
 """`ved serve` and `ved signin`."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated
 
@@ -54,28 +55,34 @@ async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer]
     async def start() -> None:
         await on_ready(await server.start())
 
-    stop = stop_on_signals()
-    starting = asyncio.create_task(start())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-            await stopping
-    finally:
-        starting.cancel()
-        stopping.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)
-        await server.stop()
+    with stop_on_signals() as stop:
+        starting = asyncio.create_task(start())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await stopping
+        finally:
+            starting.cancel()
+            stopping.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
+            await server.stop()
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that Ctrl-C or SIGTERM sets."""
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C or SIGTERM sets within the block."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
         loop.add_signal_handler(number, stop.set)
-    return stop
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def _say_ready(server: Server, running: RunningServer) -> None:
