@@ -10,5 +10,5 @@ export const OFFLINE_AFTER_MS = 60_000;
 export function lampOf(isConnected: boolean, link: Link, ageMs: number | null): Lamp {
   if (!isConnected || ageMs === null) return "offline";
   if (ageMs < STALE_AFTER_MS) return "live";
-  return link === "down" || ageMs >= OFFLINE_AFTER_MS ? "offline" : "stale";
+  return link === "down" || (link === "unknown" && ageMs >= OFFLINE_AFTER_MS) ? "offline" : "stale";
 }

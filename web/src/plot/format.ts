@@ -43,12 +43,11 @@ export function formatDate(us: number): string {
   return `${date.getFullYear()}-${pad(date.getMonth() + 1, 2)}-${pad(date.getDate(), 2)}`;
 }
 
-export type DurationUnit = "ms" | "s" | "min" | "h" | "d";
+export type DurationUnit = "s" | "min" | "h" | "d";
 
 /** A duration in the unit that a person would use. */
 export function splitDuration(ms: number): { readonly value: string; readonly unit: DurationUnit } {
-  if (ms < 950) return { value: String(Math.max(0, Math.round(ms / 10) * 10)), unit: "ms" };
-  if (ms < 9950) return { value: (ms / 1000).toFixed(1), unit: "s" };
+  if (ms < 9950) return { value: (Math.max(0, ms) / 1000).toFixed(1), unit: "s" };
   if (ms < 120_000) return { value: String(Math.floor(ms / 1000)), unit: "s" };
   if (ms < 7_200_000) return { value: String(Math.floor(ms / 60_000)), unit: "min" };
   if (ms < 172_800_000) return { value: String(Math.floor(ms / 3_600_000)), unit: "h" };

@@ -28,7 +28,7 @@ export function niceRange(minimum: number, maximum: number): Range {
   const low = Math.floor((minimum - margin) / step) * step;
   const high = Math.ceil((maximum + margin) / step) * step;
   // Data that never goes below zero is not given a negative axis for the sake of a margin.
-  return { low: minimum >= 0 && low < 0 ? 0 : low, high: maximum <= 0 && high > 0 ? 0 : high };
+  return { low: minimum >= 0 && low < 0 ? 0 : low, high: maximum <= 0 && minimum < 0 && high > 0 ? 0 : high };
 }
 
 /** Keeps `before` while the new range lies inside and fills more than half of it: an axis that does not twitch. */

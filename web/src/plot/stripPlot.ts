@@ -22,7 +22,7 @@ export interface StripPlotOptions {
   readonly language: string;
   /** Axes of the chart with the most of them: all charts begin at the same x. */
   readonly axisSlots: number;
-  readonly isNarrow: boolean;
+  readonly maxAxes: number;
   readonly buffer: (name: string) => ChannelBuffer | undefined;
   readonly range: () => TimeRange;
   readonly isPaused: () => boolean;
@@ -45,7 +45,8 @@ interface YScale {
 const SYNC_KEY = "ved";
 const MIN_SELECT_PX = 6;
 const FONT = "12px system-ui, sans-serif";
-const TOP_PX = 20;
+/** Above the plot: the unit of each axis, clear of the topmost number. */
+const TOP_PX = 27;
 
 export function scaleKeyOf(series: Pick<PlotSeries, "unit" | "isStep" | "choices">): string {
   if (series.choices.length > 0) return `choices ${JSON.stringify(series.choices)}`;
@@ -53,8 +54,8 @@ export function scaleKeyOf(series: Pick<PlotSeries, "unit" | "isStep" | "choices
 }
 
 /** Number of y axes that these series need. */
-export function axesOf(series: readonly Pick<PlotSeries, "unit" | "isStep" | "choices">[], isNarrow: boolean): number {
-  return Math.min(new Set(series.map(scaleKeyOf)).size, isNarrow ? 1 : 3);
+export function axesOf(series: readonly Pick<PlotSeries, "unit" | "isStep" | "choices">[], maxAxes: number): number {
+  return Math.min(new Set(series.map(scaleKeyOf)).size, maxAxes);
 }
 
 /**
@@ -154,17 +155,17 @@ export class StripPlot {
     ctx.textAlign = "right";
     this.visibleScales().forEach((scale, i) => {
       ctx.fillStyle = scale.colour ?? this.options.colours.text;
-      ctx.fillText(scale.unit, plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 7 * ratio);
+      ctx.fillText(scale.unit, plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 14 * ratio);
     });
     ctx.restore();
   }
 
   private visibleScales(): YScale[] {
-    return this.scales.slice(0, this.options.isNarrow ? 1 : 3);
+    return this.scales.slice(0, this.options.maxAxes);
   }
 
   private axisPx(): number {
-    return this.options.isNarrow ? 48 : 56;
+    return this.options.maxAxes === 1 ? 48 : 56;
   }
 
   private uplotOptions(width: number, height: number): uPlot.Options {
@@ -178,7 +179,7 @@ export class StripPlot {
     return {
       width,
       height,
-      padding: [TOP_PX, this.options.isNarrow ? 6 : 12, 0, Math.max(0, padLeft)],
+      padding: [TOP_PX, this.options.maxAxes === 1 ? 6 : 12, 0, Math.max(0, padLeft)],
       legend: { show: false },
       series: [{}],
       scales,
