@@ -2,8 +2,9 @@
 
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ from ved.model.intervals import Intervals
 
 _log = logging.getLogger(__name__)
 _COMMIT_TRIES: Final = 20
+
+
+class ReorganisedError(StorageError):
+    """Files of the version that was read are gone because they were merged. Read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Lake:
         self._reader = FileReader(self._store)
         self._lock = threading.RLock()
         self._broken: dict[str, str] = {}
+        self._dead_since_s: dict[str, float] = {}
         self.refresh()
 
     @staticmethod
@@ -123,19 +129,21 @@ class Lake:
 
         A file that cannot be read is set aside, named in the log and counted in stats(); the rest reads.
         """
-        for attempt in range(2):
-            entries = self._entries(vehicle, epoch, where)
-            try:
-                parts = [self._read(entry, where) for entry in entries]
-            except FileNotFoundError as error:
-                # A compaction may have replaced the file since the last refresh: look again once.
-                if attempt == 0 and self.refresh():
-                    continue
-                self._set_aside(str(error.filename or error), "missing", entries)
-                parts = [self._read(entry, where) for entry in entries if entry.path not in self._broken]
-            break
-        kept = [part for part in parts if len(part)]
-        return FrameRows.concatenate(kept).in_time_order()
+        try:
+            parts = list(self.parts(vehicle, epoch, where))
+        except ReorganisedError:
+            parts = list(self.parts(vehicle, epoch, where))
+        return FrameRows.concatenate(parts).in_time_order()
+
+    def parts(self, vehicle: str, epoch: bytes, where: Where = ALL) -> Iterator[FrameRows]:
+        """The wanted frames of an epoch file by file, each part in its file's order; all parts are of one version.
+
+        ReorganisedError when a file of that version was merged and deleted meanwhile: start again.
+        """
+        for entry in self._entries(vehicle, epoch, where):
+            rows = self._read(entry, where)
+            if len(rows):
+                yield rows
 
     def frames(
         self,
@@ -182,11 +190,21 @@ class Lake:
         return merged
 
     def vacuum(self, older_than_s: float) -> int:
-        """Delete data files that no version since the last commit names (orphans, merged files) and are that old."""
+        """Delete data files that the newest version does not name (orphans, merged files); how many.
+
+        Only those that were written, and were found dead by a call of this object, at least `older_than_s` ago: a
+        reader that holds an older version, or a write on its way to its commit, is not disturbed.
+        """
         self.refresh()
         with self._lock:
             live = set(self._table.files)
-        doomed = [file.path for file in self._store.walk() if file.path not in live and file.age_s >= older_than_s]
+        now_s = time.monotonic()
+        dead = {file.path: file.age_s for file in self._store.walk() if file.path not in live}
+        with self._lock:
+            self._dead_since_s = {path: self._dead_since_s.get(path, now_s) for path in dead}
+        doomed = [
+            path for path, since_s in self._dead_since_s.items() if min(dead[path], now_s - since_s) >= older_than_s
+        ]
         for path in doomed:
             self._store.delete(path)
         return len(doomed)
@@ -236,12 +254,11 @@ class Lake:
 
     def _merge(self, group: Sequence[FileEntry]) -> int:
         try:
-            rows = FrameRows.concatenate([self._reader.read(entry) for entry in group])
-        except FileNotFoundError:
+            rows = FrameRows.concatenate([self._read(entry, ALL) for entry in group])
+        except ReorganisedError:
             return 0  # merged by somebody else meanwhile
-        except (OSError, pa.ArrowException) as error:
-            self._find_broken(group, error)
-            return 0
+        if any(entry.path in self._broken for entry in group):
+            return 0  # the next plan leaves that file out
         add = self._write(group[0].key, rows, COMPACT_ZSTD_LEVEL, is_new_data=False)
         with self._lock:
             self.refresh()
@@ -268,27 +285,21 @@ class Lake:
     def _read(self, entry: FileEntry, where: Where) -> FrameRows:
         try:
             return self._reader.read(entry, where)
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError as error:
+            self.refresh()
+            if entry.path not in self._table.files:
+                raise ReorganisedError(f"{self._store.url}/{entry.path} was merged while it was to be read") from error
+            self._set_aside(entry, "missing")
         except (OSError, pa.ArrowException) as error:
-            self._set_aside(entry.path, str(error), [entry])
-            return FrameRows.concatenate([])
+            self._set_aside(entry, str(error))
+        return FrameRows.concatenate([])
 
-    def _find_broken(self, group: Sequence[FileEntry], error: Exception) -> None:
-        for entry in group:
-            try:
-                self._reader.read(entry)
-            except FileNotFoundError:
-                return
-            except (OSError, pa.ArrowException):
-                self._set_aside(entry.path, str(error), group)
-
-    def _set_aside(self, name: str, why: str, entries: Sequence[FileEntry]) -> None:
-        for entry in entries:
-            if entry.path in name or name in entry.path:
-                with self._lock:
-                    self._broken[entry.path] = why
-                _log.warning("lake file set aside: %s/%s: %s", self._store.url, entry.path, why)
+    def _set_aside(self, entry: FileEntry, why: str) -> None:
+        with self._lock:
+            is_new = entry.path not in self._broken
+            self._broken[entry.path] = why
+        if is_new:
+            _log.error("lake file set aside: %s/%s: %s", self._store.url, entry.path, why)
 
     def _intervals_from_files(self) -> IntervalMap:
         """Which seqs are stored, from the files themselves: the way back when the log lost its intervals."""

@@ -1,0 +1,198 @@
+"""Channels over time, from the lake and from batches that are not in it yet: frames decoded when they are read."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ved.analysis.decimate import Buckets, buckets
+from ved.api.decoding import decoder_of, registry_sources
+from ved.api.timeline import EpochSpan, visible
+from ved.db.database import Database
+from ved.db.epochs import EpochRow, clock_pairs, list_epochs
+from ved.dbc.decode import Decoder
+from ved.lake.lake import Lake
+from ved.lake.reading import FrameKey, Where, row_mask
+from ved.lake.rows import FrameRows
+from ved.model.channel import Channel
+from ved.model.clockmap import ClockMap
+from ved.model.frames import FrameBatch
+
+_ONE_READ_US: Final = 300_000_000
+_LIVE_EPOCHS: Final = 4
+_OLD_CLOCK_S: Final = 5.0
+
+
+class Samples(NamedTuple):
+    """n samples in time order: `utc_us` i64[n] (µs since 1970), `values` f64[n] (physical). Gaps stay gaps."""
+
+    utc_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class History:
+    """Reads a lake under the DBCs and clocks of a database. Blocking; may be used from several threads."""
+
+    def __init__(self, lake: Lake, db: Database) -> None:
+        self._lake = lake
+        self._db = db
+        self._clocks: dict[tuple[str, bytes], tuple[float, ClockMap]] = {}
+        self._lock = threading.Lock()
+
+    def samples(
+        self, vehicle: str, channel: str, utc_from_us: int, utc_to_us: int, recent: Sequence[FrameBatch] = ()
+    ) -> Samples:
+        """The samples of one channel with utc_from_us <= utc < utc_to_us; none when nobody knows the channel.
+
+        `recent` are batches that may not be in the lake yet; they count where the lake does not have their seqs.
+        """
+        return self._read(vehicle, [channel], (utc_from_us, utc_to_us), recent)[channel]
+
+    def buckets(
+        self,
+        vehicle: str,
+        channels: Sequence[str],
+        utc_from_us: int,
+        utc_to_us: int,
+        bucket_us: int,
+        recent: Sequence[FrameBatch] = (),
+    ) -> dict[str, Buckets]:
+        """Min/max/last of each channel on the UTC grid of `bucket_us`; an entry for each asked channel."""
+        read = self._read(vehicle, channels, (utc_from_us, utc_to_us), recent)
+        return {name: buckets(found.utc_us, found.values, bucket_us) for name, found in read.items()}
+
+    def channels(self, vehicle: str) -> list[Channel]:
+        """All channels that the registry, or an epoch's own DBCs, define; where two have one name, the newest's."""
+        registry = registry_sources(self._db, vehicle)
+        out = {channel.name: channel for channel in decoder_of(registry, vehicle, ()).channels}
+        seen: set[int] = set()
+        for row in reversed(list_epochs(self._db, vehicle)):
+            decoder = decoder_of(registry, vehicle, row.buses)
+            if id(decoder) not in seen:
+                seen.add(id(decoder))
+                for channel in decoder.channels:
+                    out.setdefault(channel.name, channel)
+        return list(out.values())
+
+    def _read(
+        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
+    ) -> dict[str, Samples]:
+        self._lake.refresh()
+        registry = registry_sources(self._db, vehicle)
+        by_epoch: defaultdict[bytes, list[FrameBatch]] = defaultdict(list)
+        for batch in recent:
+            if batch.vehicle == vehicle and batch.count:
+                by_epoch[batch.epoch].append(batch)
+        parts: dict[str, list[Samples]] = {name: [] for name in channels}
+        for span in self._spans(vehicle, by_epoch):
+            t_from = max(utc_us[0], span.seen_from_us, span.utc_first_us) - span.clock.offset_us
+            t_to = min(utc_us[1], span.seen_to_us, span.utc_last_us + 1) - span.clock.offset_us
+            if t_from >= t_to:
+                continue
+            decoder = decoder_of(registry, vehicle, span.buses)
+            for keys, names in _queries(decoder, channels, t_to - t_from):
+                where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
+                rows = self._rows(vehicle, span.epoch, where, by_epoch.get(span.epoch, ()))
+                _decode(decoder, rows, names, span.clock, parts)
+        return {name: _join(found) for name, found in parts.items()}
+
+    def _rows(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> FrameRows:
+        """The wanted frames of the lake and, where its intervals lack them, of the recent batches, in time order."""
+        young: list[FrameRows] = []
+        if recent:
+            # The intervals come before the rows: what is stored between the two shows up in both, and is dropped here.
+            have = self._lake.intervals(vehicle, epoch)
+            for batch in recent:
+                for first, last in have.missing(batch.first_seq, batch.last_seq):
+                    frames = batch.frames.take(slice(first - batch.first_seq, last - batch.first_seq + 1))
+                    mask = row_mask(frames, where)
+                    young.append(FrameRows(np.arange(first, last + 1)[mask], frames.take(mask)))
+                    have.add(first, last)
+        stored = self._lake.rows(vehicle, epoch, where)
+        if not any(len(rows) for rows in young):
+            return stored
+        fresh = FrameRows.concatenate(young)
+        fresh = fresh.take(~np.isin(fresh.seq, stored.seq))
+        return FrameRows.concatenate([stored, fresh]).in_time_order()
+
+    def _spans(self, vehicle: str, recent: Mapping[bytes, Sequence[FrameBatch]]) -> list[EpochSpan]:
+        rows = list_epochs(self._db, vehicle)
+        spans = []
+        for at, row in enumerate(rows):
+            limits = self._limits(row, recent.get(row.epoch, ()))
+            if limits is None:
+                continue
+            clock = self._clock(row, is_live=at >= len(rows) - _LIVE_EPOCHS)
+            if clock.source is not None:
+                first, last = limits[0] + clock.offset_us, limits[1] + clock.offset_us
+                spans.append(EpochSpan(row.epoch, row.buses, clock, first, last))
+        return visible(spans)
+
+    def _limits(self, row: EpochRow, recent: Sequence[FrameBatch]) -> tuple[int, int] | None:
+        limits = [(int(batch.frames.t_us.min()), int(batch.frames.t_us.max())) for batch in recent]
+        stored = self._lake.time_range(row.vehicle, row.epoch)
+        if stored is not None:
+            limits.append(stored)
+        if not limits:
+            return None
+        return min(first for first, _ in limits), max(last for _, last in limits)
+
+    def _clock(self, row: EpochRow, *, is_live: bool) -> ClockMap:
+        """The epoch's clock; that of an old epoch changes rarely and is kept for a few seconds."""
+        key, now_s = (row.vehicle, row.epoch), time.monotonic()
+        with self._lock:
+            expires_s, clock = self._clocks.get(key, (0.0, ClockMap(0, None)))
+        if not is_live and now_s < expires_s:
+            return clock
+        clock = ClockMap.best(clock_pairs(self._db, row.vehicle, row.epoch))
+        with self._lock:
+            self._clocks[key] = (now_s + _OLD_CLOCK_S, clock)
+        return clock
+
+
+def _queries(
+    decoder: Decoder, channels: Sequence[str], span_us: int
+) -> list[tuple[tuple[FrameKey, ...], list[tuple[str, int]]]]:
+    """What to read together: all of a short time in one go, of a long time one kind of frame after the other."""
+    by_key: defaultdict[FrameKey, list[tuple[str, int]]] = defaultdict(list)
+    for name in dict.fromkeys(channels):
+        index = decoder.dbc_set.channel_index(name)
+        if index is not None:
+            channel = decoder.channels[index]
+            by_key[FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)].append((name, index))
+    if by_key and span_us <= _ONE_READ_US:
+        return [(tuple(by_key), [pair for pairs in by_key.values() for pair in pairs])]
+    return [((key,), pairs) for key, pairs in by_key.items()]
+
+
+def _decode(
+    decoder: Decoder,
+    rows: FrameRows,
+    names: Sequence[tuple[str, int]],
+    clock: ClockMap,
+    out: Mapping[str, list[Samples]],
+) -> None:
+    if not len(rows):
+        return
+    wanted = np.zeros(len(decoder.channels), np.bool_)
+    wanted[[index for _, index in names]] = True
+    decoded = decoder.decode(rows.frames, wanted)
+    for name, index in names:
+        t_us, values = decoded.column(index)
+        if len(t_us):
+            out[name].append(Samples(clock.to_utc(t_us), values))
+
+
+def _join(parts: Sequence[Samples]) -> Samples:
+    if not parts:
+        return Samples(np.empty(0, np.int64), np.empty(0, np.float64))
+    if len(parts) == 1:
+        return parts[0]
+    utc_us = np.concatenate([part.utc_us for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    order = np.argsort(utc_us, kind="stable")
+    return Samples(utc_us[order], values[order])

@@ -1,0 +1,57 @@
+"""Exact counts of what is stored."""
+
+from collections import defaultdict
+
+import numpy as np
+
+from ved.api.decoding import decoder_of, registry_sources
+from ved.db.database import Database
+from ved.db.epochs import list_epochs
+from ved.db.sessions import count_sessions
+from ved.dbc.decode import Decoder
+from ved.lake.lake import Lake
+from ved.lake.reading import FrameKey, Where
+
+
+def lake_stats(lake: Lake, db: Database) -> dict[str, int]:
+    """frames, bytes (live Parquet files), vehicles (with frames), sessions, channels (that have at least a sample).
+
+    A channel counts once per vehicle, whatever the epochs. Multiplexed and too short frames count for the signals
+    that they really carry.
+    """
+    lake.refresh()
+    stats = lake.stats()
+    return {
+        "frames": stats.frames,
+        "bytes": stats.bytes,
+        "vehicles": stats.vehicles,
+        "sessions": count_sessions(db),
+        "channels": sum(len(channels_with_samples(lake, db, vehicle)) for vehicle in {v for v, _ in lake.epochs()}),
+    }
+
+
+def channels_with_samples(lake: Lake, db: Database, vehicle: str) -> set[str]:
+    """Names of the channels of a vehicle that have at least one sample in the lake."""
+    registry = registry_sources(db, vehicle)
+    buses = {row.epoch: row.buses for row in list_epochs(db, vehicle)}
+    found: set[str] = set()
+    for owner, epoch in lake.epochs():
+        if owner == vehicle:
+            _find_in_epoch(lake, (vehicle, epoch), decoder_of(registry, vehicle, buses.get(epoch, ())), found)
+    return found
+
+
+def _find_in_epoch(lake: Lake, key: tuple[str, bytes], decoder: Decoder, found: set[str]) -> None:
+    missing: defaultdict[FrameKey, list[int]] = defaultdict(list)
+    for index, channel in enumerate(decoder.channels):
+        if channel.name not in found:
+            missing[FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)].append(index)
+    for frame_key, indexes in missing.items():
+        left = np.zeros(len(decoder.channels), np.bool_)
+        left[indexes] = True
+        for rows in lake.parts(*key, Where(keys=(frame_key,))):
+            counts = np.diff(decoder.decode(rows.frames, left).starts)
+            found.update(decoder.channels[index].name for index in np.flatnonzero(counts).tolist())
+            left[counts > 0] = False
+            if not left.any():
+                break
