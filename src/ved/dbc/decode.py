@@ -196,7 +196,7 @@ def _route(frames: _Frames, plan: Plan, message_of: NDArray[np.int32]) -> int:
             continue
         message = _UNKNOWN
         slot, arbitration_id = np.int64(slots[bus[row]]), np.int64(ids[row])
-        if flags[row] & _EXTENDED:
+        if flags[row] & _EXTENDED and arbitration_id >> EXTENDED_BITS == 0:
             key = slot << EXTENDED_BITS | arbitration_id
             at = np.int64(np.uint64(key) * _FACTOR >> np.uint64(32)) & mask
             while keys[at] >= 0:
@@ -204,7 +204,7 @@ def _route(frames: _Frames, plan: Plan, message_of: NDArray[np.int32]) -> int:
                     message = key_messages[at]
                     break
                 at = (at + 1) & mask
-        elif arbitration_id < STANDARD_IDS:
+        elif not flags[row] & _EXTENDED and arbitration_id < STANDARD_IDS:
             message = standard[slot, arbitration_id]
         message_of[row] = message
         unknown += message == _UNKNOWN

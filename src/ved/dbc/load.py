@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ved.dbc.definitions import MessageDef, Problem, SignalDef
 from ved.dbc.names import channels_of
@@ -11,6 +12,8 @@ from ved.errors import UserError
 from ved.model.channel import Channel
 
 __all__ = ["DbcSet", "DbcSource", "MessageDef", "Problem", "SignalDef", "load_set"]
+
+MAX_BUS: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def load_set(sources: Sequence[DbcSource]) -> DbcSet:
     """Read all sources; no source at all is a set without channels.
 
     Faulty lines are set aside in `problems`. Where two sources of one bus define one id, the first one holds.
-    Raises UserError when a text yields no message at all.
+    Raises UserError when a text yields no message at all, or a bus is not 0 to 255.
     """
     messages: dict[tuple[int | None, int, bool], MessageDef] = {}
     problems: list[Problem] = []
@@ -52,6 +55,8 @@ def load_set(sources: Sequence[DbcSource]) -> DbcSet:
         for part in (str(source.bus), source.bus_name, source.name, source.text):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "little") + data)
+        if source.bus is not None and not 0 <= source.bus <= MAX_BUS:
+            raise UserError(f"{source.name}: bus {source.bus} does not exist; buses are numbered 0 to {MAX_BUS}")
         parsed = parse_dbc(source.name, source.text)
         problems += parsed.problems
         if not parsed.messages:
