@@ -1,0 +1,282 @@
+"""The agent: frames from a source into the car's journal, and from there over the link until the server has them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from ved.agent.capture import Capture
+from ved.agent.epoch import new_epoch
+from ved.agent.framequeue import FrameQueue
+from ved.agent.keeper import Keeper, KeeperEvents
+from ved.agent.packer import Packer, PackerSettings
+from ved.canbus.source import Source
+from ved.codec.link import NO_TIME, Hello, Space
+from ved.codec.records import RecordHeader
+from ved.errors import UserError
+from ved.journal.journal import Journal
+from ved.link.credentials import Credentials, load_credentials
+from ved.link.span import span_of
+from ved.link.uplink import Uplink, UplinkSettings
+from ved.model.records import Description, Lane
+
+MAX_IN_FLIGHT_BYTES: Final = 4 << 20
+"""How much of a patient source (a recording) may be between its reader and the server."""
+
+FLUSH_S: Final = 2.0
+PROGRESS_S: Final = 0.2
+JOURNAL_FOLDER: Final = "journal"
+
+_log: Final = logging.getLogger("ved.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """`state_dir` holds the credentials, the boot counter and the journal (at most `journal_bytes` of a live source).
+
+    `queue_frames` bounds what waits between reading and packing.
+    """
+
+    state_dir: Path
+    vehicle: str
+    batch_s: float = 0.1
+    journal_bytes: int = 1 << 30
+    max_batch_frames: int = 8192
+    queue_frames: int = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProgress:
+    """Where things stand: `frames` were read, `stored_frames` are on the server's disk, `lost_frames` are lost.
+
+    `trouble` is what a person should know (the server refuses, the disk is full), or None.
+    """
+
+    epoch: bytes
+    frames: int
+    stored_frames: int
+    lost_frames: int
+    journal_bytes: int
+    is_connected: bool
+    is_ended: bool
+    rtt_us: int | None
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """How a run ended. seqs 1..`stored_seq` are all on the server's disk; `is_complete`: everything is."""
+
+    vehicle: str
+    epoch: bytes
+    frames: int
+    stored_frames: int
+    stored_seq: int
+    lost_frames: int
+    is_complete: bool
+
+
+async def run_agent(
+    settings: AgentSettings,
+    source: Source,
+    description: Description,
+    stop: asyncio.Event,
+    progress: Callable[[AgentProgress], None] | None = None,
+) -> AgentReport:
+    """Run one epoch. `description` needs no epoch and number: they are given here.
+
+    A recording returns when the server has stored all of it; a live source runs until `stop`, then flushes for two
+    seconds. UserError when the car is not enrolled, the source cannot be opened, or another agent runs in `state_dir`;
+    LinkRefusedError when the server refuses a recording; StorageError when the state cannot be written.
+    """
+    run = await _Run.prepare(settings, source, description)
+    return await run.to_the_end(stop, progress)
+
+
+class _Run:
+    """The parts of one epoch, wired: capture -> packer -> (uplink, keeper) -> server."""
+
+    def __init__(
+        self, settings: AgentSettings, source: Source, description: Description, journal: Journal, trust: Credentials
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._epoch = description.epoch
+        self._loop = asyncio.get_running_loop()
+        self._origin_ns = time.monotonic_ns()
+        self._ended = asyncio.Event()
+        self._queue = FrameQueue(settings.queue_frames)
+        self._capture = Capture(source, self._queue, self._origin_ns, self._on_end)
+        self._uplink = Uplink(
+            UplinkSettings(
+                trust,
+                description.epoch,
+                settings.state_dir / JOURNAL_FOLDER,
+                journal.first_position,
+                journal.next_position,
+                source.is_realtime,
+                self._hello,
+                self._time_us,
+            )
+        )
+        events = KeeperEvents(self._on_kept, self._find_unstored, self._queue.put_note)
+        self._keeper = Keeper(journal, settings.journal_bytes if source.is_realtime else None, events)
+        self._uplink.on_trim = self._keeper.trim
+        self._packer = Packer(
+            self._queue,
+            PackerSettings(description, settings.batch_s, settings.max_batch_frames, self._may_go_on, self._emit),
+        )
+
+    @staticmethod
+    async def prepare(settings: AgentSettings, source: Source, description: Description) -> "_Run":
+        """Read the credentials, open the journal, begin an epoch."""
+        credentials = await asyncio.to_thread(load_credentials, settings.state_dir)
+        if credentials.vehicle != settings.vehicle:
+            raise UserError(
+                f"{settings.state_dir} is enrolled for vehicle {credentials.vehicle!r}, not {settings.vehicle!r}; "
+                "name that vehicle, or enrol this car again"
+            )
+        epoch = await asyncio.to_thread(new_epoch, settings.state_dir)
+        described = replace(description, vehicle=settings.vehicle, epoch=epoch, number=0)
+        journal = await asyncio.to_thread(Journal.open, settings.state_dir / JOURNAL_FOLDER)
+        return _Run(settings, source, described, journal, credentials)
+
+    async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
+        """Start everything, wait for the end, and take it down in order."""
+        self._keeper.start()
+        self._packer.start()
+        self._capture.start()
+        uplink = asyncio.create_task(self._uplink.run())
+        reporter = asyncio.create_task(self._report(progress))
+        try:
+            await self._wait_for_end(stop, uplink)
+            is_complete = await self._flush(stop, uplink)
+        finally:
+            await self._stop_threads()
+            for task in (uplink, reporter):
+                task.cancel()
+            await asyncio.wait((uplink, reporter))
+        for failure in (self._capture.failure, self._packer.failure, self._keeper.failure):
+            if failure is not None:
+                raise failure
+        if progress is not None:
+            progress(self._progress())
+        received = self._uplink.ledger.epoch(self._epoch).stored[Space.SEQ]
+        runs = received.runs()
+        return AgentReport(
+            self._settings.vehicle,
+            self._epoch,
+            self._capture.frames,
+            received.count(),
+            runs[0][1] if runs and runs[0][0] == 1 else 0,
+            self._packer.lost_frames,
+            is_complete,
+        )
+
+    async def _wait_for_end(self, stop: asyncio.Event, uplink: "asyncio.Task[None]") -> None:
+        """Return when the source ends or `stop` is set; raises what the uplink failed with."""
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._ended.wait())]
+        try:
+            await asyncio.wait([uplink, *waits], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        if uplink.done():
+            await uplink
+
+    async def _flush(self, stop: asyncio.Event, uplink: "asyncio.Task[None]") -> bool:
+        """Get everything out: a recording takes as long as it takes, but two seconds after `stop`. True when stored."""
+        self._capture.stop()
+        drained = asyncio.create_task(self._drain())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([drained, stopped, uplink], return_when=asyncio.FIRST_COMPLETED)
+            if uplink.done():
+                await uplink  # raises what it ended with
+            if not drained.done():
+                self._packer.is_hurried.set()
+                await asyncio.wait([drained], timeout=FLUSH_S)
+            return drained.done()
+        finally:
+            drained.cancel()
+            stopped.cancel()
+
+    async def _drain(self) -> None:
+        """Return when everything that was read is stored."""
+        await asyncio.to_thread(self._capture.join)
+        await asyncio.to_thread(self._packer.join)
+        await asyncio.to_thread(self._keeper.wait_kept)
+        await asyncio.sleep(0)  # let what the keeper said last come in
+        await self._uplink.wait_settled()
+
+    async def _stop_threads(self) -> None:
+        self._capture.stop()
+        self._packer.is_hurried.set()
+        self._queue.close()
+        await asyncio.to_thread(self._capture.join)
+        await asyncio.to_thread(self._packer.join)
+        await asyncio.to_thread(self._keeper.stop)
+
+    async def _report(self, progress: Callable[[AgentProgress], None] | None) -> None:
+        while progress is not None:
+            progress(self._progress())
+            await asyncio.sleep(PROGRESS_S)
+
+    def _progress(self) -> AgentProgress:
+        rtt_s = self._uplink.rtt_s
+        return AgentProgress(
+            self._epoch,
+            self._capture.frames,
+            self._uplink.ledger.epoch(self._epoch).stored[Space.SEQ].count(),
+            self._packer.lost_frames,
+            self._keeper.size_bytes,
+            self._uplink.is_up,
+            self._ended.is_set(),
+            None if rtt_s is None else int(rtt_s * 1e6),
+            self._keeper.trouble or self._uplink.refusal,
+        )
+
+    def _hello(self, lane: Lane) -> Hello:
+        return Hello(
+            lane,
+            self._settings.vehicle,
+            f"ved {version('ved')}",
+            self._epoch,
+            self._packer.next_seq,
+            self._packer.next_note,
+            self._time_us(),
+        )
+
+    def _time_us(self) -> int:
+        """This moment in the epoch; recordings have a time of their own, which no clock here knows."""
+        return (time.monotonic_ns() - self._origin_ns) // 1000 if self._source.is_realtime else NO_TIME
+
+    def _on_end(self) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _may_go_on(self) -> bool:
+        """Asked in the packer's thread: only a recording is ever held back."""
+        if self._source.is_realtime:
+            return True
+        in_flight = self._uplink.pending_bytes + self._keeper.waiting_bytes
+        return in_flight < MAX_IN_FLIGHT_BYTES and self._keeper.size_bytes < self._settings.journal_bytes
+
+    def _emit(self, record: bytes, header: RecordHeader) -> None:
+        """Called in the packer's thread: neither the link nor the disk waits for the other."""
+        self._loop.call_soon_threadsafe(self._uplink.offer, record, header)
+        self._keeper.put(record, header)
+
+    def _on_kept(self, kept: list[tuple[int, RecordHeader]]) -> None:
+        for position, header in kept:
+            self._loop.call_soon_threadsafe(self._uplink.note_kept, position, header)
+
+    def _find_unstored(self, headers: list[RecordHeader]) -> list[bool]:
+        async def look() -> list[bool]:
+            ledger = self._uplink.ledger
+            return [not ledger.is_stored(header.epoch, span_of(header)) for header in headers]
+
+        return asyncio.run_coroutine_threadsafe(look(), self._loop).result()

@@ -1,0 +1,283 @@
+"""One open connection of the car: what is on its way, how long the way takes, and when it is dead."""
+
+import asyncio
+import base64
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from ved.codec.link import (
+    Ask,
+    Data,
+    Held,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Received,
+    RefusalCode,
+    Refused,
+    Space,
+    Storage,
+    Stored,
+    Unknown,
+    Welcome,
+    decode_message,
+    encode_message,
+)
+from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
+from ved.link.dial import PUBLISH_PATH, Dialer
+from ved.link.span import Span
+
+WELCOME_TIMEOUT_S: Final = 5.0
+PING_S: Final = 2.0
+STALL_S: Final = 1.0
+STALL_RTTS: Final = 4
+FIRST_STALL_S: Final = 3.0
+"""The watchdog's patience while no round trip was measured yet."""
+
+SLOWEST_BYTES_PER_S: Final = 10_000
+FREE_BYTES: Final = 8192
+"""A record longer than this gets the time on top that it takes on the slowest uplink worth having."""
+
+_CHECK_S: Final = 0.1
+_RTT_WEIGHT: Final = 8
+
+RecordKey = tuple[bytes, Space, int]
+"""Epoch, space and first number: names a record on its way."""
+
+Answer = Received | Stored | Held | Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A record on its way; `position` is its place in the car's journal (None when that is not known yet)."""
+
+    epoch: bytes
+    span: Span
+    size_bytes: int
+    sent_s: float
+    position: int | None
+
+    @staticmethod
+    def now(epoch: bytes, span: Span, record: bytes, position: int | None) -> "Sent":
+        """A record that is put on its way at this moment."""
+        return Sent(epoch, span, len(record), time.monotonic(), position)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears the answers."""
+
+    time_us: Callable[[], int]
+    on_answer: Callable[[Answer], None]
+
+
+class LinkConnection:
+    """A welcomed connection. `on_answer` hears every acknowledgement, in order, in the event loop."""
+
+    def __init__(self, socket: ClientConnection, wiring: Wiring) -> None:
+        self._socket = socket
+        self._time_us = wiring.time_us
+        self._on_answer = wiring.on_answer
+        self._sent: OrderedDict[RecordKey, Sent] = OrderedDict()
+        self._pings: dict[int, float] = {}
+        self._control: asyncio.Queue[Message] = asyncio.Queue()
+        self._next_token = 1
+        self._progress_s = time.monotonic()
+        self._room = asyncio.Event()
+        self._held: dict[bytes, asyncio.Future[None]] = {}
+        self.outstanding_bytes = 0
+        self.rtt_s: float | None = None
+
+    @staticmethod
+    async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
+        """Connect and be welcomed. LinkLostError when that does not work now, LinkRefusedError when it never will."""
+        token = base64.urlsafe_b64encode(key).decode().rstrip("=")
+        socket = await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
+        connection = LinkConnection(socket, wiring)
+        try:
+            async with asyncio.timeout(WELCOME_TIMEOUT_S):
+                welcome, held = await connection._greet(hello)
+        except TimeoutError as error:
+            socket.transport.abort()
+            raise LinkLostError("the server does not answer Hello") from error
+        except (LinkLostError, LinkRefusedError, asyncio.CancelledError):
+            socket.transport.abort()
+            raise
+        wiring.on_answer(Storage(welcome.is_storing))
+        wiring.on_answer(held)
+        return connection
+
+    async def _greet(self, hello: Hello) -> tuple[Welcome, Held]:
+        await self._send(hello)
+        welcome = await self._receive()
+        if not isinstance(welcome, Welcome):
+            raise LinkLostError(f"the server begins with {type(welcome).__name__}")
+        held = await self._receive()
+        if not isinstance(held, Held) or held.epoch != hello.epoch:
+            raise LinkLostError("the server does not say what it holds")
+        return welcome, held
+
+    async def run(self) -> None:
+        """Read and watch until the connection ends: LinkLostError, or LinkRefusedError when the server says why."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(self._write_control())
+                while True:
+                    self._handle(await self._receive())
+        except* (LinkLostError, LinkRefusedError) as group_error:
+            raise first_leaf(group_error) from None
+        finally:
+            self._socket.transport.abort()
+
+    async def send_record(self, record: bytes, sent: Sent) -> None:
+        """Put one record on its way; waits while the socket is full. LinkLostError when it is gone."""
+        if not self._sent and not self._pings:
+            self._progress_s = sent.sent_s
+        self._sent[(sent.epoch, sent.span.space, sent.span.first)] = sent
+        self.outstanding_bytes += sent.size_bytes
+        await self._send(Data(record))
+
+    def is_on_way(self, epoch: bytes, span: Span) -> bool:
+        """True when a record of these numbers was sent and not acknowledged yet."""
+        return (epoch, span.space, span.first) in self._sent
+
+    async def wait_for_room(self, window_bytes: int) -> None:
+        """Return once less than `window_bytes` are on their way."""
+        while self.outstanding_bytes >= window_bytes:
+            self._room.clear()
+            await self._room.wait()
+
+    async def ask(self, epoch: bytes) -> None:
+        """Have the server say what it holds of `epoch`; returns when `on_answer` has heard it."""
+        answer = self._held.setdefault(epoch, asyncio.get_running_loop().create_future())
+        await self._send(Ask(epoch))
+        await answer
+
+    def take_unreceived(self) -> list[Sent]:
+        """What was on its way when the connection ended; it is forgotten here."""
+        out = list(self._sent.values())
+        self._sent.clear()
+        self.outstanding_bytes = 0
+        return out
+
+    async def close(self) -> None:
+        """Close in order, within a second."""
+        await self._socket.close()
+
+    async def _receive(self) -> Message:
+        try:
+            data = await self._socket.recv()
+        except ConnectionClosed as error:
+            raise LinkLostError("the connection closed") from error
+        try:
+            message = decode_message(data if isinstance(data, bytes) else b"")
+        except CorruptDataError as error:
+            raise LinkLostError(f"the server sends what is not understood: {error}") from error
+        if isinstance(message, Refused):
+            if message.code == RefusalCode.REPLACED:
+                raise LinkLostError(message.text)
+            raise LinkRefusedError(message.text)
+        return message
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._socket.send(encode_message(message))
+        except ConnectionClosed as error:
+            raise LinkLostError("the connection closed") from error
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Received):
+            self._note_received(message)
+            self._on_answer(message)
+        elif isinstance(message, Stored | Storage):
+            self._on_answer(message)
+        elif isinstance(message, Held):
+            self._on_answer(message)
+            waiting = self._held.pop(message.epoch, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+        elif isinstance(message, Pong):
+            self._note_pong(message.token)
+        elif isinstance(message, Ping):
+            self._control.put_nowait(Pong(message.token))
+        elif not isinstance(message, Unknown):
+            raise LinkLostError(f"the server sends {type(message).__name__}")
+
+    def _note_received(self, message: Received) -> None:
+        """Take what it names off the list; the newest of it gives the round trip."""
+        now_s = time.monotonic()
+        for key in [key for key, sent in self._sent.items() if _is_named(message, sent)]:
+            sent = self._sent.pop(key)
+            self.outstanding_bytes -= sent.size_bytes
+            rtt_s = now_s - sent.sent_s
+            self._measure(rtt_s)
+        self._progress_s = now_s
+        self._room.set()
+
+    def _note_pong(self, token: int) -> None:
+        sent_s = self._pings.pop(token, None)
+        if sent_s is not None:
+            self._progress_s = time.monotonic()
+            self._measure(self._progress_s - sent_s)
+
+    def _measure(self, rtt_s: float) -> None:
+        self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / _RTT_WEIGHT
+
+    async def _write_control(self) -> None:
+        """Send pings and pongs, beside the records."""
+        while True:
+            await self._send(await self._control.get())
+
+    async def _watch(self) -> None:
+        """Ping now and then; end the connection when what is on its way makes no progress."""
+        pinged_s = 0.0
+        while True:
+            now_s = time.monotonic()
+            if now_s - pinged_s >= PING_S:
+                pinged_s = now_s
+                self._ping(now_s)
+            await asyncio.sleep(_CHECK_S)
+            self._check_stall(time.monotonic())
+
+    def _ping(self, now_s: float) -> None:
+        if not self._sent and not self._pings:
+            self._progress_s = now_s
+        token = self._next_token
+        self._next_token = token % 0xFFFFFFFF + 1
+        self._pings[token] = now_s
+        self._control.put_nowait(Ping(token, self._time_us()))
+
+    def _check_stall(self, now_s: float) -> None:
+        if not self._sent and not self._pings:
+            return
+        patience_s = FIRST_STALL_S if self.rtt_s is None else max(STALL_S, STALL_RTTS * self.rtt_s)
+        if self._sent:
+            oldest = next(iter(self._sent.values()))
+            patience_s += max(0, oldest.size_bytes - FREE_BYTES) / SLOWEST_BYTES_PER_S
+        if now_s - self._progress_s > patience_s:
+            raise LinkLostError(f"nothing was acknowledged for {patience_s:.1f} s")
+
+
+def _is_named(message: Received, sent: Sent) -> bool:
+    return (
+        sent.epoch == message.epoch
+        and sent.span.space == message.space
+        and any(first <= sent.span.first and sent.span.last <= last for first, last in message.runs)
+    )
+
+
+def first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception in a group that is no group itself."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

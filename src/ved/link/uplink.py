@@ -1,0 +1,306 @@
+"""The car's side of the link: a live lane for what is fresh, a backfill lane for what is not, and what is stored.
+
+Everything here belongs to one event loop. Invariants: a record is in exactly one of these states: waiting for the live
+lane, on its way over a lane, in the backlog, received (the server's word, which a restart may take back), stored. Only
+what is stored may be trimmed from the car's journal.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ved.codec.link import Held, Hello, Storage
+from ved.codec.records import RecordHeader
+from ved.errors import LinkLostError, LinkRefusedError, StorageError
+from ved.link.backlog import Backlog, Frontier, Kept
+from ved.link.connection import Answer, LinkConnection, Sent, Wiring, first_leaf
+from ved.link.credentials import Credentials, parse_server_url
+from ved.link.dial import Dialer
+from ved.link.ledger import Ledger
+from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
+from ved.link.span import span_of
+from ved.link.trust import client_context
+from ved.model.records import Lane
+
+LIVE_WINDOW_BYTES: Final = 64 << 10
+BULK_WINDOW_BYTES: Final = 1 << 20
+BACKFILL_WINDOW_BYTES: Final = 128 << 10
+BACKFILL_IDLE_S: Final = 10.0
+RECONNECT_S: Final = (0.3, 1.0)
+REFUSED_S: Final = 15.0
+RECHECK_S: Final = 30.0
+"""How long something may be "received" without becoming "stored" before the car asks what the server holds."""
+
+_EXPIRE_S: Final = 0.25
+_log: Final = logging.getLogger("ved.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSettings:
+    """`is_realtime`: fresh records grow old and go over the backfill lane. `hello` makes the greeting for a lane."""
+
+    credentials: Credentials
+    epoch: bytes
+    journal: Path
+    first_position: int
+    next_position: int
+    is_realtime: bool
+    hello: Callable[[Lane], Hello]
+    time_us: Callable[[], int]
+
+
+class Uplink:
+    """Run `run` as a task; feed it with `offer` and `note_kept`; `stored_position` moves on as the server stores."""
+
+    def __init__(self, settings: UplinkSettings) -> None:
+        self._settings = settings
+        self._dialer = Dialer([parse_server_url(url) for url in settings.credentials.server_urls])
+        self._queue = LiveQueue(LIVE_DEADLINE_S if settings.is_realtime else None)
+        self._backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
+        self._frontier = Frontier(settings.journal, settings.first_position)
+        self._end = settings.next_position
+        self._fresh = asyncio.Event()
+        self._work = asyncio.Event()
+        self._stored = asyncio.Event()
+        self._live_up = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._live: LinkConnection | None = None
+        self._backfill: LinkConnection | None = None
+        self._said: dict[Lane, str] = {}
+        self.ledger = Ledger()
+        self.has_server_room = True
+        self.refusal: str | None = None
+        self.on_trim: Callable[[int], None] = lambda _: None
+
+    @property
+    def is_up(self) -> bool:
+        """True while the live lane is connected."""
+        return self._live is not None
+
+    @property
+    def rtt_s(self) -> float | None:
+        """Smoothed round trip of the live lane."""
+        return None if self._live is None else self._live.rtt_s
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait for the live lane or are on their way over it."""
+        return self._queue.pending_bytes
+
+    @property
+    def stored_position(self) -> int:
+        """Every record of the car's journal below it is on the server's disk."""
+        return self._frontier.position
+
+    @property
+    def kept_position(self) -> int:
+        """The journal's end, as far as this side has heard."""
+        return self._end
+
+    def offer(self, record: bytes, header: RecordHeader) -> None:
+        """A fresh record of this epoch."""
+        self._queue.put(Fresh(span_of(header), record, time.monotonic()))
+        self._fresh.set()
+
+    def note_kept(self, position: int, header: RecordHeader) -> None:
+        """The car's journal has this record now, at `position`."""
+        self._end = max(self._end, position + 1)
+        span = span_of(header)
+        fresh = self._queue.find(span)
+        if fresh is not None:
+            fresh.position = position
+        elif not self.ledger.is_received(header.epoch, span):
+            self._give_up(position)
+        elif self.ledger.is_stored(header.epoch, span):
+            self._stored.set()
+
+    async def wait_settled(self) -> None:
+        """Return once everything that the journal has is stored and nothing is on its way."""
+        while self._queue.pending_bytes or self._frontier.position < self._end:
+            self._settled.clear()
+            await self._settled.wait()
+
+    async def run(self) -> None:
+        """Keep the link until cancelled. LinkRefusedError when the server refuses a sender that need not go on."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run_lane(Lane.LIVE))
+                group.create_task(self._run_lane(Lane.BACKFILL))
+                group.create_task(self._follow_stored())
+                group.create_task(self._expire())
+        except* (LinkRefusedError, StorageError) as errors:
+            raise first_leaf(errors) from None
+        finally:
+            self._backlog.close()
+            self._frontier.close()
+
+    async def _run_lane(self, lane: Lane) -> None:
+        """Connect, use the connection, and again. The backfill lane waits for the live one and for something to do."""
+        while True:
+            if lane == Lane.BACKFILL:
+                await self._live_up.wait()
+                await self._wait_for_work()
+            try:
+                connection = await self._open(lane)
+                await self._use(connection, lane)
+            except LinkLostError as error:
+                self._say(lane, str(error))
+            except LinkRefusedError as error:
+                self.refusal = str(error)
+                self._say(lane, str(error))
+                if not self._settings.is_realtime:
+                    raise
+                await asyncio.sleep(REFUSED_S)
+            await asyncio.sleep(random.uniform(*RECONNECT_S))
+
+    async def _open(self, lane: Lane) -> LinkConnection:
+        settings = self._settings
+        tls = client_context(settings.credentials.ca_pem, time.time())
+        wiring = Wiring(settings.time_us, self._hear)
+        return await LinkConnection.open(self._dialer, tls, settings.credentials.key, settings.hello(lane), wiring)
+
+    async def _use(self, connection: LinkConnection, lane: Lane) -> None:
+        """Send until the connection ends (LinkLostError, LinkRefusedError) or the lane has nothing left to do."""
+        self._say(lane, "up")
+        self.refusal = None
+        if lane == Lane.LIVE:
+            self._live = connection
+            self._live_up.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(connection.run())
+                pump = self._pump_live if lane == Lane.LIVE else self._pump_backfill
+                await group.create_task(pump(connection))
+                await connection.close()
+                reading.cancel()
+        except* (LinkLostError, LinkRefusedError) as errors:
+            raise first_leaf(errors) from None
+        finally:
+            if lane == Lane.LIVE:
+                self._live = None
+                self._live_up.clear()
+            self._take_back(connection, lane)
+
+    def _take_back(self, connection: LinkConnection, lane: Lane) -> None:
+        """What was on its way over a connection that ended goes into the backlog."""
+        for sent in connection.take_unreceived():
+            position = sent.position
+            if lane == Lane.LIVE:
+                fresh = self._queue.settle(sent.span)
+                position = None if fresh is None else fresh.position
+            if position is not None:
+                self._give_up(position)
+        self._settled.set()
+
+    async def _pump_live(self, connection: LinkConnection) -> None:
+        window_bytes = LIVE_WINDOW_BYTES if self._settings.is_realtime else BULK_WINDOW_BYTES
+        epoch = self._settings.epoch
+        while True:
+            await connection.wait_for_room(window_bytes)
+            fresh = self._queue.pop()
+            if fresh is None:
+                self._fresh.clear()
+                await self._fresh.wait()
+            elif self.ledger.is_received(epoch, fresh.span):
+                self._queue.settle(fresh.span)
+            else:
+                await connection.send_record(fresh.record, Sent.now(epoch, fresh.span, fresh.record, fresh.position))
+
+    async def _pump_backfill(self, connection: LinkConnection) -> None:
+        """Send the backlog; returns when there has been none for a while."""
+        asked = {self._settings.epoch}
+        self._backfill = connection
+        while True:
+            await connection.wait_for_room(BACKFILL_WINDOW_BYTES)
+            kept = await self._backlog.next(self._is_wanted)
+            if kept is None:
+                try:
+                    async with asyncio.timeout(BACKFILL_IDLE_S):
+                        await self._wait_for_work()
+                except TimeoutError:
+                    return
+            elif kept.epoch in asked:
+                await connection.send_record(kept.record, Sent.now(kept.epoch, kept.span, kept.record, kept.position))
+            else:
+                asked.add(kept.epoch)
+                self._backlog.add(kept.position)  # it comes up again, and then its epoch is known
+                await connection.ask(kept.epoch)
+
+    def _is_wanted(self, kept: Kept) -> bool:
+        """True when the server lacks this record and no lane has it."""
+        if self.ledger.is_received(kept.epoch, kept.span):
+            return False
+        fresh = self._queue.find(kept.span)
+        if fresh is not None and fresh.position == kept.position:
+            return False
+        return self._backfill is None or not self._backfill.is_on_way(kept.epoch, kept.span)
+
+    async def _wait_for_work(self) -> None:
+        while self._backlog.is_empty:
+            self._work.clear()
+            await self._work.wait()
+
+    def _give_up(self, position: int) -> None:
+        """The live lane will not deliver this record."""
+        self._backlog.add(position)
+        self._work.set()
+
+    def _hear(self, answer: Answer) -> None:
+        """Enter an answer of the server, whichever connection it came over."""
+        if isinstance(answer, Storage):
+            self.has_server_room = answer.is_storing
+            return
+        if isinstance(answer, Held):
+            if self.ledger.replace(answer):
+                # Something that was received is not there any more (the server restarted): look at all of it again.
+                self._backlog.rescan(self._frontier.position, self._end)
+                self._work.set()
+        else:
+            self.ledger.acknowledge(answer)
+        if answer.epoch == self._settings.epoch:
+            self._queue.settle_received(self.ledger.epoch(answer.epoch).received)
+        self._stored.set()
+        self._settled.set()
+
+    async def _follow_stored(self) -> None:
+        """Move the frontier, have the journal trimmed, and ask when something is received but never stored."""
+        while True:
+            before = self._frontier.position
+            try:
+                async with asyncio.timeout(RECHECK_S):
+                    await self._stored.wait()
+            except TimeoutError:
+                await self._ask_again()
+            self._stored.clear()
+            position = await self._frontier.advance(self.ledger, self._end)
+            if position != before:
+                self.on_trim(position)
+            self._settled.set()
+
+    async def _ask_again(self) -> None:
+        epoch = self._frontier.waiting_epoch
+        if epoch is None or self._live is None:
+            return
+        try:
+            await self._live.ask(epoch)
+        except LinkLostError:
+            return  # the lane notices too, and the next Welcome says it all
+
+    async def _expire(self) -> None:
+        """Fresh records that grew old go into the backlog."""
+        while True:
+            await asyncio.sleep(_EXPIRE_S)
+            for fresh in self._queue.expire(time.monotonic()):
+                if fresh.position is not None:
+                    self._give_up(fresh.position)
+
+    def _say(self, lane: Lane, text: str) -> None:
+        """Log what changed, once."""
+        if self._said.get(lane) != text:
+            self._said[lane] = text
+            _log.info("%s lane: %s", lane.name.lower(), text)

@@ -1,0 +1,169 @@
+"""What the link's integration tests share: frames, a source, and a server with its database in a folder."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ved.broker.open import open_stream
+from ved.codec.records import decode_record
+from ved.db.database import Database
+from ved.db.keys import add_car_key
+from ved.db.vehicles import ensure_vehicle_name
+from ved.ingest.role import IngestSettings, run_ingest
+from ved.link.certificates import ensure_server_certificates
+from ved.link.credentials import Credentials, save_credentials
+from ved.metrics import Counters
+from ved.model.clockmap import ClockPair
+from ved.model.frames import FrameColumns
+from ved.model.intervals import Intervals
+from ved.model.records import BusDescription, Clock, ClockSource, Description, Loss, Record
+
+
+def make_frames(first: int, count: int) -> FrameColumns:
+    """Frames whose payload holds their number, so that any mix-up shows."""
+    number = np.arange(first, first + count, dtype=np.int64)
+    payload = number.astype("<u8").view(np.uint8).reshape(count, 8).copy()
+    return FrameColumns(
+        number * 167,
+        (number % 3).astype(np.uint8),
+        (0x100 + number % 60).astype(np.uint32),
+        np.zeros(count, np.uint8),
+        np.full(count, 8, np.uint8),
+        payload,
+    )
+
+
+class ListSource:
+    """Plays `total` frames in chunks: at once (a recording), or one chunk every `interval_s` (a live bus)."""
+
+    def __init__(self, total: int, chunk: int = 500, interval_s: float = 0.0, *, is_realtime: bool = False) -> None:
+        self.total = total
+        self.chunk = chunk
+        self.interval_s = interval_s
+        self._is_realtime = is_realtime
+        self.sent = 0
+        self.is_open = False
+
+    @property
+    def is_realtime(self) -> bool:
+        return self._is_realtime
+
+    def open(self, origin_mono_ns: int) -> None:
+        self.is_open = True
+
+    def read(self, timeout_s: float) -> FrameColumns | None:
+        if self.sent >= self.total:
+            if self.is_realtime:
+                time.sleep(timeout_s)
+                return FrameColumns.empty()
+            return None
+        if self.interval_s:
+            time.sleep(self.interval_s)
+        count = min(self.chunk, self.total - self.sent)
+        frames = make_frames(self.sent + 1, count)
+        self.sent += count
+        return frames
+
+    def clock(self, now_mono_ns: int) -> ClockPair | None:
+        return ClockPair(0, 1_700_000_000_000_000, ClockSource.RECORDED)
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+DESCRIPTION = Description("fs", bytes(16), 0, "test car", (BusDescription(0, "powertrain", ()),))
+
+
+@dataclass
+class Site:
+    """A data folder with a database, a certificate and a vehicle, ready for a server."""
+
+    data: Path
+    port: int = 0
+
+    @property
+    def db_url(self) -> str:
+        return f"sqlite:///{self.data / 'ved.db'}"
+
+    def prepare(self, *vehicles: str) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        db = Database(self.db_url)
+        db.migrate()
+        for vehicle in vehicles or ("fs",):
+            ensure_vehicle_name(db, vehicle)
+        db.close()
+
+    def settings(self) -> IngestSettings:
+        return IngestSettings(self.data, self.db_url, "127.0.0.1", self.port, (), 1 << 30, 10**15)
+
+    def credentials(self, vehicle: str = "fs", key: bytes | None = None) -> Credentials:
+        """Credentials of a newly added key (or of `key`, which is not added)."""
+        certificates = ensure_server_certificates(self.data / "keys", ())
+        if key is None:
+            key = secrets.token_bytes(32)
+            db = Database(self.db_url)
+            add_car_key(db, vehicle, key)
+            db.close()
+        return Credentials((f"wss://127.0.0.1:{self.port}",), vehicle, key, certificates.ca_pem)
+
+    def enrol_here(self, state_dir: Path, vehicle: str = "fs") -> None:
+        save_credentials(state_dir, self.credentials(vehicle))
+
+    @contextlib.asynccontextmanager
+    async def serving(self, counters: Counters | None = None) -> AsyncIterator[int]:
+        """A server in this event loop; yields its port, which later ones on this site take again."""
+        stop = asyncio.Event()
+        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        role = asyncio.create_task(
+            run_ingest(self.settings(), lambda said: ready.set_result(int(str(said["port"]))), stop, counters)
+        )
+        try:
+            await asyncio.wait([role, ready], return_when=asyncio.FIRST_COMPLETED)
+            if role.done():
+                await role
+            self.port = ready.result()
+            yield self.port
+        finally:
+            stop.set()
+            await role
+
+    def records(self) -> list[Record]:
+        """Everything in the stream, decoded, in order."""
+
+        async def read() -> list[Record]:
+            reader = open_stream(self.data, "frames").reader("earliest")
+            try:
+                out: list[Record] = []
+                while entries := await reader.read(timeout_s=0):
+                    out += [decode_record(entry.record) for entry in entries]
+                assert reader.corrupt == 0
+                return out
+            finally:
+                reader.close()
+
+        return asyncio.run(read())
+
+
+def stored_frames(records: list[Record], epoch: bytes) -> tuple[FrameColumns, Intervals]:
+    """The frames of an epoch in order of seq, and the seqs; an AssertionError when a seq came twice."""
+    from ved.model.frames import FrameBatch
+
+    batches = sorted(
+        (one for one in records if isinstance(one, FrameBatch) and one.epoch == epoch), key=lambda one: one.first_seq
+    )
+    seqs = Intervals()
+    for batch in batches:
+        assert not seqs.overlaps(batch.first_seq, batch.last_seq), "a seq is stored twice"
+        seqs.add(batch.first_seq, batch.last_seq)
+    return FrameColumns.concatenate([batch.frames for batch in batches]), seqs
+
+
+def notes(records: list[Record], epoch: bytes) -> list[Record]:
+    """The car's own notes of an epoch."""
+    return [one for one in records if isinstance(one, Clock | Loss | Description) and one.epoch == epoch and one.number]
