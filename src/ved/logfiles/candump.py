@@ -22,18 +22,23 @@ _LINE: Final = re.compile(
     rb"(?:_[0-9A-Fa-f])?(?: +([RTrt]))?[ \r]*$",
     re.MULTILINE,
 )
+_NAME, _ID, _FD_DATA, _DATA = 2, 3, 5, 8
 _BUS_NAME: Final = re.compile(rb"^\([\d.]+\) +(\S+) ", re.MULTILINE)
 _BLOCK_BYTES: Final = 1 << 20
 
 _ERROR_BIT: Final = 0x2000_0000
 _ID_MASK: Final = 0x1FFF_FFFF
+_MAX_STANDARD_ID: Final = 0x7FF
 _FD_BRS: Final = 1
 _FD_ESI: Final = 2
 _MAX_BUSES: Final = 256
 
 
 class CandumpLog:
-    """A candump log. `buses` takes the number at the end of the interface's name (`can2` -> 2) where it is free."""
+    """A candump log; of a last line that has no end, only a frame as long as others of its id is believed.
+
+    `buses` takes the number at the end of the interface's name (`can2` -> 2) where it is free.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,10 +69,15 @@ class CandumpLog:
         self._skipped, self._first_skipped, self._is_cut = 0, 0, False
         line_number = 0
         rows: list[tuple[bytes, ...]] = []
+        before = b""
         for block, is_last in self._blocks():
             found = _LINE.findall(block)
+            if is_last and found and _is_shorter(found[-1], before):
+                found.clear()
+                self._is_cut = True
+            before = block
             lines = block.count(b"\n") + (not block.endswith(b"\n"))
-            if len(found) != lines:
+            if len(found) != lines and not self._is_cut:
                 self._note_bad_lines(block, line_number, is_last)
             line_number += lines
             rows += found
@@ -135,8 +145,10 @@ class CandumpLog:
         seconds, fractions, names, ids, fd_flags, fd_data, remotes, asked, data, directions = zip(*rows, strict=True)
         t_us = np.array([_time_us(s, f) for s, f in zip(seconds, fractions, strict=True)], np.int64)
         raw_id = np.array([int(text, 16) for text in ids], np.int64)
-        flags = np.array([FrameFlag.EXTENDED if len(text) > 3 else 0 for text in ids], np.uint8)
-        flags |= np.where(raw_id & _ERROR_BIT, np.uint8(FrameFlag.ERROR), np.uint8(0))
+        is_error = (raw_id & _ERROR_BIT) != 0
+        is_extended = np.array([len(text) > 3 for text in ids], np.bool_) & ~is_error
+        flags = np.where(is_error, np.uint8(FrameFlag.ERROR), np.uint8(0))
+        flags |= np.where(is_extended, np.uint8(FrameFlag.EXTENDED), np.uint8(0))
         flags |= np.array([_FD_FLAGS[text] for text in fd_flags], np.uint8)
         flags |= np.array([FrameFlag.REMOTE if text else 0 for text in remotes], np.uint8)
         flags |= np.array([FrameFlag.TRANSMITTED if text in b"Tt" and text else 0 for text in directions], np.uint8)
@@ -144,7 +156,7 @@ class CandumpLog:
         length = np.array([len(text) // 2 for text in texts], np.uint8)
         width = CLASSIC_WIDTH if length.max() <= CLASSIC_WIDTH else FD_WIDTH
         payload = np.frombuffer(bytes.fromhex(b"".join(t.ljust(2 * width, b"0") for t in texts).decode()), np.uint8)
-        asked_length = np.array([min(int(text, 16), 8) if text else 0 for text in asked], np.uint8)
+        asked_length = np.array([min(int(text, 16), CLASSIC_WIDTH) if text else 0 for text in asked], np.uint8)
         return FrameColumns(
             t_us - self.start_utc_us,
             np.array([self._indexes[name] for name in names], np.uint8),
@@ -153,6 +165,14 @@ class CandumpLog:
             np.where(flags & np.uint8(FrameFlag.REMOTE), asked_length, length),
             payload.reshape(len(rows), width),
         )
+
+
+def _is_shorter(last: tuple[bytes, ...], before: bytes) -> bool:
+    """True when a last line without an end has fewer bytes than its id had before: part of a frame is no frame."""
+    at = before.rfind(b" %s %s#" % (last[_NAME], last[_ID]))
+    line = before[before.rfind(b"\n", 0, max(at, 0)) + 1 :].split(b"\n", 1)[0]
+    whole = _LINE.match(line)
+    return at >= 0 and whole is not None and len(last[_FD_DATA] or last[_DATA]) < len(whole[6] or whole[9] or b"")
 
 
 def _fd_flags(text: bytes) -> int:
@@ -199,16 +219,16 @@ def _lines(frames: FrameColumns, start_utc_us: int, bus_names: Mapping[int, str]
         if bits & FrameFlag.ERROR:
             name = f"{number | _ERROR_BIT:08X}"
         else:
-            name = f"{number:08X}" if bits & FrameFlag.EXTENDED else f"{number:03X}"
+            name = f"{number:08X}" if bits & FrameFlag.EXTENDED or number > _MAX_STANDARD_ID else f"{number:03X}"
         data = text[row * width : row * width + 2 * length]
         if bits & FrameFlag.REMOTE:
-            data = f"R{length}" if length else "R"
+            data = f"R{min(length, CLASSIC_WIDTH)}" if length else "R"
         elif bits & FrameFlag.FD:
             fd_bits = (_FD_BRS if bits & FrameFlag.BIT_RATE_SWITCH else 0) | (
                 _FD_ESI if bits & FrameFlag.ERROR_STATE else 0
             )
             data = f"#{fd_bits:X}{data}"
-        end = " T" if bits & FrameFlag.TRANSMITTED else " R"
+        end = " T" if bits & FrameFlag.TRANSMITTED else ""
         seconds, micro = divmod(utc_us, 1_000_000)
         yield f"({seconds}.{micro:06d}) {bus_names.get(bus, f'can{bus}')} {name}#{data}{end}\n"
 

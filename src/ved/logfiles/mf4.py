@@ -1,6 +1,11 @@
 """MF4 bus logs (ASAM MDF 4.1: CAN_DataFrame, CAN_RemoteFrame, CAN_ErrorFrame) through asammdf, as columns."""
 
+import contextlib
 import datetime as dt
+import io
+import logging
+import struct
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +15,11 @@ from numpy.typing import NDArray
 
 from ved.errors import UserError
 from ved.logfiles.logfile import CHUNK_FRAMES
+from ved.logfiles.mf4_repair import BadBlockError, Repair, find_repair
 from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
 
+_UNFINISHED: Final = b"UnFinMF "
+_FINISHED: Final = b"MDF     "
 _ID_MASK: Final = 0x1FFF_FFFF
 _KINDS: Final = {
     "CAN_DataFrame": FrameFlag(0),
@@ -34,18 +42,25 @@ class Mf4Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.problem: str | None = None
-        mdf = self._open()
+        data, repair = self._read()
+        mdf_class, mdf_error = _import_asammdf(path)
+        logging.getLogger("asammdf").setLevel(logging.CRITICAL)
         try:
-            start = mdf.header.start_time
-            parts = [part for index, group in enumerate(mdf.groups) for part in self._group(mdf, index, group)]
-        finally:
-            mdf.close()
+            with contextlib.redirect_stdout(io.StringIO()):  # asammdf prints the tracebacks of some of its errors
+                mdf = mdf_class(io.BytesIO(data), raise_on_multiple_occurrences=False)
+                parts = [part for index, group in enumerate(mdf.groups) for part in _frames_of(mdf, index, group)]
+                start = mdf.header.start_time
+                self.problem = self._end_problem(data, repair, mdf)
+                mdf.close()
+        except (mdf_error, ValueError, LookupError, AttributeError, TypeError, struct.error) as error:
+            _disarm(error)
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"log {path}: is damaged; asammdf says: {why}") from error
         frames = FrameColumns.concatenate(parts)
+        if len(frames) == 0:
+            raise UserError(self.problem or f"log {path}: holds no CAN frames; give an MF4 file of bus logging")
         if len(parts) > 1:
             frames = frames.take(np.argsort(frames.t_us, kind="stable"))
-        if len(frames) == 0:
-            raise UserError(f"log {path}: holds no CAN frames; give an MF4 file of bus logging")
         if start.tzinfo is None:
             start = start.replace(tzinfo=dt.UTC)
         first_us = int(frames.t_us[0])
@@ -61,23 +76,67 @@ class Mf4Log:
         for row in range(0, len(self._frames), CHUNK_FRAMES):
             yield self._frames.take(slice(row, row + CHUNK_FRAMES))
 
-    def _open(self) -> Any:
+    def _read(self) -> tuple[bytearray, Repair]:
+        """The file's bytes, mended where it was cut off, and what had to be mended."""
+        data = bytearray(self._path.read_bytes())
+        if not data.startswith((_FINISHED, _UNFINISHED)):
+            raise UserError(f"log {self._path}: is no MF4 file")
         try:
-            from asammdf import MDF
-            from asammdf.blocks.utils import MdfException
-        except ImportError as error:
-            raise UserError(f"log {self._path}: reading MF4 needs asammdf; run `pip install 'ved[mf4]'`") from error
-        try:
-            return MDF(self._path)
-        except (MdfException, ValueError) as error:
-            raise UserError(f"log {self._path}: is no MF4 file or is damaged: {error}") from error
+            repair = find_repair(data)
+        except BadBlockError as error:
+            raise UserError(f"log {self._path}: is damaged or was cut off before its index") from error
+        if repair.is_cut and data.startswith(_UNFINISHED):
+            raise UserError(f"log {self._path}: is damaged or was cut off before its frames begin")
+        for offset, value in repair.patches.items():
+            struct.pack_into("<Q", data, offset, value)
+        return data, repair
 
-    def _group(self, mdf: Any, index: int, group: Any) -> Iterator[FrameColumns]:
-        names = {channel.name for channel in group.channels}
-        count = int(group.channel_group.cycles_nr)
-        for kind, kind_flag in _KINDS.items():
-            if count and kind in names:
-                yield _Group(mdf, index, kind, names).columns(kind_flag)
+    def _end_problem(self, data: bytearray, repair: Repair, mdf: Any) -> str | None:
+        """What to say when the file does not end with a whole record."""
+        if repair.is_cut:
+            kept = repair.all_records - repair.lost_records
+            return f"log {self._path}: is cut off; {kept} of {repair.all_records} records are whole"
+        if data.startswith(_UNFINISHED) and repair.only_data_at is not None:
+            sizes = [_record_bytes(group) * int(group.channel_group.cycles_nr) for group in mdf.groups]
+            if sum(sizes) < len(data) - repair.only_data_at and all(_has_fixed_size(group) for group in mdf.groups):
+                return f"log {self._path}: is cut off in its last record; those before it are whole"
+        return None
+
+
+def _frames_of(mdf: Any, index: int, group: Any) -> Iterator[FrameColumns]:
+    """The frames of one channel group: none when it holds something else."""
+    names = {channel.name for channel in group.channels}
+    for kind, kind_flag in _KINDS.items():
+        if kind in names and int(group.channel_group.cycles_nr) > 0:
+            yield _Group(mdf, index, kind, names).columns(kind_flag)
+
+
+def _record_bytes(group: Any) -> int:
+    channel_group = group.channel_group
+    return int(group.data_group.record_id_len + channel_group.samples_byte_nr + channel_group.invalidation_bytes_nr)
+
+
+def _has_fixed_size(group: Any) -> bool:
+    """False for a group of byte strings of any length that holds some."""
+    return not (int(group.channel_group.flags) & 1 and int(group.channel_group.samples_byte_nr))
+
+
+def _disarm(error: Exception) -> None:
+    """Tell the half-built asammdf objects behind an error that they are closed; else they complain when collected."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        unfinished = frame.f_locals.get("self")
+        if hasattr(unfinished, "_closed"):
+            setattr(unfinished, "_closed", True)  # noqa: B010  (it has no public way)
+
+
+def _import_asammdf(path: Path) -> tuple[Any, type[Exception]]:
+    """Imported here alone: it takes seconds, and is an extra."""
+    try:
+        from asammdf import MDF
+        from asammdf.blocks.utils import MdfException
+    except ImportError as error:
+        raise UserError(f"log {path}: reading MF4 needs asammdf; run `pip install 'ved[mf4]'`") from error
+    return MDF, MdfException
 
 
 class _Group:
