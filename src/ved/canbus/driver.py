@@ -75,7 +75,7 @@ class Driver:
         speed_squared = _drive(self._track.curvature_per_m[steps % n], grip[steps % n], kind)[before:]
         offset = self._wander(0.35)[np.arange(n + after + 1) % n]
         if kind is LapKind.IN:
-            pad = np.zeros(_LOOK_AHEAD)
+            speed_squared[-1], pad = 0.0, np.zeros(_LOOK_AHEAD)
             speed_squared, offset = np.concatenate((speed_squared, pad)), np.concatenate((offset, pad + offset[-1]))
         plan = LapPlan(kind, speed_squared[: n + _BLEND + 1], offset[: n + _BLEND + 1])
         return plan if previous is None else _run_into(previous, plan, n)
