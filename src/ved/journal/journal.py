@@ -24,6 +24,7 @@ Invariants (docs/spec/journal.md has the bytes and the reasons):
 
 import contextlib
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -73,9 +74,12 @@ class Journal:
         self._segments = found.segments
         self._doomed = found.doomed
         self._next = self._durable = found.next_position
-        self._previous_end = found.previous_end
+        self._previous_end = found.tail.end_position
+        self._suspects = found.tail.suspects
+        if self._suspects:
+            self._durable = found.tail.suspect_position
         self._fd = -1  # of the newest segment, when this run made one
-        self._offset = found.last_offset
+        self._offset = found.tail.suspect_offset if self._suspects else found.tail.offset
         self._unsynced: list[bytes] = []  # packed records, the last ones of the newest segment
         self._unsynced_bytes = 0
         self._is_poisoned = False
@@ -128,8 +132,8 @@ class Journal:
 
     @property
     def unsynced_bytes(self) -> int:
-        """Bytes appended since the last sync."""
-        return self._unsynced_bytes
+        """Bytes that the next sync has to make durable."""
+        return self._unsynced_bytes + sum(map(len, self._suspects))
 
     @property
     def size_bytes(self) -> int:
@@ -188,7 +192,7 @@ class Journal:
                 kept = self._segments[count:]
                 first = kept[0].first_position if kept else self._next
                 state = self._state.current.changed(first_position=first)
-                self._state.write(state if kept else state.changed(reserved_end=self._next))
+                self._state.write(state if kept else replace(state, reserved_end=self._next, last_serial=0))
                 self._doomed += self._segments[:count]
                 if not kept:
                     self._previous_end = self._next
@@ -219,8 +223,10 @@ class Journal:
         try:
             self._sync()
             state = self._state.current
-            if not (state.is_clean and state.reserved_end == self._next):
-                self._state.write(state.changed(reserved_end=self._next, is_clean=True))
+            last = self._segments[-1].serial if self._segments else 0
+            exact = state.changed(reserved_end=self._next, last_serial=last, is_clean=True)
+            if not self._state.is_certain or replace(exact, sequence=state.sequence) != state:
+                self._state.write(exact)
             self._marks.sync()
         except OSError as error:
             raise StorageError(f"journal {self.path}: cannot sync: {error}") from error
@@ -232,12 +238,31 @@ class Journal:
         if found.state is None:
             first = found.segments[0].first_position if found.segments else 0
             is_new = found.next_serial == 1
-            state = State(found.identity, 1, first, self._next, found.next_serial, is_clean=is_new)
+            state = State(found.identity, 1, first, self._next, found.next_serial, 0, is_clean=is_new)
             self._state.write(state)
             self._state.write(state.changed())  # Both slots: one that could not be read must not win later.
             self._files.sync_folder(self.path)
+        else:
+            # What was read may be in the page cache alone, left there by a failed fdatasync of the run before.
+            self._state.write(found.state)
         self._unlink_doomed()
+        with contextlib.suppress(OSError):
+            self._rewrite_suspects()
         self._publish()
+
+    def _rewrite_suspects(self) -> None:
+        """Write what the run before left unsynced to a segment of its own; until that works it is not durable."""
+        if not self._suspects:
+            return
+        first = self._durable
+        old = self._segments[-1]
+        self._create(first, first, self._suspects)
+        old.end_position = first
+        self._segments[-1].end_position = self._previous_end
+        self._files.close(self._fd)
+        self._fd = -1
+        self._suspects = []
+        self._durable = self._next
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -249,7 +274,7 @@ class Journal:
         if size > RECORD_HEADER_BYTES + MAX_PAYLOAD_BYTES:
             raise ValueError(f"a record has at most {MAX_PAYLOAD_BYTES} bytes, not {size - RECORD_HEADER_BYTES}")
         try:
-            if self._is_poisoned:
+            if self._is_poisoned or self._suspects:
                 self._sync()
             if self._fd < 0:
                 self._create(self._next, self._previous_end, [])
@@ -287,6 +312,7 @@ class Journal:
 
     def _sync(self) -> None:
         """Make the unsynced records durable where they are, or in a new segment."""
+        self._rewrite_suspects()
         if self._unsynced and not self._is_poisoned:
             try:
                 self._files.sync(self._fd)

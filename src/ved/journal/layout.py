@@ -24,8 +24,8 @@ _SEGMENT: Final = struct.Struct("<8sHHI16sQQQQIII")
 # marker, payload length, position, payload crc, header crc
 _RECORD: Final = struct.Struct("<4sIQII")
 _RECORD_HEAD: Final = struct.Struct("<4sIQI")
-# magic, version, flags (bit 0: clean), zero, identity, sequence, first position, reserved end, next serial, crc
-_STATE: Final = struct.Struct("<8sHHI16sQQQQI")
+# magic, version, flags (bit 0: clean), zero, identity, sequence, first position, reserved end, next, last serial, crc
+_STATE: Final = struct.Struct("<8sHHI16sQQQQQI")
 # magic, version, zero, identity, durable position, serial, offset, crc
 _MARK: Final = struct.Struct("<8sHHI16sQQQI")
 
@@ -137,7 +137,8 @@ class State:
     """What the writer must never forget, made durable before it counts.
 
     `first_position`: the trim mark. `reserved_end`: no position at or above it was ever given out. `next_serial`: no
-    segment with it or a higher serial was ever made. `is_clean`: closed in order, so `reserved_end` is the exact end.
+    segment with it or a higher serial was ever made. `is_clean`: closed in order, so `reserved_end` is the exact end
+    and `last_serial` the newest segment (0: none).
     """
 
     identity: bytes
@@ -145,6 +146,7 @@ class State:
     first_position: int
     reserved_end: int
     next_serial: int
+    last_serial: int
     is_clean: bool
 
     def pack(self) -> bytes:
@@ -159,6 +161,7 @@ class State:
             self.first_position,
             self.reserved_end,
             self.next_serial,
+            self.last_serial,
             0,
         )[: -_CRC.size]
         return body + _CRC.pack(crc32c(body))
@@ -169,10 +172,10 @@ class State:
         if len(data) < STATE_SLOT_BYTES:
             return None
         data = data[:STATE_SLOT_BYTES]
-        magic, version, flags, _, identity, sequence, first, reserved, serial, crc = _STATE.unpack(data)
+        magic, version, flags, _, identity, sequence, first, reserved, following, last, crc = _STATE.unpack(data)
         if (magic, version) != (STATE_MAGIC, VERSION) or crc != crc32c(data[:-4]):
             return None
-        return State(identity, sequence, first, reserved, serial, bool(flags & _CLEAN))
+        return State(identity, sequence, first, reserved, following, last, bool(flags & _CLEAN))
 
     def changed(self, **values: int | bool) -> "State":
         """A copy with other values and the next sequence."""

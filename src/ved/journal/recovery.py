@@ -1,5 +1,6 @@
 """Bringing a journal folder back into order after whatever happened to it, without a human."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,13 @@ from ved.journal.layout import (
     MAX_SEGMENT_BYTES,
     SEGMENT_HEADER_BYTES,
     TEMPORARY_SUFFIX,
+    Mark,
     SegmentHeader,
     SegmentName,
     State,
     identity_seed,
     max_records,
+    pack_record,
 )
 from ved.journal.scan import Stop
 from ved.journal.segment import SegmentReader, list_segments
@@ -65,10 +68,28 @@ class Recovered:
     segments: list[SegmentInfo]
     doomed: list[SegmentInfo]
     next_position: int
-    previous_end: int
-    last_offset: int
     next_serial: int
+    tail: "Tail"
     report: RecoveryReport
+
+
+@dataclass(slots=True)
+class Tail:
+    """What the newest segment holds.
+
+    `suspects` are its valid records (packed) from `suspect_position` on, at byte `suspect_offset`: they were never
+    reported durable, and a new fdatasync of that file would not prove that they are. `end_position` is where the next
+    segment must say that this one ended.
+    """
+
+    end_position: int = 0
+    offset: int = 0
+    suspect_position: int = 0
+    suspect_offset: int = 0
+    suspects: list[bytes] = field(default_factory=list)
+    cut_bytes: int = 0
+    corrupt_records: int = 0
+    is_unreadable: bool = False
 
 
 @dataclass(slots=True)
@@ -96,52 +117,73 @@ def recover(folder: Path, files: FileLayer, new_identity: bytes) -> Recovered:
     for item in found:
         item.is_foreign = _is_foreign(item, identity)
     own = [item for item in found if not item.is_foreign]
+    # Foreign names count too: a serial must never name two files.
+    top_serial = max((item.name.serial for item in found), default=0)
+    was_clean = _was_clean(state, found, own)
+    mark = _read_mark(folder, identity, files)
     segments, missing = _chain(own)
-    tail = _Tail()
+    tail = Tail()
     if segments:
-        tail = _recover_tail(folder, segments[-1], identity, files)
+        tail = _recover_tail(folder, segments[-1], identity, None if was_clean else mark, files)
         segments[-1].end_position = tail.end_position
         if not tail.is_unreadable:
             segments[-1].size_bytes = tail.offset
-    # Foreign names count too: a serial must never name two files.
-    top_serial = max((item.name.serial for item in found), default=0)
-    was_clean = _was_clean(state, found, top_serial)
-    next_position = max(state.reserved_end if state else 0, tail.end_position)
-    if segments and not was_clean:
-        header = own[-1].header
-        next_position = max(
-            next_position,
-            segments[-1].first_position + max_records(header.segment_bytes if header else MAX_SEGMENT_BYTES),
-        )
+    if was_clean:
+        tail.suspects = []
+    next_position = _next_position(state, own, tail, was_clean)
+    lost_segments, lost_bytes = _settle_end(tail, mark, top_serial, next_position, is_exact=was_clean or not segments)
     next_serial = max(top_serial + 1, state.next_serial if state else 1)
     if state is None and found:
         next_serial += _UNKNOWN_SERIAL_STEP
     first = state.first_position if state else 0
     doomed = [item for item in segments if item.first_position < first and item.end_position <= first]
     segments = [item for item in segments if item not in doomed]
-    lost = _lost(folder, identity, top_serial, tail, files)
     report = RecoveryReport(
         tail.cut_bytes,
         tail.corrupt_records,
-        missing + lost.segments,
+        missing + lost_segments,
         len(found) - len(own),
-        lost.bytes,
+        lost_bytes,
         int(tail.is_unreadable),
         was_clean,
     )
-    if segments or lost.end_position:
-        previous_end = min(next_position, max(tail.end_position, lost.end_position))
-    else:
-        # Nothing is left: all was trimmed (then the trim mark is the end), or all is gone (then it is a hole).
-        previous_end = next_position
-    return Recovered(state, identity, segments, doomed, next_position, previous_end, tail.offset, next_serial, report)
+    return Recovered(state, identity, segments, doomed, next_position, next_serial, tail, report)
 
 
-def _was_clean(state: State | None, found: Sequence[_Found], top_serial: int) -> bool:
+def _next_position(state: State | None, own: Sequence[_Found], tail: Tail, was_clean: bool) -> int:
+    """The end when that is exact; else above everything that may ever have been given out."""
+    bound = max(state.reserved_end if state else 0, tail.end_position)
+    if own and not was_clean:
+        last = own[-1]
+        segment_bytes = last.header.segment_bytes if last.header else MAX_SEGMENT_BYTES
+        bound = max(bound, last.name.first_position + max_records(segment_bytes))
+    return bound
+
+
+def _settle_end(
+    tail: Tail, mark: Mark | None, top_serial: int, next_position: int, *, is_exact: bool
+) -> tuple[int, int]:
+    """Set where the past ends for readers, and say what is missing of it: (segments, durable bytes).
+
+    The mark is believed only for what was there and is not; that is a hole, and holes are counted.
+    """
+    end = tail.end_position
+    segments = lost_bytes = 0
+    if mark is not None and mark.serial > top_serial:
+        segments, end = 1, max(end, mark.durable_position)
+    elif mark is not None and mark.serial == top_serial and mark.offset > tail.offset:
+        lost_bytes, end = mark.offset - tail.offset, max(end, mark.durable_position)
+    if is_exact:
+        # Closed in order, trimmed away as a whole, or gone as a whole: every position below was somebody's.
+        end = next_position
+    tail.end_position = min(end, next_position)
+    return segments, lost_bytes
+
+
+def _was_clean(state: State | None, found: Sequence[_Found], own: Sequence[_Found]) -> bool:
     if state is None:
         return not found
-    is_trimmed_away = not found and state.first_position == state.reserved_end
-    return state.is_clean and (state.next_serial == top_serial + 1 or is_trimmed_away)
+    return state.is_clean and state.last_serial == (own[-1].name.serial if own else 0)
 
 
 def _examine(folder: Path, name: SegmentName, files: FileLayer) -> _Found:
@@ -181,44 +223,45 @@ def _chain(own: Sequence[_Found]) -> tuple[list[SegmentInfo], int]:
     return out, missing
 
 
-@dataclass(slots=True)
-class _Tail:
-    end_position: int = 0
-    offset: int = 0
-    cut_bytes: int = 0
-    corrupt_records: int = 0
-    is_unreadable: bool = False
+def _read_mark(folder: Path, identity: bytes, files: FileLayer) -> Mark | None:
+    marks = MarkReader(folder, files)
+    try:
+        mark = marks.read()
+    finally:
+        marks.close()
+    return mark if mark is not None and mark.identity == identity else None
 
 
-def _recover_tail(folder: Path, last: SegmentInfo, identity: bytes, files: FileLayer) -> _Tail:
-    """Walk the last segment, cut what follows its last valid record, and make the rest durable.
+def _recover_tail(folder: Path, last: SegmentInfo, identity: bytes, mark: Mark | None, files: FileLayer) -> Tail:
+    """Walk the last segment and cut what follows its last valid record.
 
     A segment that cannot be read twice in a row is left as it is: an error of the moment must not cost data.
     """
     name = SegmentName(last.serial, last.first_position)
+    tail = Tail(name.first_position, SEGMENT_HEADER_BYTES, name.first_position, SEGMENT_HEADER_BYTES)
+    if mark is not None and mark.serial == name.serial:
+        tail.suspect_position, tail.suspect_offset = mark.durable_position, mark.offset
     try:
-        tail = _walk_tail(folder, name, identity, files)
+        _walk(folder, name, identity, tail, files)
     except OSError:
-        tail = _walk_tail(folder, name, identity, files, is_last_try=True)
-    if tail.is_unreadable:
-        return tail
-    fd = files.open(folder / name.text, "append")
-    try:
-        size = files.size(fd)
-        if size > tail.offset:
-            tail.cut_bytes = size - tail.offset
-            files.truncate(fd, tail.offset)
-        files.sync(fd)
-    finally:
-        files.close(fd)
+        try:
+            _walk(folder, name, identity, tail, files)
+        except OSError:
+            tail.is_unreadable = True
+            return tail
+    if last.size_bytes > tail.offset:
+        tail.cut_bytes = last.size_bytes - tail.offset
+        # Only tidiness: the next segment's header says where this one ended, so a refusal does not matter.
+        with contextlib.suppress(OSError):
+            _cut(folder / name.text, tail.offset, files)
     return tail
 
 
-def _walk_tail(
-    folder: Path, name: SegmentName, identity: bytes, files: FileLayer, *, is_last_try: bool = False
-) -> _Tail:
-    tail = _Tail(name.first_position, SEGMENT_HEADER_BYTES)
-    segment = SegmentReader(folder, name, identity_seed(identity), files)
+def _walk(folder: Path, name: SegmentName, identity: bytes, tail: Tail, files: FileLayer) -> None:
+    """Move the tail's end over all valid records from there on."""
+    seed = identity_seed(identity)
+    segment = SegmentReader(folder, name, seed, files)
+    segment.offset = tail.offset
     try:
         while True:
             entries, stop = segment.read(tail.end_position, 1 << 20)
@@ -226,35 +269,20 @@ def _walk_tail(
                 tail.corrupt_records += entries[-1].position + 1 - tail.end_position - len(entries)
                 tail.end_position = entries[-1].position + 1
                 tail.offset = segment.offset
+                tail.suspects += [
+                    pack_record(seed, position, payload)
+                    for position, payload in entries
+                    if position >= tail.suspect_position
+                ]
             elif stop is not Stop.FULL and (stop not in (Stop.BAD_HEADER, Stop.BAD_PAYLOAD) or not segment.skip_bad()):
-                return tail
-    except OSError:
-        if not is_last_try:
-            raise
-        tail.is_unreadable = True
-        return tail
+                return
     finally:
         segment.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    segments: int = 0
-    bytes: int = 0
-    end_position: int = 0
-
-
-def _lost(folder: Path, identity: bytes, top_serial: int, tail: _Tail, files: FileLayer) -> _Lost:
-    """What the published mark says was there and is not; the mark itself is never believed for more than that."""
-    marks = MarkReader(folder, files)
+def _cut(path: Path, size: int, files: FileLayer) -> None:
+    fd = files.open(path, "append")
     try:
-        mark = marks.read()
+        files.truncate(fd, size)
     finally:
-        marks.close()
-    if mark is None or mark.identity != identity:
-        return _Lost()
-    if mark.serial > top_serial:
-        return _Lost(segments=1, end_position=mark.durable_position)
-    if mark.serial == top_serial and mark.offset > tail.offset:
-        return _Lost(bytes=mark.offset - tail.offset, end_position=mark.durable_position)
-    return _Lost()
+        files.close(fd)

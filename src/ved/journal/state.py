@@ -28,6 +28,12 @@ class StateFile:
         self._files = files
         self._fd = files.open(folder / STATE_NAME, "update")
         self._current = current
+        self._is_certain = True
+
+    @property
+    def is_certain(self) -> bool:
+        """False after a failed write: a reader of the file may see either state."""
+        return self._is_certain
 
     @property
     def current(self) -> State:
@@ -39,9 +45,11 @@ class StateFile:
     def write(self, state: State) -> None:
         """Return once `state` is on the disk; on OSError the last one still is, and the same slot is tried again."""
         slot = state.sequence % 2
+        self._is_certain = False
         write_all_at(self._files, self._fd, state.pack(), _SLOTS[slot])
         self._files.sync(self._fd)
         self._current = state
+        self._is_certain = True
 
     def close(self) -> None:
         """Give the file back."""
