@@ -7,8 +7,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from tests.faults.journal_disk import Fault, SimDisk
+
 from ved.errors import StorageError
 from ved.journal.journal import Journal
 from ved.journal.reader import JournalReader

@@ -75,6 +75,7 @@ class Journal:
         self._doomed = found.doomed
         self._next = self._durable = found.next_position
         self._previous_end = found.tail.end_position
+        self._lost_serial = found.tail.lost_serial
         self._suspects = found.tail.suspects
         if self._suspects:
             self._durable = found.tail.suspect_position
@@ -277,7 +278,7 @@ class Journal:
             if self._is_poisoned or self._suspects:
                 self._sync()
             if self._fd < 0:
-                self._create(self._next, self._previous_end, [])
+                self._create(self._next, self._previous_end, [], self._lost_serial)
             elif self._offset + size > self._segment_bytes and self._offset > SEGMENT_HEADER_BYTES:
                 self._sync()
                 self._create(self._next, self._next, [])
@@ -334,13 +335,14 @@ class Journal:
             self._publish()
             self._sender.wake()
 
-    def _create(self, first: int, previous_end: int, records: list[bytes]) -> None:
+    def _create(self, first: int, previous_end: int, records: list[bytes], previous: int = 0) -> None:
         """Make the next segment with `records` in it, all durable before it shows; it becomes the newest one."""
         state = self._state.current
         serial = state.next_serial
         reserved = max(state.reserved_end, first + max_records(self._segment_bytes))
         self._state.write(state.changed(next_serial=serial + 1, reserved_end=reserved, is_clean=False))
-        previous = self._segments[-1].serial if self._segments else 0
+        if not previous and self._segments:
+            previous = self._segments[-1].serial
         header = SegmentHeader(self._identity, serial, first, previous, previous_end, self._segment_bytes)
         name = SegmentName(serial, first)
         path = self.path / name.text

@@ -50,19 +50,17 @@ class WakeSender:
         self._socket: socket.socket | None = None
         self._names: list[str] = []
         self._listed_s = float("-inf")
-        if has_sockets():
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
+        self._is_able = has_sockets()
 
     def wake(self) -> None:
         """Tell every reader that there is something new."""
-        if self._socket is None:
+        if not self._is_able:
             return
         now_s = time.monotonic()
         if now_s - self._listed_s >= _RELIST_S:
             self._listed_s = now_s
             self._list()
-        if not self._names or self._address is None:
+        if not self._names or self._address is None or self._socket is None:
             return
         for name in tuple(self._names):
             try:
@@ -76,7 +74,8 @@ class WakeSender:
                 self._names.remove(name)
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Give the socket back; nobody is woken any more."""
+        self._is_able = False
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -89,6 +88,9 @@ class WakeSender:
             if self._address is None:
                 self._address = FolderAddress(self._folder)
             self._names = [name for name in os.listdir(self._folder) if name.endswith(SOCKET_SUFFIX)]  # noqa: PTH208
+            if self._names and self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
         except OSError:
             self._names = []
 

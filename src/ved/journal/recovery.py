@@ -90,6 +90,7 @@ class Tail:
     cut_bytes: int = 0
     corrupt_records: int = 0
     is_unreadable: bool = False
+    lost_serial: int = 0
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ def recover(folder: Path, files: FileLayer, new_identity: bytes) -> Recovered:
     if was_clean:
         tail.suspects = []
     next_position = _next_position(state, own, tail, was_clean)
-    lost_segments, lost_bytes = _settle_end(tail, mark, top_serial, next_position, is_exact=was_clean or not segments)
+    lost_bytes = _settle_end(tail, mark, top_serial, next_position, is_exact=was_clean or not segments)
     next_serial = max(top_serial + 1, state.next_serial if state else 1)
     if state is None and found:
         next_serial += _UNKNOWN_SERIAL_STEP
@@ -141,7 +142,7 @@ def recover(folder: Path, files: FileLayer, new_identity: bytes) -> Recovered:
     report = RecoveryReport(
         tail.cut_bytes,
         tail.corrupt_records,
-        missing + lost_segments,
+        missing + (1 if tail.lost_serial else 0),
         len(found) - len(own),
         lost_bytes,
         int(tail.is_unreadable),
@@ -160,24 +161,21 @@ def _next_position(state: State | None, own: Sequence[_Found], tail: Tail, was_c
     return bound
 
 
-def _settle_end(
-    tail: Tail, mark: Mark | None, top_serial: int, next_position: int, *, is_exact: bool
-) -> tuple[int, int]:
-    """Set where the past ends for readers, and say what is missing of it: (segments, durable bytes).
+def _settle_end(tail: Tail, mark: Mark | None, top_serial: int, next_position: int, *, is_exact: bool) -> int:
+    """Set where the past ends for readers; returns how many durable bytes of the last segment are gone.
 
     The mark is believed only for what was there and is not; that is a hole, and holes are counted.
     """
-    end = tail.end_position
-    segments = lost_bytes = 0
+    end, lost_bytes = tail.end_position, 0
     if mark is not None and mark.serial > top_serial:
-        segments, end = 1, max(end, mark.durable_position)
+        tail.lost_serial, end = mark.serial, max(end, mark.durable_position)
     elif mark is not None and mark.serial == top_serial and mark.offset > tail.offset:
         lost_bytes, end = mark.offset - tail.offset, max(end, mark.durable_position)
     if is_exact:
         # Closed in order, trimmed away as a whole, or gone as a whole: every position below was somebody's.
         end = next_position
     tail.end_position = min(end, next_position)
-    return segments, lost_bytes
+    return lost_bytes
 
 
 def _was_clean(state: State | None, found: Sequence[_Found], own: Sequence[_Found]) -> bool:
