@@ -74,6 +74,12 @@ class Lake:
             raise UserError(f"{url}: no lake there; give a data folder that has stored frames")
         return lake
 
+    @staticmethod
+    def for_writing(url: str) -> "Lake":
+        """The lake for its writer: mends what a power cut may have left, then opens it."""
+        LakeTable(open_store(f"{url.rstrip('/')}/{TABLE_NAME}")).repair()
+        return Lake(url)
+
     @property
     def version(self) -> int:
         """Number of the last commit seen; -1 while there is no table."""

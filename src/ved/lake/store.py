@@ -52,6 +52,12 @@ class Store(Protocol):
     def walk(self) -> Iterator[StoredFile]:
         """All Parquet data files."""
 
+    def newest_commit(self) -> str | None:
+        """The log's newest commit file where a power cut may have spoilt it, else None."""
+
+    def put_away(self, path: str) -> None:
+        """Rename a spoilt file so that nothing reads it. StorageError."""
+
 
 def open_store(url: str) -> Store:
     """The store of a table address: a path, file:// or an object store's address."""
@@ -97,9 +103,9 @@ class LocalStore:
         target = self._root / path
         try:
             self._make_folder(target.parent)
-            with target.open("xb") as file, pa.PythonFile(file, mode="w") as sink:
+            with pa.OSFile(str(target), "wb") as sink:
                 write_parquet(sink, table, bounds, zstd_level)
-                sink.flush()
+            with target.open("rb") as file:
                 os.fsync(file.fileno())
                 size = os.fstat(file.fileno()).st_size
             _sync_folder(target.parent)
@@ -142,6 +148,20 @@ class LocalStore:
         for file in self._root.glob("vehicle=*/epoch=*/*.parquet"):
             status = file.stat()
             yield StoredFile(str(file.relative_to(self._root)), status.st_size, now_s - status.st_mtime)
+
+    def newest_commit(self) -> str | None:
+        """The log's newest commit file: it may be there without its content, when power went before the sync."""
+        names = [file.name for file in (self._root / "_delta_log").glob("*.json") if file.stem.isdigit()]
+        return f"_delta_log/{max(names)}" if names else None
+
+    def put_away(self, path: str) -> None:
+        """Rename a spoilt file so that nothing reads it. StorageError."""
+        spoilt = self._root / path
+        try:
+            spoilt.rename(spoilt.with_name(f"{spoilt.name}.spoilt"))
+            _sync_folder(spoilt.parent)
+        except OSError as error:
+            raise StorageError(f"cannot rename {spoilt}: {error.strerror or error}") from error
 
     def _make_folder(self, folder: Path) -> None:
         if folder.is_dir():
@@ -205,6 +225,14 @@ class ObjectStore:
         for info in self._handler.get_file_info(pafs.FileSelector("", allow_not_found=True, recursive=True)):
             if info.is_file and info.path.endswith(".parquet") and info.path.startswith("vehicle="):
                 yield StoredFile(info.path, info.size, now_s - (info.mtime_ns or 0) / 1e9)
+
+    def newest_commit(self) -> str | None:
+        """None: an object is there as a whole or not at all."""
+        return None
+
+    def put_away(self, path: str) -> None:
+        """Never needed here."""
+        raise StorageError(f"{self._url}/{path}: an object is never half written")
 
 
 def _sync_folder(folder: Path) -> None:

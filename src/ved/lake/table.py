@@ -1,6 +1,7 @@
 """The Delta table's state in memory: version, live files, intervals; reads on from the log, commits to it."""
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from ved.lake.log import (
 from ved.lake.store import Store
 from ved.model.intervals import Intervals
 
+_log = logging.getLogger(__name__)
 _APP_ID: Final = "ved-append"
 _NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
@@ -64,6 +66,23 @@ class LakeTable:
             self._apply(notes)
         return self.version != before
 
+    def repair(self) -> None:
+        """Put the newest commit away when a power cut left its name without its content; the writer does this first.
+
+        Every commit is synced before the next one and before anybody is told, so only the newest can be spoilt, and
+        what it added was never counted as stored.
+        """
+        path = self.store.newest_commit()
+        if path is None:
+            return
+        try:
+            notes = parse_commit(self.store.read_text(path) or "")
+            if path == commit_path(0) and not notes.is_schema_change:
+                raise CorruptDataError("the first commit does not describe the table")
+        except (CorruptDataError, KeyError, TypeError, ValueError):
+            _log.exception("lake commit put away: %s/%s", self.store.url, path)
+            self.store.put_away(path)
+
     def create(self) -> None:
         """Make the table when there is none; safe when another process does the same."""
         if self.version >= 0:
@@ -78,7 +97,7 @@ class LakeTable:
                 self.store.url, TABLE_SCHEMA, mode="ignore", partition_by=PARTITION_COLUMNS, name=TABLE_NAME
             )
         except (DeltaError, OSError) as error:
-            raise StorageError(f"cannot make the lake's table at {self.store.url}: {error}") from error
+            raise StorageError(f"cannot make the lake's table at {self.store.url}: {_line(error)}") from error
         self.store.sync(commit_path(0))
         self._load()
 
@@ -127,8 +146,8 @@ class LakeTable:
             )
         except (DeltaError, OSError) as error:
             if self.refresh() or isinstance(error, CommitFailedError):
-                raise ConflictError(str(error)) from error
-            raise StorageError(f"cannot commit to the lake at {self.store.url}: {error}") from error
+                raise ConflictError(_line(error)) from error
+            raise StorageError(f"cannot commit to the lake at {self.store.url}: {_line(error)}") from error
         before = self.version
         self.refresh()
         for version in range(before + 1, self.version + 1):
@@ -143,7 +162,7 @@ class LakeTable:
             try:
                 delta.update_incremental()
             except (DeltaError, OSError) as error:
-                raise StorageError(f"cannot read the lake's log at {self.store.url}: {error}") from error
+                raise StorageError(f"cannot read the lake's log at {self.store.url}: {_line(error)}") from error
         if delta.version() != self.version:
             self.refresh()
             raise ConflictError("another writer committed")
@@ -152,8 +171,9 @@ class LakeTable:
     def _checkpoint(self) -> None:
         try:
             self._delta_at_version().create_checkpoint()
-        except (DeltaError, OSError, ConflictError):
-            return  # the next snapshot tries again; a checkpoint only makes a start faster
+        except (DeltaError, OSError, ConflictError) as error:
+            _log.warning("no checkpoint of the lake's log this time: %s", _line(error))
+        self._delta = None  # opened again from the checkpoint, a handle costs less per commit
 
     def _load(self) -> bool:
         try:
@@ -162,10 +182,11 @@ class LakeTable:
             _refuse_foreign(self.store)
             return False
         names = [field.name for field in delta.schema().fields]
-        if names != [field.name for field in TABLE_SCHEMA.fields] or delta.metadata().partition_columns != list(
-            PARTITION_COLUMNS
-        ):
+        is_ours = names == [field.name for field in TABLE_SCHEMA.fields]
+        if not is_ours or delta.metadata().partition_columns != PARTITION_COLUMNS:
             raise UserError(f"{self.store.url}: a Delta table, but not a lake of ved; give another folder")
+        if delta.protocol().min_reader_version > 1:
+            raise UserError(f"{self.store.url}: another tool switched on Delta features that ved cannot read")
         self._delta = delta
         self.version = delta.version()
         self.files = {entry.path: entry for entry in _live_files(delta)}
@@ -200,27 +221,32 @@ class LakeTable:
         self.version += 1
 
 
+def _line(error: Exception) -> str:
+    """The first line: what delta-rs says goes on with a stack."""
+    return str(error).partition("\n")[0]
+
+
 def _open(url: str, version: int | None) -> DeltaTable:
     try:
         return DeltaTable(url, version=version)
     except TableNotFoundError:
         raise
     except (DeltaError, OSError) as error:
-        raise StorageError(f"cannot read the lake's log at {url}: {error}") from error
+        raise StorageError(f"cannot read the lake's log at {url}: {_line(error)}") from error
 
 
 def _parse(text: str, version: int) -> CommitNotes:
     try:
         return parse_commit(text)
     except (CorruptDataError, KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"commit {version} of the lake cannot be read: {error}") from error
+        raise StorageError(f"commit {version} of the lake cannot be read: {_line(error)}") from error
 
 
 def _refuse_foreign(store: Store) -> None:
     if "://" in store.url:
         return
     folder = Path(store.url)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and any(child.name != "_delta_log" for child in folder.iterdir())):
         raise UserError(f"{store.url}: not a lake (no Delta log in it); give another folder")
     parent = folder.parent
     if parent.is_file():
