@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
+# Without compiled modules every start takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check setup lock wheel bench clean
 
 demo: setup

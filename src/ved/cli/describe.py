@@ -1,4 +1,4 @@
-"""Which DBC describes which bus of a recording: the option `--dbc [BUS=]FILE`, read and matched."""
+"""What an agent says of its buses: from a vehicle folder, or from the option `--dbc [BUS=]FILE` and a recording."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
-from ved.model.frames import FrameColumns, FrameFlag
-from ved.model.records import BusDescription
+from ved.model.frames import EPOCH_BYTES, FrameColumns, FrameFlag
+from ved.model.records import BusDescription, Description
+from ved.model.vehicle import Vehicle
 
 _EXTENDED_BIT = 1 << 32
 
@@ -68,6 +69,16 @@ def describe_buses(
         for index in matching or buses:
             texts[index].append(option.text)
     return tuple(BusDescription(index, name, tuple(texts[index])) for index, name in sorted(buses.items()))
+
+
+def buses_of(car: Vehicle) -> tuple[BusDescription, ...]:
+    """The buses of a vehicle folder."""
+    return tuple(BusDescription(bus.index, bus.name, bus.dbc_texts) for bus in car.buses)
+
+
+def describe(vehicle: str, title: str, buses: tuple[BusDescription, ...]) -> Description:
+    """What an agent is given to say of itself; it puts its own epoch and number in."""
+    return Description(vehicle, bytes(EPOCH_BYTES), 0, title, buses)
 
 
 def _find_bus(buses: Mapping[int, str], option: DbcOption) -> int:

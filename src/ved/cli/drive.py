@@ -12,6 +12,7 @@ from rich.console import Console
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
 from ved.broker.open import open_stream
 from ved.canbus.source import Source
+from ved.cli.describe import describe
 from ved.cli.enrolment import enrol_here
 from ved.cli.keys import ensure_named_vehicle
 from ved.cli.progress import LateProgress
@@ -98,10 +99,14 @@ async def _send(drive: Drive, state: Path) -> AgentReport:
     with stop_on_signals() as stop, LateProgress(f"{drive.vehicle}: sending frames", drive.frame_count) as progress:
 
         def tell(now: AgentProgress) -> None:
-            progress.update(now.stored_seq)
+            progress.update(now.stored_frames)
 
         return await run_agent(
-            AgentSettings(state, drive.vehicle), drive.source, drive.title, drive.buses, stop, progress=tell
+            AgentSettings(state, drive.vehicle),
+            drive.source,
+            describe(drive.vehicle, drive.title, drive.buses),
+            stop,
+            tell,
         )
 
 

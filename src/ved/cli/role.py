@@ -30,8 +30,9 @@ ROLES: Final = {
 def main() -> NoReturn:
     """Entry of the child process. Exit codes: 0 stopped, 2 refused (bad input), 1 crashed."""
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {sys.argv[1]}: %(levelname)s %(message)s"
+        level=logging.WARNING, stream=sys.stderr, format=f"%(asctime)s {sys.argv[1]}: %(levelname)s %(message)s"
     )
+    logging.getLogger("ved").setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides the order
     module_name, function_name, settings_name = ROLES[sys.argv[1]]
     module = importlib.import_module(module_name)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ved.canbus.faults import Fault
 from ved.canbus.simulator import START_UTC_US, SimulatorSource, simulate_columns
+from ved.cli.describe import buses_of
 from ved.cli.drive import Drive, run_drive
 from ved.cli.options import CarState, ConfigFile, Data, LinkUrl, parse_speed, server_settings
 from ved.cli.progress import LateProgress
@@ -17,7 +18,6 @@ from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
 from ved.logfiles.candump import write_candump
 from ved.model.frames import FrameColumns
-from ved.model.records import BusDescription
 from ved.model.vehicle import Vehicle
 
 console = Console(highlight=False, soft_wrap=True)
@@ -68,11 +68,6 @@ def find_vehicle(name: str, data: Path) -> Vehicle:
             return load_vehicle(folder / name)
     known = sorted({file.parent.name for folder in folders for file in folder.glob("*/vehicle.toml")})
     raise UserError(f"vehicle '{name}': there is no such vehicle; known are {', '.join(known)}")
-
-
-def buses_of(car: Vehicle) -> tuple[BusDescription, ...]:
-    """The vehicle's buses as its agent describes them."""
-    return tuple(BusDescription(bus.index, bus.name, bus.dbc_texts) for bus in car.buses)
 
 
 def _write_log(car: Vehicle, out: Path, chunks: Iterator[FrameColumns], minutes: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ved.agent.agent import AgentSettings, run_agent
 from ved.canbus.simulator import SimulatorSource
-from ved.cli.simulate import buses_of
+from ved.cli.describe import buses_of, describe
 from ved.config.vehicle import load_vehicle
 
 
@@ -26,5 +26,6 @@ async def run_simulated_car(
     """Drive until `stop`."""
     car = load_vehicle(settings.vehicle)
     source = SimulatorSource(car, seed=settings.seed)
+    description = describe(car.name, car.title_en, buses_of(car))
     ready({})
-    await run_agent(AgentSettings(settings.state, car.name), source, car.title_en, buses_of(car), stop)
+    await run_agent(AgentSettings(settings.state, car.name), source, description, stop)

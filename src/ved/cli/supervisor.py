@@ -43,7 +43,7 @@ class RoleProcess:
         self._cache = cache
         self._inherited_fds = inherited_fds
         self._process: asyncio.subprocess.Process | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {spec.name}")
 
     @property
@@ -53,7 +53,7 @@ class RoleProcess:
 
     async def stop(self) -> None:
         """Ask the process to end, wait, and kill it if it does not."""
-        self._is_stopping = True
+        self._stopping.set()
         process = self._process
         if process is not None and process.returncode is None:
             assert process.stdin is not None
@@ -70,12 +70,12 @@ class RoleProcess:
 
     async def _keep(self) -> None:
         pause_s = FIRST_PAUSE_S
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             began_s = time.monotonic()
             process = await self._start()
             refusal = await self._listen(process)
             code = await process.wait()
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             if code == EXIT_REFUSED and not self.ready.done():
                 self.ready.set_exception(UserError(refusal or f"{self.name} refused to start"))

@@ -3,8 +3,6 @@
 from importlib import resources
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
@@ -22,6 +20,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to this version. Raises StorageError when the database cannot be opened or written."""
+        from alembic import command  # heavy, and only the process that starts a server migrates
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
         config.set_main_option("path_separator", "os")
