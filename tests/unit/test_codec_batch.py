@@ -149,27 +149,28 @@ def test_every_flipped_bit_is_noticed():
 @pytest.mark.parametrize("is_fd", [False, True])
 def test_changed_bytes_inside_are_refused_or_other_frames(is_fd):
     """Past the CRC and the compression: every byte of the body changed, as a hostile writer could."""
-    frames = random_frames(24, seed=9, ids=4, is_fd=is_fd)
+    count = 12 if is_fd else 24
+    frames = random_frames(count, seed=9, ids=2, is_fd=is_fd)
     inside = b"".join(pack_columns(frames))
-    assert unpack_columns(inside, 24).equals(frames)
+    assert unpack_columns(inside, count).equals(frames)
     refused = 0
     for at in range(len(inside)):
-        for value in (0, 1, 2, 8, 9, 127, 128, 255):
+        for value in (0, 2, 9, 255):
             changed = bytearray(inside)
             changed[at] = value
             try:
-                found = unpack_columns(bytes(changed), 24)
+                found = unpack_columns(bytes(changed), count)
             except CorruptDataError:
                 refused += 1
                 continue
-            assert len(found) == 24
+            assert len(found) == count
             assert round_trip(found).equals(found)
     assert refused > 100
     for size in range(len(inside)):
         with pytest.raises(CorruptDataError):
-            unpack_columns(inside[:size], 24)
+            unpack_columns(inside[:size], count)
     with pytest.raises(CorruptDataError):
-        unpack_columns(inside + b"\0", 24)
+        unpack_columns(inside + b"\0", count)
 
 
 def test_wrong_frame_count_is_refused():

@@ -13,6 +13,7 @@ from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
 from ved.model.records import RecordKind
 
 _LEVEL: Final = 9
+_MIN_BLOCK_BYTES: Final = 192
 _HEAD_BYTES: Final = 64
 _MAX_FRAME_BYTES: Final = 128
 """A frame's share of the body before compression never exceeds this: 64 payload bytes, 16 of classes, 18 for a group
@@ -57,12 +58,18 @@ def columns_crc(frames: FrameColumns) -> int:
 
 
 def _compress(blocks: list[bytes]) -> bytes:
-    """One zstd frame that states its size, cut into zstd blocks where the statistics change."""
+    """One zstd frame that states its size, cut into zstd blocks where the statistics change.
+
+    A cut costs about 20 bytes (header, tables), so small blocks are joined to the next.
+    """
     compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj(size=sum(map(len, blocks)))
-    parts = []
+    parts, waiting = [], 0
     for block in blocks:
-        if block:
-            parts += [compressor.compress(block), compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
+        parts.append(compressor.compress(block))
+        waiting += len(block)
+        if waiting >= _MIN_BLOCK_BYTES:
+            parts.append(compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+            waiting = 0
     parts.append(compressor.flush())
     return b"".join(parts)
 
