@@ -123,12 +123,15 @@ class Follower:
         """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""
         if flush.epoch.offset_us is None:
             return
+        before = flush.feed.current
         is_back = flush.feed.advance(flush.epoch, flush.batches, flush.lane, flush.arrived_us)
         if is_back:
             self._hub.reset(flush.feed)
-        else:
-            frames = FrameColumns.concatenate([batch.frames for batch in flush.batches])
-            self._hub.publish(flush.feed, flush.epoch, frames)
+            return
+        if flush.feed.current is not before:
+            self._hub.redefine(flush.feed)
+        frames = FrameColumns.concatenate([batch.frames for batch in flush.batches])
+        self._hub.publish(flush.feed, flush.epoch, frames)
 
     def _put_clocks_in_force(self, feed: VehicleFeed) -> None:
         """At most one reset per second: the first seconds of a connection bring better and better pairs."""
@@ -172,7 +175,7 @@ class Follower:
             return
         epoch.decoder = decoder
         if epoch is feed.current:
-            self._hub.reset(feed)
+            self._hub.redefine(feed)
 
     def _tell_changes(self, feed: VehicleFeed) -> None:
         now = (feed.link, None if feed.current is None else feed.current.epoch.hex())

@@ -10,6 +10,7 @@ from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.db.vehicles import get_vehicle
 from ved.errors import VedError
+from ved.lake.lake import Lake
 from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
 from ved.model.channel import Channel
 from ved.model.frames import FrameBatch, FrameColumns
@@ -27,20 +28,23 @@ log = logging.getLogger(__name__)
 class Hub:
     """All vehicles and all subscriptions of this process; used on the event loop only."""
 
-    def __init__(self, db: Database, history: History) -> None:
+    def __init__(self, db: Database, lake: Lake, history: History) -> None:
         self.counters = Counters()
         self.started_us = monotonic_us()
         self._db = db
+        self._lake = lake
         self._history = history
         self._turns = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self._feeds: dict[str, VehicleFeed] = {}
         self._fanouts: dict[str, Fanout] = {}
+        self._open: dict[str, set[Subscription]] = {}
 
     def feed_of(self, vehicle: str) -> VehicleFeed:
         """The live state of a vehicle, made when it is not there."""
         if vehicle not in self._feeds:
             self._feeds[vehicle] = VehicleFeed(vehicle, self.started_us)
             self._fanouts[vehicle] = Fanout(self._feeds[vehicle])
+            self._open[vehicle] = set()
         return self._feeds[vehicle]
 
     def feeds(self) -> dict[str, VehicleFeed]:
@@ -55,9 +59,10 @@ class Hub:
 
     async def channels(self, vehicle: str) -> list[Channel]:
         """The channels of a vehicle: those of the current epoch, then those of its registry and its other epochs."""
+        stored = await asyncio.to_thread(self._history.channels, vehicle)
         feed = self._feeds.get(vehicle)
         known = {} if feed is None or feed.current is None else {one.name: one for one in feed.current.decoder.channels}
-        for one in await asyncio.to_thread(self._history.channels, vehicle):
+        for one in stored:
             known.setdefault(one.name, one)
         return list(known.values())
 
@@ -67,33 +72,34 @@ class Hub:
         self.counters.add(VIEWER_MESSAGES_TOTAL, sent)
 
     def open(self, subscription: Subscription) -> None:
-        """Begin: increments flow from now on, `watching` and the window follow."""
-        self.feed_of(subscription.watch.vehicle)
-        self._fanouts[subscription.watch.vehicle].add(subscription)
+        """Begin: `watching`, the window, and increments follow."""
+        feed = self.feed_of(subscription.watch.vehicle)
+        self._open[feed.name].add(subscription)
+        subscription.outbox.put_state(feed.name, self.state_text(feed))
         self._answer(subscription)
-        subscription.outbox.put_state(
-            subscription.watch.vehicle, self.state_text(self._feeds[subscription.watch.vehicle])
-        )
 
     def close(self, subscription: Subscription) -> None:
         """End: nothing more is put into the subscription's outbox."""
-        if subscription.history is not None:
-            subscription.history.cancel()
-        self._fanouts[subscription.watch.vehicle].remove(subscription)
+        self._open[subscription.watch.vehicle].discard(subscription)
+        self._quiet(subscription)
 
     def reset(self, feed: VehicleFeed) -> None:
         """Everything that viewers have of this vehicle no longer holds."""
-        for subscription in self._fanouts[feed.name].subscriptions:
-            outbox = subscription.outbox
-            if subscription.history is not None:
-                subscription.history.cancel()
-            outbox.forget(subscription.watch.id)
-            outbox.put_answer(messages.reset(subscription.watch.id), subscription.watch.id)
-            self._answer(subscription)
+        for subscription in list(self._fanouts[feed.name].subscriptions):
+            self._reset(subscription)
+
+    def redefine(self, feed: VehicleFeed) -> None:
+        """The current epoch or its decoder is another one: start anew where it defines a channel differently."""
+        if feed.current is None:
+            return
+        channels = {one.name: one for one in feed.current.decoder.channels}
+        for subscription in list(self._fanouts[feed.name].subscriptions):
+            if any(name in channels and channels[name] != told for name, told in subscription.told.items()):
+                self._reset(subscription)
 
     def send_state(self, feed: VehicleFeed) -> None:
         """Tell all who watch the vehicle how it is."""
-        outboxes = {one.outbox for one in self._fanouts[feed.name].subscriptions}
+        outboxes = {one.outbox for one in self._open[feed.name]}
         if outboxes:
             text = self.state_text(feed)
             for outbox in outboxes:
@@ -115,25 +121,40 @@ class Hub:
             }
         )
 
-    def _answer(self, subscription: Subscription) -> None:
-        # The snapshot is taken in the same turn of the loop in which increments begin: nothing lies between the two,
-        # and what lies in both does no harm (docs/spec/live.md: entries are merged).
-        feed = self._feeds[subscription.watch.vehicle]
-        recent = [one.batch for one in feed.recent]
-        task = asyncio.create_task(self._bring_window(subscription, feed, recent))
-        subscription.history = task
-        task.add_done_callback(_raise_unexpected)
+    def _reset(self, subscription: Subscription) -> None:
+        self._quiet(subscription)
+        subscription.outbox.forget(subscription.watch.id)
+        subscription.outbox.put_answer(messages.reset(subscription.watch.id), subscription.watch.id)
+        self._answer(subscription)
 
-    async def _bring_window(self, subscription: Subscription, feed: VehicleFeed, recent: Sequence[FrameBatch]) -> None:
+    def _quiet(self, subscription: Subscription) -> None:
+        """No more increments, and no more of its window."""
+        if subscription.history is not None:
+            subscription.history.cancel()
+        self._fanouts[subscription.watch.vehicle].remove(subscription)
+
+    def _answer(self, subscription: Subscription) -> None:
+        subscription.history = asyncio.create_task(self._bring_window(subscription))
+        subscription.history.add_done_callback(_raise_unexpected)
+
+    async def _bring_window(self, subscription: Subscription) -> None:
         watch, outbox = subscription.watch, subscription.outbox
-        epoch, edge_us, sequence = feed.current, feed.edge_utc_us, feed.sequence
-        if edge_us is None:
+        feed = self._feeds[watch.vehicle]
+        if feed.edge_utc_us is None:
             # Nothing came since the start: the newest of what is stored. A replay that begins before it is told apart.
-            edge_us = feed.edge_utc_us = await asyncio.to_thread(stored_edge, self._db, watch.vehicle)
+            stored = await asyncio.to_thread(stored_edge, self._lake, self._db, watch.vehicle)
+            if feed.edge_utc_us is None:
+                feed.edge_utc_us = stored
         channels = {one.name: one for one in await self.channels(watch.vehicle)}
-        found = [channels[name] for name in subscription.channels if name in channels]
+        # From here to the first await is one turn of the loop: no frame falls between the snapshot and the increments,
+        # and what lies in both does no harm (docs/spec/live.md: entries are merged).
+        subscription.told = {name: channels.get(name) for name in subscription.channels}
+        found = [one for one in subscription.told.values() if one is not None]
         numbers = {one.name: Numbering(feed.number_of(one.name), one.is_wide) for one in found}
-        outbox.put_answer(self._watching(subscription, feed, found, edge_us), watch.id)
+        epoch, edge_us, sequence = feed.current, feed.edge_utc_us, feed.sequence
+        recent = [one.batch for one in feed.recent]
+        outbox.put_answer(self._watching(subscription, feed, found), watch.id)
+        self._fanouts[feed.name].add(subscription)
         window = Window(
             watch.vehicle,
             tuple(one.name for one in found),
@@ -168,9 +189,7 @@ class Hub:
         rows = [row for row in list_epochs(self._db, vehicle) if row.epoch == epoch.epoch]
         return not rows or (epoch.description is not None and not rows[0].buses)
 
-    def _watching(
-        self, subscription: Subscription, feed: VehicleFeed, found: Sequence[Channel], edge_us: int | None
-    ) -> str:
+    def _watching(self, subscription: Subscription, feed: VehicleFeed, found: Sequence[Channel]) -> str:
         watch = subscription.watch
         return messages.to_text(
             {
@@ -183,7 +202,7 @@ class Hub:
                 "window_s": watch.window_s,
                 "bucket_us": subscription.bucket_us,
                 "epoch": epoch_text(feed),
-                "edge_utc_us": edge_us,
+                "edge_utc_us": feed.edge_utc_us,
             }
         )
 

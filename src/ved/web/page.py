@@ -17,6 +17,9 @@ class PageFiles(StaticFiles):
         super().__init__(directory=folder, html=True, check_dir=False)
         self._folder = folder
 
+    async def check_config(self) -> None:
+        """The folder need not be there yet."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, 404, or how to build the page."""
         if not (self._folder / "index.html").is_file():

@@ -11,7 +11,7 @@ from ved.api.history import History
 from ved.codec.live import LiveHeader, LiveKind, encode_column, encode_message, tick_for
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
-from ved.db.sessions import list_sessions
+from ved.lake.lake import Lake
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.web.fanout import live_column
@@ -60,13 +60,13 @@ class YoungEpoch:
         return out
 
 
-def stored_edge(db: Database, vehicle: str) -> int | None:
-    """UTC (µs) of the newest sample of the newest epoch that watch has seen, or None. Blocking."""
-    parts = {part.epoch: part for session in list_sessions(db, vehicle) for part in session.parts}
+def stored_edge(lake: Lake, db: Database, vehicle: str) -> int | None:
+    """UTC (µs) of the newest stored sample of the newest epoch that has a clock, or None. Blocking."""
+    lake.refresh()
     for row in reversed(list_epochs(db, vehicle)):
-        part, pairs = parts.get(row.epoch), clock_pairs(db, vehicle, row.epoch)
-        if part is not None and pairs:
-            return part.t_to_us + ClockMap.best(pairs).offset_us
+        span, pairs = lake.time_range(vehicle, row.epoch), clock_pairs(db, vehicle, row.epoch)
+        if span is not None and pairs:
+            return span[1] + ClockMap.best(pairs).offset_us
     return None
 
 

@@ -43,7 +43,8 @@ async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], No
     """Serve until `stop`. UserError when the port is taken; StorageError when a stream or the secret cannot be read."""
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener), contextlib.closing(Database(settings.db_url)) as db:
-        hub = Hub(db, History(Lake(settings.lake_url), db))
+        lake = Lake(settings.lake_url)
+        hub = Hub(db, lake, History(lake, db))
         state = WebState(db, Auth(db, load_secret(settings.secret_path)), hub, settings.page_dir)
         follower = Follower(hub, db, open_stream(settings.data, "frames"))
         server = _Server(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from ved.model.channel import Channel
 from ved.web.limits import bucket_for
 from ved.web.messages import Watch
 from ved.web.outbox import Outbox
@@ -10,7 +11,11 @@ from ved.web.outbox import Outbox
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """What one `watch` asked for, and the bucket width that it got. `history` is the task that brings the window."""
+    """What one `watch` asked for, and the bucket width that it got.
+
+    `history` is the task that brings the window; `told` are the channels as `watching` described them (None for
+    an unknown one), and empty until then.
+    """
 
     watch: Watch
     outbox: Outbox
@@ -18,6 +23,7 @@ class Subscription:
     channels: tuple[str, ...] = field(init=False)
     window_us: int = field(init=False)
     history: asyncio.Task[None] | None = None
+    told: dict[str, Channel | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.channels = tuple(self.watch.channels)

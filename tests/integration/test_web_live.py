@@ -1,0 +1,442 @@
+"""From the stream to a page: real server, stream, database and lake; a client that merges as the specification says."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+from websockets.asyncio.client import connect
+
+from ved.analysis.decimate import Buckets, buckets, merge
+from ved.broker.open import open_stream
+from ved.codec.live import LiveKind, decode_message
+from ved.codec.records import encode_record
+from ved.db.database import Database
+from ved.db.epochs import note_clock, note_description, note_epoch
+from ved.db.people import create_signin_token
+from ved.db.vehicles import ensure_vehicle, ensure_vehicle_name
+from ved.lake.lake import Lake
+from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.records import Arrival, BusDescription, Clock, ClockSource, Description, Lane, LinkState
+from ved.model.vehicle import Vehicle, VehicleBus
+from ved.web.role import WebSettings, run_web
+
+DBC = """VERSION ""
+BU_: X
+BO_ 256 Motor: 8 X
+ SG_ speed : 0|16@1- (1,0) [0|0] "rpm" X
+"""
+FS = Vehicle("fs", "Formula", "Formule", (VehicleBus(0, "main", 500_000, "can0", ("t.dbc",), (DBC,)),))
+START_UTC_US = 1_700_000_000_000_000
+E1, E2 = b"1" * 16, b"2" * 16
+
+
+def frames_of(t, values) -> FrameColumns:
+    n = len(t)
+    payload = np.zeros((n, 8), np.uint8)
+    payload[:, :2] = np.asarray(values, "<i2").reshape(n, 1).view(np.uint8)
+    zeros = np.zeros(n, np.uint8)
+    return FrameColumns(
+        np.asarray(t, np.int64), zeros, np.full(n, 256, np.uint32), zeros, np.full(n, 8, np.uint8), payload
+    )
+
+
+class Server:
+    """A running web role, with the hands of ingest and record on its stream, database and lake."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = WebSettings(
+            data=folder / "data",
+            db_url=f"sqlite:///{folder / 'db.sqlite'}",
+            lake_url=str(folder / "lake"),
+            host="127.0.0.1",
+            port=0,
+            secret_path=folder / "web.secret",
+            page_dir=folder / "page",
+        )
+        self.db = Database(self.settings.db_url)
+        self.db.migrate()
+        self.stream = open_stream(self.settings.data, "frames")
+        self.writer = self.stream.writer()
+        self.lake = Lake(self.settings.lake_url)
+        self.next_seq: dict[bytes, int] = {}
+        self.uncommitted: list[FrameBatch] = []
+        self.url = ""
+        self._cookie = ""
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(run_web(self.settings, ready.set_result, stop))
+        await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        self.url = f"http://127.0.0.1:{ready.result()['port']}"
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+            await client.get("/signin", params={"token": create_signin_token(self.db)})
+            self._cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 10)
+
+    def append(self, record, lane=Lane.LIVE) -> None:
+        arrival = Arrival(time.monotonic_ns() // 1000, time.time_ns() // 1000, lane)
+        self.writer.append(arrival, encode_record(record))
+        self.writer.sync()
+
+    def send(self, t, values, epoch=E1, lane=Lane.LIVE, vehicle="fs") -> None:
+        first_seq = self.next_seq.get(epoch, 1)
+        self.next_seq[epoch] = first_seq + len(t)
+        batch = FrameBatch(vehicle, epoch, first_seq, frames_of(t, values))
+        self.uncommitted.append(batch)
+        self.append(batch, lane)
+
+    def send_clock(self, offset_us=START_UTC_US, epoch=E1, number=1, vehicle="fs", source=ClockSource.NTP) -> None:
+        clock = Clock(vehicle, epoch, number, 0, offset_us, source, 0)
+        self.append(clock)
+        note_epoch(self.db, vehicle, epoch, time.time_ns() // 1000)
+        note_clock(self.db, clock)
+
+    def commit(self) -> None:
+        """What record does: the lake first, then the cursor."""
+        self.lake.append(self.uncommitted)
+        self.uncommitted = []
+        self.stream.commit_cursor("record", self.writer.next_position)
+
+    @contextlib.asynccontextmanager
+    async def page(self):
+        headers = {"Cookie": self._cookie}
+        url = self.url.replace("http", "ws") + "/api/live"
+        async with connect(url, additional_headers=headers, origin=self.url, compression=None, max_size=None) as live:
+            page = Page(live)
+            task = asyncio.create_task(page.read())
+            try:
+                yield page
+            finally:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def close(self) -> None:
+        self.writer.close()
+        self.db.close()
+
+
+class Page:
+    """A client that keeps what the specification tells it to keep."""
+
+    def __init__(self, live) -> None:
+        self._live = live
+        self.texts: list[dict] = []
+        self.kinds: list[LiveKind] = []
+        self.samples: dict[int, Buckets] = {}
+        self.watching: dict | None = None
+        self.state: dict = {}
+        self.is_history_done = False
+
+    async def watch(self, *channels, rate_hz=100, window_s=60, vehicle="fs") -> None:
+        message = {"vehicle": vehicle, "channels": channels, "rate_hz": rate_hz, "window_s": window_s}
+        await self._live.send(json.dumps({"type": "watch", "id": 1, **message}))
+
+    async def read(self) -> None:
+        async for data in self._live:
+            if isinstance(data, str):
+                self._take_text(json.loads(data))
+                continue
+            message = decode_message(data)
+            self.kinds.append(message.header.kind)
+            self.is_history_done |= message.header.is_last_history
+            for column in message.columns:
+                low = column.last if column.minimum is None else column.minimum
+                high = column.last if column.maximum is None else column.maximum
+                new = Buckets(column.t_utc_us, low, high, column.last)
+                old = self.samples.get(column.channel, Buckets.empty())
+                self.samples[column.channel] = merge(old, new, self.watching["bucket_us"])
+
+    def _take_text(self, message: dict) -> None:
+        self.texts.append(message)
+        if message["type"] == "watching":
+            self.watching = message
+        elif message["type"] == "state":
+            self.state = message
+        elif message["type"] == "reset":
+            self.samples, self.watching, self.is_history_done = {}, None, False
+
+    def column(self, name="Motor.speed") -> Buckets:
+        if self.watching is None:
+            return Buckets.empty()
+        numbers = {one["name"]: one["index"] for one in self.watching["channels"]}
+        return self.samples.get(numbers.get(name, -1), Buckets.empty())
+
+    def last(self) -> list[float]:
+        return self.column().last.tolist()
+
+    def count(self, kind: str) -> int:
+        return sum(one["type"] == kind for one in self.texts)
+
+
+async def until(is_so: Callable[[], bool], what: str = "") -> None:
+    """Wait for it; the test's own time limit ends a wait that is in vain."""
+    async with asyncio.timeout(40):
+        while not is_so():
+            await asyncio.sleep(0.01)
+    assert is_so(), what
+
+
+def run(folder: Path, test: Callable[[Server], Awaitable[None]]) -> None:
+    server = Server(folder)
+    try:
+        asyncio.run(test(server))
+    finally:
+        server.close()
+
+
+def test_live_then_history_then_live(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        async with server.running(), server.page() as first:
+            await first.watch("Motor.speed", "No.such")
+            await until(lambda: first.is_history_done)
+            assert first.watching["unknown"] == ["No.such"]
+            assert (first.watching["bucket_us"], first.watching["edge_utc_us"]) == (10_000, None)
+            (told,) = first.watching["channels"]
+            assert (told["name"], told["unit"], told["kind"]) == ("Motor.speed", "rpm", "continuous")
+            server.send_clock()
+            server.send([0, 20_000], [1, -2])
+            await until(lambda: first.last() == [1, -2])
+            server.commit()
+            server.send([40_000], [3])
+            await until(lambda: first.last() == [1, -2, 3])
+            assert (first.column().t_us - START_UTC_US).tolist() == [0, 20_000, 40_000]
+            async with server.page() as second:
+                await second.watch("Motor.speed")
+                await until(lambda: second.is_history_done)
+                assert second.last() == [1, -2, 3]
+                assert second.watching["edge_utc_us"] == START_UTC_US + 40_000
+                server.send([60_000], [4])
+                await until(lambda: second.last() == first.last() == [1, -2, 3, 4])
+
+    run(tmp_path, go)
+
+
+def test_state_tells_link_age_and_epoch(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        async with server.running(), server.page() as page:
+            await page.watch()
+            await until(lambda: page.state.get("link") == "unknown")
+            assert (page.state["age_ms"], page.state["epoch"], page.state["edge_utc_us"]) == (None, None, None)
+            server.append(LinkState("fs", E1, True, Lane.LIVE, "car", 45_600))
+            await until(lambda: page.state["link"] == "up")
+            assert page.state["rtt_ms"] == 45.6
+            server.send_clock()
+            server.send([5], [1])
+            await until(lambda: page.state["epoch"] == E1.hex())
+            assert page.state["edge_utc_us"] == START_UTC_US + 5
+            await until(lambda: page.state["age_ms"] > 700)
+            server.append(LinkState("fs", E1, False, Lane.LIVE, "car", -1))
+            await until(lambda: page.state["link"] == "down")
+
+    run(tmp_path, go)
+
+
+def test_after_a_restart_the_window_comes_from_the_lake(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        server.send([0, 20_000], [1, 2])
+        server.commit()
+        for _ in range(1000):  # what came later says nothing of this vehicle
+            server.append(LinkState("other", E2, False, Lane.BACKFILL, "", -1))
+        server.commit()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            await until(lambda: page.is_history_done)
+            assert page.last() == [1, 2]
+            assert page.watching["edge_utc_us"] == START_UTC_US + 20_000
+
+    run(tmp_path, go)
+
+
+def test_no_hole_and_no_double_at_the_seam(tmp_path):
+    """Viewers come while data flows and record commits: each ends with exactly the summary of all samples."""
+    rng = np.random.default_rng(7)
+    t = np.sort(rng.integers(0, 20_000_000, 6000))
+    values = rng.integers(-30_000, 30_000, 6000)
+    parts = np.split(np.arange(6000), np.sort(rng.integers(0, 6000, 150)))
+
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+
+        async def drive() -> None:
+            for k, part in enumerate(parts):
+                if len(part):
+                    server.send(t[part], values[part])
+                if k % 17 == 16:
+                    server.commit()
+                await asyncio.sleep(0.01)
+
+        async def view(delay_s: float, rate_hz: float) -> None:
+            await asyncio.sleep(delay_s)
+            async with server.page() as page:
+                await page.watch("Motor.speed", rate_hz=rate_hz)
+                await driving
+                await until(lambda: page.is_history_done)
+                await until(lambda: page.column().t_us[-1:].tolist() == [START_UTC_US + int(t[-1])])
+                expected = buckets(t + START_UTC_US, values.astype(np.float64), page.watching["bucket_us"])
+                assert page.count("reset") == 0
+                for ours, theirs in zip(page.column(), expected, strict=True):
+                    assert np.array_equal(ours, theirs)
+
+        async with server.running():
+            driving = asyncio.create_task(drive())
+            await asyncio.gather(*(view(0.2 * k, rate_hz) for k, rate_hz in enumerate((100, 1, 7, 33, 100, 3))))
+
+    run(tmp_path, go)
+
+
+def test_late_data_fills_the_window(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed", window_s=10)
+            server.send([9_000_000], [9])
+            await until(lambda: page.last() == [9])
+            server.send([1_000_000], [1], lane=Lane.BACKFILL)
+            await until(lambda: page.last() == [1, 9])
+            assert page.state["edge_utc_us"] == START_UTC_US + 9_000_000
+
+    run(tmp_path, go)
+
+
+def test_an_agent_that_restarts_goes_on_without_reset(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([1_000_000], [1])
+            await until(lambda: page.last() == [1])
+            server.send_clock(START_UTC_US + 2_000_000, epoch=E2)
+            server.send([0], [2], epoch=E2)
+            await until(lambda: page.last() == [1, 2])
+            await until(lambda: page.state["epoch"] == E2.hex())
+            resets = page.count("reset")
+            server.send([1_000_001], [3], lane=Lane.BACKFILL)
+            await until(lambda: 3 in page.last())
+            assert page.state["epoch"] == E2.hex()
+            assert page.count("reset") == resets
+
+    run(tmp_path, go)
+
+
+def test_the_same_log_replayed_starts_anew(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([0, 5_000_000], [1, 2])
+            await until(lambda: page.last() == [1, 2])
+            server.commit()
+            server.send_clock(epoch=E2)
+            server.send([0], [7], epoch=E2)
+            await until(lambda: page.count("reset") > 0 and page.last() == [7])
+            await until(lambda: page.state["edge_utc_us"] == START_UTC_US)
+
+    run(tmp_path, go)
+
+
+def test_a_better_clock_moves_everything(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock(source=ClockSource.HOST)
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([0, 20_000], [1, 2])
+            await until(lambda: page.last() == [1, 2])
+            server.send_clock(START_UTC_US + 3_600_000_000, number=2, source=ClockSource.GPS)
+            await until(lambda: page.count("reset") == 1 and page.last() == [1, 2])
+            assert (page.column().t_us - START_UTC_US - 3_600_000_000).tolist() == [0, 20_000]
+            server.send([40_000], [3])
+            await until(lambda: page.last() == [1, 2, 3])
+
+    run(tmp_path, go)
+
+
+def test_frames_before_any_clock_wait_for_it(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([0, 20_000], [1, 2])
+            await until(lambda: page.state.get("frames_per_s", 0) > 0)
+            assert page.last() == []
+            server.append(Clock("fs", E1, 1, 0, START_UTC_US, ClockSource.NTP, 0))
+            await until(lambda: page.last() == [1, 2])
+
+    run(tmp_path, go)
+
+
+def test_a_description_brings_the_channels(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle_name(server.db, "replay")
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed", vehicle="replay")
+            await until(lambda: page.is_history_done)
+            assert page.watching["unknown"] == ["Motor.speed"]
+            told = Description("replay", E1, 2, "replay", (BusDescription(0, "can0", (DBC,)),))
+            server.append(told)
+            note_description(server.db, told, time.time_ns() // 1000)
+            server.send_clock(vehicle="replay")
+            server.send([0], [5], vehicle="replay")
+            await until(lambda: page.watching is not None and page.last() == [5])
+            server.commit()
+            server.send([20_000], [6], vehicle="replay")
+            await until(lambda: page.last() == [5, 6])
+
+    run(tmp_path, go)
+
+
+def test_a_corrupt_entry_costs_itself_alone(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([0], [1])
+            server.writer.append(Arrival(0, 0, Lane.LIVE), b"\x01\x01garbage")
+            server.send([20_000], [2])
+            await until(lambda: page.last() == [1, 2])
+
+    run(tmp_path, go)
+
+
+def test_watching_again_replaces_and_unwatch_ends(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            server.send([0], [1])
+            await until(lambda: page.last() == [1])
+            await page.watch("Motor.speed", rate_hz=1)
+            await until(lambda: page.watching["bucket_us"] == 1_000_000)
+            await page._live.send('{"type":"unwatch","id":1}')
+            await page._live.send("?")
+            await until(lambda: page.count("error") == 1)
+            seen = len(page.kinds)
+            server.send([20_000], [2])
+            await page._live.send("?")
+            await until(lambda: page.count("error") == 2)
+            assert len(page.kinds) == seen
+
+    run(tmp_path, go)
