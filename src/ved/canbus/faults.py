@@ -49,6 +49,8 @@ class Fault:
         kind, target, start, duration = found.groups()
         if kind not in list(FaultKind):
             raise UserError(f"fault {text!r}: no kind '{kind}'; the kinds are {', '.join(FaultKind)}")
+        if kind == FaultKind.OVER_TEMPERATURE and target:
+            raise UserError(f"fault {text!r}: over_temperature takes no target; leave ':{target}' out")
         return Fault(FaultKind(kind), float(start), float(duration), target or "")
 
     def is_active(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from ved.canbus.track import Track, endurance_track
 
 STEP_S: Final = 0.005
 LOW_SOC: Final = 0.13
-SHORTED_TURN_W: Final = 3_200.0
+SHORTED_TURN_W: Final = 6_500.0
 LOW_VOLTAGE_AH: Final = 10.0
 LOW_VOLTAGE_OHM: Final = 0.018
 

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Column = Floats | float
 Signals = dict[str, Column]
 
-DERATING_WINDING_C: Final = 105.0
+DERATING_WINDING_C: Final = 90.0
 DERATING_MODULE_C: Final = 80.0
 WARNING_SPREAD_V: Final = 0.12
 NOISE_ROWS: Final = 96
