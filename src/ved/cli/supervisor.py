@@ -1,6 +1,7 @@
 """Starts the roles as processes, restarts one that dies, and stops them in order."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -51,9 +52,13 @@ class RoleProcess:
         """Process id of the running instance."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
+    def let_end(self) -> None:
+        """Do not start the process again from now on."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """Ask the process to end, wait, and kill it if it does not."""
-        self._stopping.set()
+        self.let_end()
         process = self._process
         if process is not None and process.returncode is None:
             assert process.stdin is not None
@@ -83,7 +88,8 @@ class RoleProcess:
             pause_s = FIRST_PAUSE_S if time.monotonic() - began_s > STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
             log.warning("%s ended (%s); it starts again in %.1f s", self.name, refusal or f"exit code {code}", pause_s)
             self.restarts += 1
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _start(self) -> asyncio.subprocess.Process:
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(self._cache), "PYTHONUNBUFFERED": "1"}
@@ -142,5 +148,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop all, one after the other, so that each finds what the one before it wrote."""
+        for process in self.processes.values():
+            process.let_end()
         for process in self.processes.values():
             await process.stop()
