@@ -3,16 +3,27 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zstandard
 
 from ved.codec.batch import columns_crc, decode_batch, encode_batch
 from ved.codec.header import peek
+from ved.model.frames import FrameBatch, FrameFlag
 
-_spec = importlib.util.spec_from_file_location("batch_vectors", Path(__file__).parent / "batch_vectors.py")
-assert _spec is not None
-assert _spec.loader is not None
-vectors = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(vectors)
+
+def _beside(name: str):
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+vectors = _beside("batch_vectors")
+reference = _beside("batch_reference")
 
 NAMES = sorted(path.stem for path in vectors.FOLDER.glob("*.bin"))
 
@@ -39,8 +50,36 @@ def test_what_is_written_is_the_same_record_before_compression(name):
     assert _inside(ours) == _inside(golden)
 
 
-def _inside(record: bytes) -> bytes:
-    import zstandard
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "empty"])
+def test_a_reader_written_from_the_spec_reads_the_same(name):
+    golden = (vectors.FOLDER / f"{name}.bin").read_bytes()
+    expected, _ = vectors.from_json((vectors.FOLDER / f"{name}.json").read_text())
+    assert reference.read_body(_inside(golden), expected.count) == _rows(expected.frames)
 
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_reader_written_from_the_spec_reads_noise_the_same(seed):
+    rng = np.random.default_rng(seed)
+    rows = []
+    t_us = 0
+    for _ in range(300):
+        t_us += int(rng.integers(-2, 1000 if seed % 2 else 3))
+        flags = int(rng.choice([0, 1, 2, 16, 32]))
+        size = int(rng.integers(0, 65 if flags == 2 else 9))
+        data = b"" if flags == 16 else rng.integers(0, 4, size).astype(np.uint8).tobytes()
+        rows.append((t_us, int(rng.integers(0, 2)), int(rng.integers(0, 9)), flags, size, data))
+    frames = vectors.columns(rows)
+    body = _inside(encode_batch(FrameBatch("fs", bytes(16), 1, frames)))
+    assert reference.read_body(body, 300) == rows == _rows(frames)
+
+
+def _rows(frames):
+    sizes = np.where(frames.flags & np.uint8(FrameFlag.REMOTE), 0, frames.length)
+    columns = (frames.t_us, frames.bus, frames.arbitration_id, frames.flags, frames.length)
+    data = [row[:size].tobytes() for row, size in zip(frames.payload, sizes, strict=True)]
+    return list(zip(*(column.tolist() for column in columns), data, strict=True))
+
+
+def _inside(record: bytes) -> bytes:
     body = record[peek(record).body_at :]
     return zstandard.ZstdDecompressor().decompress(body) if body else b""
