@@ -1,11 +1,13 @@
 """The load that the budgets speak of: 60 messages on 3 buses, 360 signals, about 6,040 frames/s, seeded.
 
 11- and 29-bit ids, little and big endian, floats, counters, CRCs, a multiplexed message; a clock with drift and jitter
-for every message. The same seed gives the same bytes. `python benchmarks/synthetic_load.py [seconds]` prints its sizes.
+for every message. The same seed gives the same bytes. `python benchmarks/synthetic_load.py [seconds] [folder]` prints
+its size and, with a folder, writes it there: all.dbc, bus0.dbc to bus2.dbc, frames.npz.
 """
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -81,10 +83,11 @@ class _Message:
 
 @dataclass(frozen=True)
 class SyntheticLoad:
-    """Frames in the order of time (`t_us` from START_UTC_US) and one DBC text per bus."""
+    """Frames in the order of time (`t_us` from START_UTC_US), one DBC text per bus, and one for all messages."""
 
     frames: FrameColumns
     dbc_texts: tuple[str, ...]
+    all_dbc_text: str
     message_count: int
     signal_count: int
 
@@ -99,6 +102,7 @@ def synthetic_load(seconds: float = 60.0, seed: int = 7) -> SyntheticLoad:
     return SyntheticLoad(
         frames.take(np.argsort(frames.t_us, kind="stable")),
         texts,
+        _dbc(messages),
         len(messages),
         sum(len(message.signals) for message in messages),
     )
@@ -275,12 +279,32 @@ def _crc8(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out ^ np.uint8(0xFF)
 
 
+def write_load(load: SyntheticLoad, folder: Path) -> None:
+    """The load as files; times in frames.npz are ns of UTC."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "all.dbc").write_text(load.all_dbc_text)
+    for bus, text in enumerate(load.dbc_texts):
+        (folder / f"bus{bus}.dbc").write_text(text)
+    frames = load.frames
+    np.savez(
+        folder / "frames.npz",
+        ts=(frames.t_us + START_UTC_US) * 1000,
+        bus=frames.bus,
+        id=frames.arbitration_id,
+        ext=frames.flags & np.uint8(FrameFlag.EXTENDED),
+        dlc=frames.length,
+        data=frames.payload,
+    )
+
+
 def main() -> None:
-    """Print what the load is."""
+    """Print what the load is; write it where a folder is named."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     load = synthetic_load(seconds)
     rate = len(load.frames) / seconds
     print(f"{load.message_count} messages, {load.signal_count} signals, {len(load.frames)} frames, {rate:.0f} frames/s")
+    if len(sys.argv) > 2:
+        write_load(load, Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
