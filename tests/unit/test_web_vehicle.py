@@ -85,13 +85,34 @@ def test_a_clock_that_moved_little_is_not_worth_a_reset(decoder):
     one.epochs[E1] = epoch
     one.advance(epoch, [batch([90])], Lane.LIVE, 1)
     epoch.take_clock(clock(1_001_000, ClockSource.GPS))
-    assert not one.apply_clocks()
+    assert not one.apply_clocks(also_moved=True)
     assert (epoch.offset_us, one.edge_utc_us) == (1_000_000, 1_000_090)
     epoch.take_clock(clock(1_005_000, ClockSource.GPS, 2))
     epoch.take_clock(clock(1_005_000, ClockSource.GPS, 3))
-    assert one.apply_clocks()
+    assert one.apply_clocks(also_moved=True)
     assert (epoch.offset_us, one.edge_utc_us) == (1_005_000, 1_005_090)
-    assert not one.apply_clocks()
+    assert not one.apply_clocks(also_moved=True)
+
+
+def test_frames_that_waited_for_their_clock_are_shown(decoder):
+    one, epoch = feed(), EpochFeed(E1, decoder)
+    one.epochs[E1] = epoch
+    epoch.take_clock(clock(1000))
+    assert not one.apply_clocks(also_moved=False)
+    one.epochs[E2] = other = EpochFeed(E2, decoder)
+    one.take_batch(0, batch([5], E2), Lane.LIVE, 7)
+    other.take_clock(clock(2000))
+    assert one.apply_clocks(also_moved=False)
+    assert (one.current, one.edge_utc_us) == (other, 2005)
+
+
+def test_a_moved_clock_may_wait(decoder):
+    one, epoch = feed(), epoch_feed(decoder, E1, 1_000_000)
+    one.epochs[E1] = epoch
+    epoch.take_clock(clock(9_000_000, ClockSource.GPS))
+    assert not one.apply_clocks(also_moved=False)
+    assert epoch.offset_us == 1_000_000
+    assert one.apply_clocks(also_moved=True)
 
 
 def test_the_first_clock_counts(decoder):

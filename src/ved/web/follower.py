@@ -98,10 +98,9 @@ class Follower:
                 self._hub.feed_of(record.vehicle).take_link(record, self._arrived_us(entry))
             elif isinstance(record, Clock):
                 (await self._epoch(record.vehicle, record.epoch)).take_clock(record)
+                self._put_clocks_in_force(self._hub.feed_of(record.vehicle))
             elif isinstance(record, Description):
                 await self._take_description(record)
-        for name in {vehicle for vehicle, _, _ in flushes}:
-            self._put_clocks_in_force(self._hub.feed_of(name))
         for flush in flushes.values():
             self._flush(flush)
         for feed in self._hub.feeds().values():
@@ -134,19 +133,12 @@ class Follower:
         self._hub.publish(flush.feed, flush.epoch, frames)
 
     def _put_clocks_in_force(self, feed: VehicleFeed) -> None:
-        """At most one reset per second: the first seconds of a connection bring better and better pairs."""
+        """Moved clocks at most once per second: the first seconds of a connection bring better and better pairs."""
         now_us = monotonic_us()
-        if now_us - self._reset_at_us.get(feed.name, now_us - RESET_US) < RESET_US:
-            return
-        unseen = [epoch for epoch in feed.epochs.values() if epoch.offset_us is None]
-        if not feed.apply_clocks():
-            return
-        self._reset_at_us[feed.name] = now_us
-        for epoch in unseen:
-            waiting = [one for one in feed.recent if one.batch.epoch == epoch.epoch]
-            if epoch.offset_us is not None and waiting:
-                feed.advance(epoch, [one.batch for one in waiting], waiting[-1].lane, waiting[-1].arrived_us)
-        self._hub.reset(feed)
+        is_time = now_us - self._reset_at_us.get(feed.name, now_us - RESET_US) >= RESET_US
+        if feed.apply_clocks(also_moved=is_time):
+            self._reset_at_us[feed.name] = now_us
+            self._hub.reset(feed)
 
     async def _epoch(self, vehicle: str, epoch: bytes) -> EpochFeed:
         feed = self._hub.feed_of(vehicle)

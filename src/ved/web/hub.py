@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from ved.api.history import History
 from ved.db.database import Database
@@ -17,7 +18,8 @@ from ved.model.frames import FrameBatch, FrameColumns
 from ved.web import messages
 from ved.web.clock import monotonic_us
 from ved.web.fanout import Fanout
-from ved.web.past import Numbering, Window, YoungEpoch, history_messages, read_window, stored_edge
+from ved.web.outbox import Outbox
+from ved.web.past import Answer, Numbering, Window, YoungEpoch, history_messages, read_window, slices, stored_edge
 from ved.web.subscription import Subscription
 from ved.web.vehicle import EpochFeed, VehicleFeed
 
@@ -151,36 +153,36 @@ class Hub:
         subscription.told = {name: channels.get(name) for name in subscription.channels}
         found = [one for one in subscription.told.values() if one is not None]
         numbers = {one.name: Numbering(feed.number_of(one.name), one.is_wide) for one in found}
-        epoch, edge_us, sequence = feed.current, feed.edge_utc_us, feed.sequence
-        recent = [one.batch for one in feed.recent]
+        answer = Answer(watch.id, feed.sequence, numbers)
+        past = _Past(
+            _window_of(subscription, [one.name for one in found], feed.edge_utc_us),
+            [one.batch for one in feed.recent],
+            feed.current,
+        )
         outbox.put_answer(self._watching(subscription, feed, found), watch.id)
         self._fanouts[feed.name].add(subscription)
-        window = Window(
-            watch.vehicle,
-            tuple(one.name for one in found),
-            0 if edge_us is None else edge_us - subscription.window_us,
-            0 if edge_us is None else edge_us + 1,
-            subscription.bucket_us,
-        )
         try:
-            async with self._turns:
-                read = await asyncio.to_thread(self._read, window, recent, epoch)
-            made = await asyncio.to_thread(list, history_messages(watch.id, sequence, read, numbers))
+            await self._send_past(past, answer, outbox)
         except VedError as error:
             log.warning("history of %s: %s", watch.vehicle, error)
             outbox.put_answer(messages.error("history_failed", str(error), watch.id), watch.id)
-            return
-        for data in made:
-            await outbox.room()
-            outbox.put_history(watch.id, data)
 
-    def _read(self, window: Window, recent: Sequence[FrameBatch], epoch: EpochFeed | None) -> dict[str, Any]:
-        if window.utc_to_us == 0 or not window.channels:
-            return {}
+    async def _send_past(self, past: "_Past", answer: Answer, outbox: Outbox) -> None:
+        for part in slices(past.window):
+            async with self._turns:
+                made = await asyncio.to_thread(self._read, past, part, answer)
+            for data in made:
+                await outbox.room()
+                outbox.put_history(answer.subscription, data)
+        await outbox.room()
+        outbox.put_history(answer.subscription, *history_messages(answer, {}, is_last=True))
+
+    def _read(self, past: "_Past", part: Window, answer: Answer) -> list[bytes]:
+        """The messages of one slice; in a thread."""
         young = None
-        if epoch is not None and epoch.offset_us is not None and self._is_young(window.vehicle, epoch):
-            young = YoungEpoch(epoch, [batch for batch in recent if batch.epoch == epoch.epoch])
-        return read_window(self._history, window, recent, young)
+        if past.epoch is not None and past.epoch.offset_us is not None and self._is_young(part.vehicle, past.epoch):
+            young = YoungEpoch(past.epoch, [batch for batch in past.recent if batch.epoch == past.epoch.epoch])
+        return list(history_messages(answer, read_window(self._history, part, past.recent, young), is_last=False))
 
     def _is_young(self, vehicle: str, epoch: EpochFeed) -> bool:
         """True while the database lacks the epoch's clock, or the buses that its description told."""
@@ -205,6 +207,24 @@ class Hub:
                 "edge_utc_us": feed.edge_utc_us,
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What a window is made of, as it was when `watching` was sent."""
+
+    window: Window
+    recent: Sequence[FrameBatch]
+    epoch: EpochFeed | None
+
+
+def _window_of(subscription: Subscription, channels: Sequence[str], edge_us: int | None) -> Window:
+    """The window that ends at the edge; an empty one without an edge or channels."""
+    bucket_us = subscription.bucket_us
+    if edge_us is None or not channels:
+        return Window(subscription.watch.vehicle, (), 0, 0, bucket_us)
+    from_us = (edge_us - subscription.window_us) // bucket_us * bucket_us
+    return Window(subscription.watch.vehicle, tuple(channels), from_us, edge_us + 1, bucket_us)
 
 
 def epoch_text(feed: VehicleFeed) -> str | None:

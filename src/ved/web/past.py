@@ -1,7 +1,7 @@
 """The window that a new subscription gets at once: from the lake and from the batches that are not in it yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,8 @@ from ved.web.fanout import live_column
 from ved.web.limits import HISTORY_MESSAGE_BYTES
 from ved.web.vehicle import EpochFeed
 
+FIRST_SLICE_US: Final = 60_000_000
+LONGEST_SLICE_US: Final = 480_000_000
 _ENTRY_BYTES: Final = 16
 _WIDE_ENTRY_BYTES: Final = 28
 
@@ -31,6 +33,15 @@ class Window:
     utc_from_us: int
     utc_to_us: int
     bucket_us: int
+
+
+def slices(window: Window) -> Iterator[Window]:
+    """The window in parts cut at bucket borders, newest first: what people look at comes first, memory stays small."""
+    to_us, width_us = window.utc_to_us, FIRST_SLICE_US
+    while to_us > window.utc_from_us:
+        from_us = max(window.utc_from_us, (to_us - width_us) // window.bucket_us * window.bucket_us)
+        yield replace(window, utc_from_us=from_us, utc_to_us=to_us)
+        to_us, width_us = from_us, min(2 * width_us, LONGEST_SLICE_US)
 
 
 class YoungEpoch:
@@ -84,6 +95,15 @@ def read_window(
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """Which subscription a history answers, the flush up to which it is complete, and how its channels are numbered."""
+
+    subscription: int
+    sequence: int
+    numbers: Mapping[str, "Numbering"]
+
+
+@dataclass(frozen=True, slots=True)
 class Numbering:
     """How a channel goes over the wire: its index, and whether it needs 64-bit values."""
 
@@ -91,28 +111,32 @@ class Numbering:
     is_wide: bool
 
 
-def history_messages(
-    subscription: int, sequence: int, found: Mapping[str, Buckets], numbers: Mapping[str, Numbering]
-) -> Iterator[bytes]:
-    """The messages that carry these summaries, each of at most about HISTORY_MESSAGE_BYTES; the last one is marked."""
-    parts = {name: part for name, part in found.items() if len(part.t_us) and name in numbers}
+def history_messages(answer: Answer, found: Mapping[str, Buckets], *, is_last: bool) -> Iterator[bytes]:
+    """The messages that carry these summaries, each of at most about HISTORY_MESSAGE_BYTES.
+
+    With `is_last` the last one is marked; without, there is none where there is nothing.
+    """
+    parts = {name: part for name, part in found.items() if len(part.t_us) and name in answer.numbers}
     base_us = min((int(part.t_us[0]) for part in parts.values()), default=0)
     end_us = max((int(part.t_us[-1]) for part in parts.values()), default=0)
     tick_us = tick_for(end_us - base_us)
     base_us -= base_us % tick_us
 
-    def message(columns: Sequence[bytes], *, is_last: bool) -> bytes:
-        return encode_message(LiveHeader(LiveKind.HISTORY, subscription, base_us, tick_us, sequence, is_last), columns)
+    def message(columns: Sequence[bytes], *, is_end: bool) -> bytes:
+        return encode_message(
+            LiveHeader(LiveKind.HISTORY, answer.subscription, base_us, tick_us, answer.sequence, is_end), columns
+        )
 
     columns: list[bytes] = []
     size_bytes = 0
     for name, part in parts.items():
-        number = numbers[name]
+        number = answer.numbers[name]
         next_bytes = len(part.t_us) * (_WIDE_ENTRY_BYTES if number.is_wide else _ENTRY_BYTES)
         if columns and size_bytes + next_bytes > HISTORY_MESSAGE_BYTES:
-            yield message(columns, is_last=False)
+            yield message(columns, is_end=False)
             columns, size_bytes = [], 0
         has_range = bool(np.any(part.minimum != part.last) or np.any(part.maximum != part.last))
         columns.append(encode_column(live_column(number.index, part, number.is_wide, has_range), base_us, tick_us))
         size_bytes += next_bytes
-    yield message(columns, is_last=True)
+    if columns or is_last:
+        yield message(columns, is_end=is_last)

@@ -145,14 +145,24 @@ class VehicleFeed:
         self.current, self.edge_utc_us, self._edge_arrived_us = epoch, high_us, arrived_us
         return is_back
 
-    def apply_clocks(self) -> bool:
-        """Put better clock maps in force; True when a viewer would see the difference."""
-        moved = [epoch for epoch in self.epochs.values() if epoch.is_clock_moved]
-        for epoch in moved:
-            moved_us = epoch.apply_clock()
-            if epoch is self.current and self.edge_utc_us is not None:
-                self.edge_utc_us += moved_us
-        return bool(moved)
+    def apply_clocks(self, *, also_moved: bool) -> bool:
+        """Put first clocks in force, and `also_moved` ones; True when viewers must start anew to see the difference."""
+        is_seen = False
+        for epoch in self.epochs.values():
+            if not epoch.is_clock_moved:
+                continue
+            if epoch.offset_us is None:
+                epoch.apply_clock()
+                waiting = [one for one in self.recent if one.batch.epoch == epoch.epoch]
+                if waiting:
+                    self.advance(epoch, [one.batch for one in waiting], waiting[-1].lane, waiting[-1].arrived_us)
+                    is_seen = True
+            elif also_moved:
+                moved_us = epoch.apply_clock()
+                if epoch is self.current and self.edge_utc_us is not None:
+                    self.edge_utc_us += moved_us
+                is_seen = True
+        return is_seen
 
     @property
     def link(self) -> LinkWord:
