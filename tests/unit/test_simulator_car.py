@@ -43,7 +43,7 @@ def test_pack_voltage_is_the_sum_of_the_cells(stint):
     spread = cells.max(axis=1) - cells.min(axis=1)
     assert spread.min() > 0.002
     assert spread.max() < 0.1
-    assert 3.0 < cells.min() < cells.max() < 4.25
+    assert 3.0 < cells.min() < cells.max() < 4.2
 
 
 def test_charge_and_energy_are_the_integrals_of_current_and_power(stint):
@@ -169,11 +169,11 @@ def test_a_charged_battery_is_fitted_while_the_power_is_off():
     car._battery.soc = 0.12
     states = run(200, car=car)
     soc, closed = column(states, "battery", "soc"), column(states, "sequence", "closed")
-    change = np.flatnonzero(np.diff(soc) > 0.5)
+    change = np.flatnonzero(np.diff(soc) > 0.4)
     assert len(change) == 1
     assert not closed[change[0] : change[0] + 2].any()
     assert column(states, "motion", "speed_m_s")[change[0]] == 0
-    assert soc[-1] > 0.85
+    assert soc[-1] > 0.8
     after = [state for state in states if state.cycles > states[0].cycles]
     assert after[0].battery.energy_wh[0] == 0
     assert column(states, "motion", "speed_m_s")[-1] > 0

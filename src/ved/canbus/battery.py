@@ -59,7 +59,7 @@ class Battery:
     def fit_charged(self) -> None:
         """A charged battery takes the place of the empty one: the counters of energy begin again."""
         self.cycles += 1
-        self.soc = float(self._random.uniform(0.95, 0.97))
+        self.soc = float(self._random.uniform(0.90, 0.92))
         self._rc_v, self._energy_wh, self._recovered_wh = 0.0, 0.0, 0.0
         self._sensor_c = self._ambient_c + self._random.uniform(2.0, 5.0) + self._random.normal(0, 0.3, SENSORS)
 
