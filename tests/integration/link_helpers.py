@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import secrets
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +25,7 @@ from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import Credentials, save_credentials
 from ved.metrics import Counters
 from ved.model.clockmap import ClockPair
-from ved.model.frames import FrameColumns
+from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
 from ved.model.records import BusDescription, Clock, ClockSource, Description, Loss, Record
 
@@ -48,6 +53,8 @@ class ListSource:
         self.interval_s = interval_s
         self._is_realtime = is_realtime
         self.sent = 0
+        self.allowed = total
+        """Nothing past this frame is delivered until a test raises it."""
         self.is_open = False
 
     @property
@@ -58,14 +65,14 @@ class ListSource:
         self.is_open = True
 
     def read(self, timeout_s: float) -> FrameColumns | None:
-        if self.sent >= self.total:
-            if self.is_realtime:
-                time.sleep(timeout_s)
-                return FrameColumns.empty()
+        if self.sent >= self.total and not self.is_realtime:
             return None
+        if self.sent >= self.allowed:
+            time.sleep(timeout_s)
+            return FrameColumns.empty()
         if self.interval_s:
             time.sleep(self.interval_s)
-        count = min(self.chunk, self.total - self.sent)
+        count = min(self.chunk, self.allowed - self.sent)
         frames = make_frames(self.sent + 1, count)
         self.sent += count
         return frames
@@ -112,8 +119,12 @@ class Site:
             db.close()
         return Credentials((f"wss://127.0.0.1:{self.port}",), vehicle, key, certificates.ca_pem)
 
-    def enrol_here(self, state_dir: Path, vehicle: str = "fs") -> None:
-        save_credentials(state_dir, self.credentials(vehicle))
+    def enrol_here(self, state_dir: Path, vehicle: str = "fs", port: int | None = None) -> None:
+        """Give the car in `state_dir` a key; `port` is that of a relay, when there is one."""
+        credentials = self.credentials(vehicle)
+        if port is not None:
+            credentials = replace(credentials, server_urls=(f"wss://127.0.0.1:{port}",))
+        save_credentials(state_dir, credentials)
 
     @contextlib.asynccontextmanager
     async def serving(self, counters: Counters | None = None) -> AsyncIterator[int]:
@@ -152,8 +163,6 @@ class Site:
 
 def stored_frames(records: list[Record], epoch: bytes) -> tuple[FrameColumns, Intervals]:
     """The frames of an epoch in order of seq, and the seqs; an AssertionError when a seq came twice."""
-    from ved.model.frames import FrameBatch
-
     batches = sorted(
         (one for one in records if isinstance(one, FrameBatch) and one.epoch == epoch), key=lambda one: one.first_seq
     )
@@ -167,3 +176,119 @@ def stored_frames(records: list[Record], epoch: bytes) -> tuple[FrameColumns, In
 def notes(records: list[Record], epoch: bytes) -> list[Record]:
     """The car's own notes of an epoch."""
     return [one for one in records if isinstance(one, Clock | Loss | Description) and one.epoch == epoch and one.number]
+
+
+_SERVER = """
+import asyncio, json, logging, pathlib, signal, sys
+from ved.ingest.role import IngestSettings, run_ingest
+logging.basicConfig(level=logging.INFO)
+given = json.loads(sys.argv[1])
+given["data"] = pathlib.Path(given["data"])
+given["names"] = tuple(given["names"])
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run_ingest(IngestSettings(**given), lambda said: print(said["port"], flush=True), stop)
+
+asyncio.run(main())
+"""
+
+
+class ServerProcess:
+    """A server of its own process, for the tests that kill it."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        settings = dataclasses.asdict(self.site.settings())
+        settings["data"] = str(settings["data"])
+        command = [sys.executable, "-c", _SERVER, json.dumps(settings)]
+        with (self.site.data / "server.log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.site.data / "server.log").read_text()
+        self.site.port = int(line)
+
+    def end(self, how: int = signal.SIGKILL) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(how)
+        code = self.process.wait(20)
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def __enter__(self) -> "ServerProcess":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.end()
+
+
+class Relay:
+    """A TCP relay in front of the server that can cut, freeze, or swallow one direction."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.accepted = 0
+        self.is_deaf = False
+        """True: what the server says is swallowed (acknowledgements are lost)."""
+        self.cut_after_bytes: int | None = None
+        """Cut a connection after this many bytes from the car."""
+
+    async def __aenter__(self) -> "Relay":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, up_writer}
+        for source, sink, is_up in ((reader, up_writer, True), (up_reader, writer, False)):
+            task = asyncio.create_task(self._pipe(source, sink, is_up=is_up))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_up: bool) -> None:
+        passed = 0
+        try:
+            while data := await source.read(1 << 16):
+                passed += len(data)
+                if is_up and self.cut_after_bytes is not None and passed > self.cut_after_bytes:
+                    break
+                if not is_up and self.is_deaf:
+                    continue
+                sink.write(data)
+                await sink.drain()
+        except OSError:
+            pass
+        finally:
+            sink.transport.abort()
+            self._writers.discard(sink)

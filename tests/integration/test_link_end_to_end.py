@@ -1,7 +1,6 @@
 """Agent, car journal, TLS link, ingest and server journal together."""
 
 import asyncio
-import importlib.util
 import sys
 from pathlib import Path
 

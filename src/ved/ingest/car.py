@@ -107,6 +107,7 @@ class CarConnection:
         self, socket: ServerConnection, car: CarIdentity, store: Store, accepted: Accepted, counters: Counters
     ) -> None:
         self.car = car
+        self.peer = peer_of(socket)
         self.hello: Hello | None = None
         self.outbox = Outbox()
         self._socket = socket
@@ -119,12 +120,6 @@ class CarConnection:
         self._heard_s = time.monotonic()
         self._clock_s = 0.0
         self._is_announced = False
-
-    @property
-    def peer(self) -> str:
-        """Address of the car, as text."""
-        address = self._socket.remote_address
-        return f"{address[0]}:{address[1]}" if address else "?"
 
     async def open(self) -> Hello:
         """Take the Hello and answer it. RefusedCarError, CorruptDataError or ConnectionClosed when it is not right."""
@@ -264,3 +259,9 @@ class CarConnection:
             if now_s - told_s >= LINK_STATE_S:
                 told_s = now_s
                 self.announce(is_up=True)
+
+
+def peer_of(socket: ServerConnection) -> str:
+    """Address of the other side, as text; "?" when it has gone already."""
+    address = socket.remote_address
+    return f"{address[0]}:{address[1]}" if address else "?"

@@ -40,8 +40,8 @@ class Checkpoint:
                     state.stored[space].add(first, last)
 
 
-def save_checkpoint(path: Path, accepted: Accepted, last: LastEntry) -> None:
-    """Write what is stored of all epochs; StorageError when the disk refuses."""
+def encode_checkpoint(accepted: Accepted, last: LastEntry) -> bytes:
+    """What is stored of all epochs, for `save_checkpoint`."""
     epochs = [
         {
             "vehicle": vehicle,
@@ -52,9 +52,14 @@ def save_checkpoint(path: Path, accepted: Accepted, last: LastEntry) -> None:
     ]
     document = {"version": _VERSION, "position": last.position, "crc": last.crc, "epochs": epochs}
     body = json.dumps(document).encode()
+    return f"{zlib.crc32(body):08x}\n".encode() + body
+
+
+def save_checkpoint(path: Path, data: bytes) -> None:
+    """Replace the checkpoint; StorageError when the disk refuses."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, f"{zlib.crc32(body):08x}\n".encode() + body)
+        write_private(path, data)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 

@@ -11,7 +11,7 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError
 from ved.ingest.accepted import Accepted
-from ved.ingest.checkpoint import rebuild, save_checkpoint
+from ved.ingest.checkpoint import encode_checkpoint, rebuild, save_checkpoint
 from ved.ingest.server import LinkServer
 from ved.ingest.store import Store
 from ved.ingest.writer import TrimOrder
@@ -113,6 +113,6 @@ async def _save(store: Store, path: Path, accepted: Accepted) -> None:
     if store.last_durable is None:
         return
     try:
-        save_checkpoint(path, accepted, store.last_durable)
+        await asyncio.to_thread(save_checkpoint, path, encode_checkpoint(accepted, store.last_durable))
     except StorageError as error:
         _log.warning("no checkpoint: %s", error)

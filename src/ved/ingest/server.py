@@ -35,7 +35,7 @@ from ved.db.database import Database
 from ved.db.keys import add_car_key, find_car_key, redeem_enrol_code
 from ved.errors import CorruptDataError, UserError
 from ved.ingest.accepted import Accepted
-from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError
+from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, peer_of
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken
@@ -57,8 +57,7 @@ MAX_ENROL_BYTES: Final = 1024
 
 _log: Final = logging.getLogger("ved.ingest")
 _quiet: Final = logging.getLogger("ved.ingest.websocket")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_quiet.setLevel(logging.CRITICAL)  # it prints a traceback for every stranger
 
 
 class CarSocket(ServerConnection):
@@ -162,7 +161,7 @@ class LinkServer:
 
     def _reject(self, socket: ServerConnection, status: http.HTTPStatus, text: str) -> Response:
         self._counters.add(CONNECTIONS_REFUSED_TOTAL)
-        self._limit.warning("refused", "%s refused: %s", _peer(socket), text)
+        self._limit.warning("refused", "%s refused: %s", peer_of(socket), text)
         return socket.respond(status, text + "\n")
 
     async def _serve_connection(self, socket: ServerConnection) -> None:
@@ -174,7 +173,7 @@ class LinkServer:
             else:
                 await self._serve_car(socket, socket.car)
         except CorruptDataError as error:
-            self._note_garbage(f"{_peer(socket)} {error}")
+            self._note_garbage(f"{peer_of(socket)} {error}")
             with contextlib.suppress(ConnectionClosed):
                 await _last_word(socket, RefusalCode.PROTOCOL, str(error))
 
@@ -184,7 +183,9 @@ class LinkServer:
             hello = await connection.open()
             await self._replace(connection)
             self._cars.add(connection)
-            _log.info("%s is up (%s lane, %s, agent %s)", car.vehicle, hello.lane.name, connection.peer, hello.agent)
+            _log.info(
+                "%s is up (%s lane, %s, agent %s)", car.vehicle, hello.lane.name.lower(), connection.peer, hello.agent
+            )
             connection.announce(is_up=True)
             await connection.run()
         except* RefusedCarError as group:
@@ -228,14 +229,14 @@ class LinkServer:
         vehicle = await asyncio.to_thread(redeem_enrol_code, self._db, secret)
         if vehicle is None:
             self._counters.add(CONNECTIONS_REFUSED_TOTAL)
-            self._limit.warning("enrol", "%s tried an enrolment code that is unknown, used or too old", _peer(socket))
+            self._limit.warning("enrol", "%s tried an enrolment code that is unknown, used or too old", peer_of(socket))
             await _last_word(
                 socket, RefusalCode.CODE, "this enrolment code is unknown, used or too old; make a new one"
             )
             return
         key = secrets.token_bytes(KEY_BYTES)
         key_id = await asyncio.to_thread(add_car_key, self._db, vehicle, key)
-        _log.info("%s enrolled from %s (key %d)", vehicle, _peer(socket), key_id)
+        _log.info("%s enrolled from %s (key %d)", vehicle, peer_of(socket), key_id)
         await socket.send(encode_message(Enrolled(vehicle, key)))
 
     def _note_garbage(self, text: str) -> None:
@@ -286,11 +287,6 @@ def _bearer_key(headers: Sequence[str]) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return key if len(key) == KEY_BYTES else None
-
-
-def _peer(socket: ServerConnection) -> str:
-    address = socket.remote_address
-    return f"{address[0]}:{address[1]}" if address else "?"
 
 
 def _listen_error(host: str, port: int, error: OSError) -> UserError:

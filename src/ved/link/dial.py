@@ -25,8 +25,7 @@ _REFUSING_STATUS: Final = range(400, 500)
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 _quiet: Final = logging.getLogger("ved.link.websocket")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_quiet.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Dialer:
         worst: VedError | None = None
         for endpoint in await self.resolve():
             try:
-                return await _open(endpoint, path, tls, headers)
+                return await open_endpoint(endpoint, path, tls, headers)
             except LinkRefusedError as error:
                 worst = error
             except LinkLostError as error:
@@ -84,7 +83,10 @@ async def _look_up(address: ServerAddress) -> list[Endpoint]:
     return [Endpoint(address.host, ip, address.port) for ip in ips]
 
 
-async def _open(endpoint: Endpoint, path: str, tls: ssl.SSLContext, headers: dict[str, str]) -> ClientConnection:
+async def open_endpoint(
+    endpoint: Endpoint, path: str, tls: ssl.SSLContext, headers: dict[str, str]
+) -> ClientConnection:
+    """A connection to this endpoint, whose certificate must carry `host`. LinkLostError or LinkRefusedError."""
     where = f"{endpoint.host} ({endpoint.ip}) port {endpoint.port}"
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     try:

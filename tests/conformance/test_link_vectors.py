@@ -1,0 +1,34 @@
+"""The golden messages of docs/spec/link.md: bytes that every implementation must read and write the same."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from ved.codec.link import MessageType, decode_message, encode_message
+
+_spec = importlib.util.spec_from_file_location("link_vectors", Path(__file__).parent / "link_vectors.py")
+assert _spec is not None
+assert _spec.loader is not None
+vectors = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(vectors)
+
+ENTRIES = json.loads(vectors.FILE.read_text())
+
+
+def test_file_has_every_case_and_every_type():
+    assert [entry["name"] for entry in ENTRIES] == list(vectors.cases())
+    assert {bytes.fromhex(entry["bytes"])[0] for entry in ENTRIES} == set(MessageType)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
+def test_bytes_are_read_as_the_file_says(entry):
+    message = decode_message(bytes.fromhex(entry["bytes"]))
+    assert message == vectors.cases()[entry["name"]]
+    assert vectors.to_json(message) == entry["message"]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
+def test_message_is_written_as_the_file_says(entry):
+    assert encode_message(vectors.cases()[entry["name"]]).hex() == entry["bytes"]

@@ -1,0 +1,186 @@
+"""The link when something breaks: nothing is lost, nothing is stored twice."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
+from ved.codec.records import decode_record
+from ved.journal.reader import JournalReader
+from ved.metrics import BATCHES_DUPLICATE_TOTAL, Counters
+from ved.model.frames import FrameBatch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from link_helpers import DESCRIPTION, ListSource, Relay, ServerProcess, Site, make_frames, stored_frames
+
+TOTAL = 30_000
+
+
+class Run:
+    """An agent on a slow recording, watched through its progress."""
+
+    def __init__(self, state_dir: Path, *, batch_s: float = 0.02) -> None:
+        self.settings = AgentSettings(state_dir, "fs", batch_s=batch_s)
+        self.source = ListSource(TOTAL, chunk=100, interval_s=0.005)
+        self.last: AgentProgress | None = None
+
+    async def to_the_end(self) -> AgentReport:
+        run = run_agent(self.settings, self.source, DESCRIPTION, asyncio.Event(), self._note)
+        return await asyncio.wait_for(run, 90)
+
+    def _note(self, progress: AgentProgress) -> None:
+        self.last = progress
+
+    async def reached(self, stored_frames: int) -> None:
+        while self.last is None or self.last.stored_frames < stored_frames:
+            await asyncio.sleep(0.01)
+
+
+def check_whole(site: Site, report: AgentReport, total: int = TOTAL) -> None:
+    assert report.is_complete
+    assert report.stored_seq == report.frames == total
+    frames, seqs = stored_frames(site.records(), report.epoch)
+    assert seqs.runs() == [(1, total)]
+    assert frames.equals(make_frames(1, total))
+
+
+def test_server_killed_twice_in_mid_stream(tmp_path: Path) -> None:
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+
+    async def go(server: ServerProcess) -> AgentReport:
+        site.enrol_here(tmp_path / "car")
+        run = Run(tmp_path / "car")
+        run.source.allowed = 0
+        agent = asyncio.create_task(run.to_the_end())
+        for stored in (4_000, 12_000):
+            run.source.allowed = stored + 6_000
+            await asyncio.wait_for(run.reached(stored), 60)
+            await asyncio.to_thread(server.end, signal.SIGKILL)
+            assert not agent.done()
+            await asyncio.to_thread(server.start)
+        run.source.allowed = TOTAL
+        return await agent
+
+    with ServerProcess(site) as server:
+        report = asyncio.run(go(server))
+        assert server.end(signal.SIGTERM) == 0
+    check_whole(site, report)
+
+
+def test_connection_cut_again_and_again(tmp_path: Path) -> None:
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+
+    async def go() -> AgentReport:
+        async with site.serving(), Relay(site.port) as relay:
+            site.enrol_here(tmp_path / "car", port=relay.port)
+            run = Run(tmp_path / "car")
+            relay.cut_after_bytes = 6_000
+            agent = asyncio.create_task(run.to_the_end())
+            await asyncio.wait_for(run.reached(6_000), 60)
+            assert relay.accepted >= 2
+            relay.cut_after_bytes = None
+            return await agent
+
+    check_whole(site, asyncio.run(go()))
+
+
+def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path) -> None:
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+    counters = Counters()
+
+    async def go() -> AgentReport:
+        async with site.serving(counters), Relay(site.port) as relay:
+            site.enrol_here(tmp_path / "car", port=relay.port)
+            run = Run(tmp_path / "car")
+            agent = asyncio.create_task(run.to_the_end())
+            await asyncio.wait_for(run.reached(2_000), 60)
+            before = relay.accepted
+            relay.is_deaf = True
+            while relay.accepted == before:  # the watchdog ends the connection and the car comes back
+                await asyncio.sleep(0.01)
+            relay.is_deaf = False
+            relay.cut()
+            return await agent
+
+    check_whole(site, asyncio.run(go()))
+    # The server said at the new connection what it has, so nothing crossed the link twice.
+    assert counters[BATCHES_DUPLICATE_TOTAL] == 0
+
+
+_AGENT = """
+import asyncio, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from link_helpers import DESCRIPTION, ListSource
+from ved.agent.agent import AgentSettings, run_agent
+
+settings = AgentSettings(pathlib.Path(sys.argv[2]), "fs", batch_s=0.02)
+source = ListSource(10**9, chunk=60, interval_s=0.01, is_realtime=True)
+say = lambda progress: print(progress.frames, progress.stored_frames, flush=True)
+asyncio.run(run_agent(settings, source, DESCRIPTION, asyncio.Event(), say))
+"""
+
+
+def start_agent(state_dir: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _AGENT, str(Path(__file__).parent), str(state_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill_agent_after(process: "subprocess.Popen[str]", frames: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line.split()[0]) >= frames:
+            break
+    process.kill()
+    process.wait(20)
+    process.stdout.close()
+
+
+def batches_in_journal(state_dir: Path) -> dict[tuple[bytes, int], FrameBatch]:
+    reader = JournalReader(state_dir / "journal", 0)
+    out: dict[tuple[bytes, int], FrameBatch] = {}
+    while entries := reader.read():
+        for record in (decode_record(entry.payload) for entry in entries):
+            if isinstance(record, FrameBatch):
+                out[(record.epoch, record.first_seq)] = record
+    reader.close()
+    return out
+
+
+def test_agent_killed_offline_and_online_brings_everything_later(tmp_path: Path) -> None:
+    """What the car's journal held at each kill is on the server in the end, once, under its own epoch."""
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+    with ServerProcess(site):
+        site.enrol_here(tmp_path / "car")
+    kill_agent_after(start_agent(tmp_path / "car"), 3_000)  # no server: everything stays in the journal
+    kept = batches_in_journal(tmp_path / "car")
+    assert sum(batch.count for batch in kept.values()) >= 2_000
+
+    with ServerProcess(site) as server:
+        kill_agent_after(start_agent(tmp_path / "car"), 6_000)
+        kept |= batches_in_journal(tmp_path / "car")
+
+        async def bring_the_rest() -> AgentReport:
+            return await asyncio.wait_for(
+                run_agent(AgentSettings(tmp_path / "car", "fs"), ListSource(10), DESCRIPTION, asyncio.Event()), 60
+            )
+
+        report = asyncio.run(bring_the_rest())
+        assert report.is_complete
+        assert server.end(signal.SIGTERM) == 0
+    records = site.records()
+    epochs = {epoch for epoch, _ in kept}
+    assert len(epochs) == 2
+    stored = {(one.epoch, one.first_seq): one for one in records if isinstance(one, FrameBatch)}
+    for name, batch in kept.items():
+        assert stored[name].frames.equals(batch.frames)
+    for epoch in epochs:
+        frames, seqs = stored_frames(records, epoch)
+        assert seqs.runs()[0][0] == 1
+        assert len(seqs.runs()) == 1
+        assert frames.equals(make_frames(1, seqs.count()))
