@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from ved.broker.base import Start, StreamEntry
+from ved.broker.base import Start, Stream, StreamEntry, StreamReader, StreamWriter
 from ved.broker.cursors import read_cursor, write_cursor
 from ved.codec.stream import pack_entry, unpack_entry
 from ved.errors import CorruptDataError
@@ -26,7 +26,7 @@ def utc_now_us() -> int:
     return time.time_ns() // 1000
 
 
-class JournalStreamWriter:
+class JournalStreamWriter(StreamWriter):
     """StreamWriter on a journal."""
 
     def __init__(self, stream: "JournalStream", journal: Journal, now_us: Callable[[], int]) -> None:
@@ -111,7 +111,7 @@ class JournalStreamWriter:
         return arrival.utc_us
 
 
-class JournalStreamReader:
+class JournalStreamReader(StreamReader):
     """StreamReader on a journal, woken by its writer through a local socket."""
 
     def __init__(self, path: Path, reader: JournalReader) -> None:
@@ -176,7 +176,7 @@ class JournalStreamReader:
         return out
 
 
-class JournalStream:
+class JournalStream(Stream):
     """Stream on a journal in folder `path`."""
 
     def __init__(
