@@ -209,6 +209,7 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def figures_fit(self):
         if self.journal is not None:
+            assert self.journal.size_bytes == sum(segment.size_bytes for segment in self.journal.segments)
             assert self.journal.first_position <= self.journal.durable_position <= self.journal.next_position
             reader = JournalReader(FOLDER, 0, self.disk)
             assert reader.durable_position() <= self.journal.durable_position

@@ -73,6 +73,7 @@ class Journal:
         self._seed = identity_seed(found.identity)
         self._segments = found.segments
         self._doomed = found.doomed
+        self._size_bytes = sum(segment.size_bytes for segment in found.segments)
         self._next = self._durable = found.next_position
         self._previous_end = found.tail.end_position
         self._lost_serial = found.tail.lost_serial
@@ -139,7 +140,7 @@ class Journal:
     @property
     def size_bytes(self) -> int:
         """Bytes of all segments."""
-        return sum(segment.size_bytes for segment in self._segments)
+        return self._size_bytes
 
     @property
     def segments(self) -> tuple[SegmentInfo, ...]:
@@ -162,6 +163,7 @@ class Journal:
         except OSError as error:
             self._undo(size, error)
         self._offset += size
+        self._size_bytes += size
         self._segments[-1].size_bytes = self._offset
         self._unsynced.append(record)
         self._unsynced_bytes += size
@@ -195,6 +197,7 @@ class Journal:
                 state = self._state.current.changed(first_position=first)
                 self._state.write(state if kept else replace(state, reserved_end=self._next, last_serial=0))
                 self._doomed += self._segments[:count]
+                self._size_bytes -= sum(segment.size_bytes for segment in self._segments[:count])
                 if not kept:
                     self._previous_end = self._next
                 self._segments = kept
@@ -366,6 +369,7 @@ class Journal:
         if self._fd >= 0:
             self._files.close(self._fd)
         self._fd, self._offset = fd, len(data)
+        self._size_bytes += len(data)
         self._segments.append(SegmentInfo(serial, first, first + len(records), len(data)))
         self._is_mark_stale = True
 

@@ -21,7 +21,7 @@ from ved.journal.scan import Entry, Stop
 from ved.journal.segment import Read, SegmentReader, list_segments
 from ved.journal.state import MarkReader, read_state
 
-_RELIST_S: Final = 1.0
+_RELIST_S: Final = 5.0
 _OPEN_TRIES: Final = 8
 _MAX_ERRORS: Final = 3
 _BAD: Final = (Stop.BAD_HEADER, Stop.BAD_PAYLOAD)
