@@ -148,3 +148,19 @@ def test_no_files_or_a_missing_one_is_refused(tmp_path):
         ReplaySource([])
     with pytest.raises(UserError, match="no such file"):
         ReplaySource([tmp_path / "a.log"])
+
+
+def test_buses_are_numbered_by_name_over_all_files(tmp_path: Path):
+    first, second = tmp_path / "a.log", tmp_path / "b.log"
+    first.write_text("(1.000000) alpha 100#01\n(1.000001) gamma 100#02\n")
+    second.write_text("(2.000000) beta 100#03\n(2.000001) gamma 100#04\n")
+    source = ReplaySource([first, second], speed=0)
+    source.number_buses({"beta": 7})
+    assert {name: number for number, name in source.buses.items()} == {"alpha": 0, "beta": 7, "gamma": 1}
+    frames = FrameColumns.concatenate(list(source.one_round()))
+    assert list(zip(frames.bus.tolist(), frames.payload[:, 0].tolist(), strict=True)) == [
+        (0, 1),
+        (1, 2),
+        (7, 3),
+        (1, 4),
+    ]

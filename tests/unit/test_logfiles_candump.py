@@ -251,6 +251,20 @@ def test_open_log_refuses_with_one_line(tmp_path):
         open_log(write(tmp_path / "a", ""))
 
 
+def test_log_without_permission_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.log", LINES)
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        open_log(path)
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        open_log(path)
+
+
 def test_file_that_cannot_be_written_or_vanishes_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         write_candump(tmp_path / "no" / "a.log", [], 0, {})

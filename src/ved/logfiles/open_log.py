@@ -14,15 +14,15 @@ _READERS: Final[dict[str, Callable[[Path], LogFile]]] = {".mf4": Mf4Log, ".log":
 
 def open_log(path: Path) -> LogFile:
     """The log at `path`; UserError when it is missing, unreadable, of an unknown kind or no such log inside."""
-    reader = _READERS.get(path.suffix.lower())
-    if path.is_dir():
-        raise UserError(f"log {path}: is a folder; name a file")
-    if not path.exists():
-        raise UserError(f"log {path}: no such file")
-    if reader is None:
-        known = ", ".join(sorted(_READERS))
-        raise UserError(f"log {path}: unknown kind {path.suffix or '(no ending)'!r}; known are {known}")
     try:
+        if path.is_dir():
+            raise UserError(f"log {path}: is a folder; name a file")
+        if not path.exists():
+            raise UserError(f"log {path}: no such file")
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            known = ", ".join(sorted(_READERS))
+            raise UserError(f"log {path}: unknown kind {path.suffix or '(no ending)'!r}; known are {known}")
         return reader(path)
     except OSError as error:
         raise UserError(f"log {path}: cannot be read: {error.strerror or error}") from error
