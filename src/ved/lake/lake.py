@@ -201,11 +201,12 @@ class Lake:
         Only those that were written, and were found dead by a call of this object, at least `older_than_s` ago: a
         reader that holds an older version, or a write on its way to its commit, is not disturbed.
         """
+        found = list(self._store.walk())  # before the refresh: what is committed meanwhile is then seen as live
         self.refresh()
         with self._lock:
             live = set(self._table.files)
         now_s = time.monotonic()
-        dead = {file.path: file.age_s for file in self._store.walk() if file.path not in live}
+        dead = {file.path: file.age_s for file in found if file.path not in live}
         with self._lock:
             self._dead_since_s = {path: self._dead_since_s.get(path, now_s) for path in dead}
         doomed = [
@@ -267,14 +268,17 @@ class Lake:
             return 0  # the next plan leaves that file out
         add = self._write(group[0].key, rows, COMPACT_ZSTD_LEVEL, is_new_data=False)
         with self._lock:
-            self.refresh()
-            if any(entry.path not in self._table.files for entry in group):
-                return 0
-            try:
-                self._table.commit_replace([add], group)
-            except ConflictError:
-                return 0
-        return len(group)
+            for _ in range(_COMMIT_TRIES):
+                self.refresh()
+                if any(entry.path not in self._table.files for entry in group):
+                    break
+                try:
+                    self._table.commit_replace([add], group)
+                except ConflictError:
+                    continue
+                return len(group)
+        self._store.delete(add.path)
+        return 0
 
     def _entries(self, vehicle: str, epoch: bytes, where: Where) -> list[FileEntry]:
         with self._lock:

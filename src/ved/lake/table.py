@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -31,7 +31,6 @@ from ved.lake.store import Store
 from ved.model.intervals import Intervals
 
 _log = logging.getLogger(__name__)
-_APP_ID: Final = "ved-append"
 _NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -76,9 +75,7 @@ class LakeTable:
         if path is None:
             return
         try:
-            notes = parse_commit(self.store.read_text(path) or "")
-            if path == commit_path(0) and not notes.is_schema_change:
-                raise CorruptDataError("the first commit does not describe the table")
+            _check_commit(self.store.read_text(path) or "", is_first=path == commit_path(0))
         except (CorruptDataError, KeyError, TypeError, ValueError):
             _log.exception("lake commit put away: %s/%s", self.store.url, path)
             self.store.put_away(path)
@@ -102,21 +99,21 @@ class LakeTable:
         self._load()
 
     def commit_append(self, adds: Sequence[AddAction], added: Mapping[EpochKey, Intervals]) -> None:
-        """One commit that adds frames. ConflictError when any other append came first; StorageError."""
+        """One commit that adds frames. ConflictError when any other commit came first; StorageError."""
         notes: dict[str, Any] = {"added": pack_intervals(added)}
         with_snapshot = self._since_snapshot + 1 >= SNAPSHOT_EVERY
         if with_snapshot:
             whole = {key: runs.copy() for key, runs in self.intervals.items()}
             merge_intervals(whole, added)
             notes["snapshot"] = pack_intervals(whole)
-        self._commit(list(adds), notes, [Transaction(_APP_ID, self.version + 1)])
+        self._commit(list(adds), notes)
         if with_snapshot:
             self._checkpoint()
 
     def commit_replace(self, adds: Sequence[AddAction], removed: Sequence[FileEntry]) -> None:
         """One commit that puts `adds` in the place of `removed`, the rows being the same.
 
-        ConflictError when a removed file is no longer live; StorageError.
+        ConflictError when any other commit came first; StorageError.
         """
         now_ms = int(time.time() * 1000)
         removes = [
@@ -129,11 +126,12 @@ class LakeTable:
             )
             for entry in removed
         ]
-        self._commit([*adds, *removes], {"added": {}}, [])
+        self._commit([*adds, *removes], {"added": {}})
 
-    def _commit(
-        self, actions: list[AddAction | RemoveAction], notes: Mapping[str, Any], transactions: list[Transaction]
-    ) -> None:
+    def _commit(self, actions: list[AddAction | RemoveAction], notes: Mapping[str, Any]) -> None:
+        """Write version + 1 or nothing: no retry inside, since Delta's own conflict rules would let two writers add the
+        same frames, or merge the same files, one after the other.
+        """
         delta = self._delta_at_version()
         try:
             delta.create_write_transaction(
@@ -141,7 +139,7 @@ class LakeTable:
                 "append",
                 TABLE_SCHEMA,
                 PARTITION_COLUMNS,
-                commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: notes}, app_transactions=transactions),
+                commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: notes}, max_commit_retries=0),
                 post_commithook_properties=_NO_HOOKS,
             )
         except (DeltaError, OSError) as error:
@@ -240,6 +238,12 @@ def _parse(text: str, version: int) -> CommitNotes:
         return parse_commit(text)
     except (CorruptDataError, KeyError, TypeError, ValueError) as error:
         raise StorageError(f"commit {version} of the lake cannot be read: {_line(error)}") from error
+
+
+def _check_commit(text: str, *, is_first: bool) -> None:
+    notes = parse_commit(text)
+    if is_first and not notes.is_schema_change:
+        raise CorruptDataError("the first commit does not describe the table")
 
 
 def _refuse_foreign(store: Store) -> None:

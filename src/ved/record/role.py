@@ -53,7 +53,7 @@ async def run_record(
     counters = counters or Counters()
     db = Database(settings.db_url)
     try:
-        lake = await asyncio.to_thread(Lake, settings.lake_url)
+        lake = await asyncio.to_thread(Lake.for_writing, settings.lake_url)
         stream = open_stream(settings.data, "frames")
         start = stream.cursor(CURSOR)
         reader = stream.reader("earliest" if start is None else start)
