@@ -74,11 +74,11 @@ def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], repor
     for draft in drafts:
         signals = _settle(draft, report)
         number = draft.frame_format
-        is_named = number.isdecimal() and int(number) < len(frame_formats)
+        is_named = number.isdecimal() and len(number) < 4 and int(number) < len(frame_formats)
         frame_format = frame_formats[int(number)] if is_named else number
         messages.append(
             MessageDef(
-                name=draft.long_name or draft.name,
+                name=_printable(draft.long_name or draft.name),
                 arbitration_id=draft.arbitration_id,
                 is_extended=draft.is_extended,
                 length=draft.length,
@@ -142,7 +142,7 @@ def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, r
     minimum, maximum = signal.limits
     is_limited = minimum != 0 or maximum != 0
     finished = SignalDef(
-        name=signal.long_name or signal.name,
+        name=_printable(signal.long_name or signal.name),
         start_bit=signal.start_bit,
         length_bits=signal.length_bits,
         is_little_endian=signal.is_little_endian,
@@ -151,7 +151,7 @@ def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, r
         offset=signal.offset,
         minimum=minimum if is_limited else None,
         maximum=maximum if is_limited else None,
-        unit=signal.unit,
+        unit=_printable(signal.unit),
         choices=tuple(dict(signal.choices).items()),
         comment=signal.comment,
         is_multiplexer=signal.is_multiplexer,
@@ -159,7 +159,10 @@ def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, r
         selectors=tuple(sorted(set(signal.selectors))) if multiplexer is not None else (),
     )
     if finished.end_byte > draft.length:
-        report(
-            signal.position, f"lies past the {draft.length} bytes of {draft.name}; frames that are long enough have it"
-        )
+        report(signal.position, f"lies past the {draft.length} bytes of {draft.name}; only longer frames have it")
     return finished
+
+
+def _printable(text: str) -> str:
+    """Control characters would act on terminals and break lines; nothing else is touched, so names may hold markup."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

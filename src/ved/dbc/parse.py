@@ -17,26 +17,31 @@ _STR: Final = r'"((?:\\"|[^"\r\n])*+)"'
 _TEXT: Final = r'"((?:\\"|[^"])*+)"'
 
 _KEYWORD: Final = re.compile(r"([A-Z]+(?:_[A-Z]+)*_?)(?![A-Za-z0-9])")
-_MESSAGE: Final = re.compile(r"BO_\s+(\d+)\s+([^\s:]+)\s*:\s*(\d+)[^\r\n]*")
+_MESSAGE: Final = re.compile(r"BO_\s+(\d{1,10})\s+([^\s:]+)\s*:\s*(\d{1,5})\b[^\r\n]*")
 _SIGNAL: Final = re.compile(
-    r"SG_\s+([^\s:]+)(?:[ \t]+(M|m\d+M?))?\s*:\s*(\d+)\s*\|\s*(\d+)\s*@\s*([01])\s*([-+])"
+    r"SG_\s+([^\s:]+)(?:[ \t]+(M|m\d{1,20}M?))?\s*:\s*(\d{1,5})\s*\|\s*(\d{1,5})\s*@\s*([01])\s*([-+])"
     rf"\s*\(\s*{_NUM}\s*,\s*{_NUM}\s*\)\s*\[\s*{_NUM}\s*\|\s*{_NUM}\s*\]\s*{_STR}"
     r"(?:[ \t]*\w+)*+(?:\s*,\s*\w+)*+[^\r\n]*"
 )
-_CHOICES: Final = re.compile(rf"VAL_\s+(\d+)\s+(\S+)((?:\s+[-+]?\d+(?:\.0*)?\s*{_STR.replace('(', '(?:', 1)})*+)\s*;")
-_CHOICE: Final = re.compile(rf"([-+]?\d+)(?:\.0*)?\s*{_STR}")
-_VALUE_TYPE: Final = re.compile(r"SIG_VALTYPE_\s+(\d+)\s+(\S+?)\s*:?\s*([0-3])\s*;")
-_SELECTORS: Final = re.compile(r"SG_MUL_VAL_\s+(\d+)\s+(\S+)\s+(\S+)\s+(\d+\s*-\s*\d+(?:[\s,]+\d+\s*-\s*\d+)*)\s*;")
+_CHOICES: Final = re.compile(
+    rf"VAL_\s+(?:(\d{{1,10}})\s+)?(\S+)((?:\s+[-+]?\d{{1,20}}(?:\.0*)?\s*{_STR.replace('(', '(?:', 1)})*+)\s*;"
+)
+_CHOICE: Final = re.compile(rf"([-+]?\d{{1,20}})(?:\.0*)?\s*{_STR}")
+_VALUE_TYPE: Final = re.compile(r"SIG_VALTYPE_\s+(\d{1,10})\s+(\S+?)(?:\s*:\s*|\s+)([0-3])\s*;")
+_SELECTORS: Final = re.compile(
+    r"SG_MUL_VAL_\s+(\d{1,10})\s+(\S+)\s+(\S+)\s+(\d{1,20}\s*-\s*\d{1,20}(?:[\s,]+\d{1,20}\s*-\s*\d{1,20})*)\s*;"
+)
 _SELECTOR: Final = re.compile(r"(\d+)\s*-\s*(\d+)")
-_COMMENT: Final = re.compile(rf"CM_\s+(?:(?:(BO_)\s+(\d+)|(SG_)\s+(\d+)\s+(\S+)|(?:BU_|EV_)\s+\S+)\s+)?{_TEXT}\s*;")
+_COMMENT: Final = re.compile(
+    rf"CM_\s+(?:(?:(BO_)\s+(\d{{1,10}})|(SG_)\s+(\d{{1,10}})\s+(\S+)|(?:BU_|EV_)\s+\S+)\s+)?{_TEXT}\s*;"
+)
 _ATTRIBUTE: Final = re.compile(
-    rf"BA_\s+{_STR}(?:\s+(?:(BO_)\s+(\d+)|(SG_)\s+(\d+)\s+(\S+)|(?:BU_|EV_)\s+\S+))?\s+(?:{_NUM}|{_STR})\s*;"
+    rf"BA_\s+{_STR}(?:\s+(?:(BO_)\s+(\d{{1,10}})|(SG_)\s+(\d{{1,10}})\s+(\S+)|(?:BU_|EV_)\s+\S+))?\s+(?:{_NUM}|{_STR})\s*;"
 )
 _ENUM: Final = re.compile(rf'BA_DEF_\s+BO_\s+"VFrameFormat"\s+ENUM\s+((?:{_STR}[\s,]*)*+);')
 _TO_SEMICOLON: Final = re.compile(r'[^";]*+(?:"(?:\\"|[^"])*+"[^";]*+)*+;')
-_NEXT_STATEMENT: Final = re.compile(
-    r"^[ \t]*(?:BO_ \d|SG_ \S[^\n]*:|(?:CM_|VAL_|BA_|BA_DEF_|SIG_VALTYPE_) )", re.MULTILINE
-)
+_TEXT_START: Final = re.compile(r"\S")
+_BARE_LINE: Final = re.compile(r"[\w \t\r]*$", re.MULTILINE)
 
 _LINE_KEYWORDS: Final = frozenset({"VERSION", "NS_", "BS_", "BU_"})
 _OTHER_KEYWORDS: Final = frozenset(
@@ -45,6 +50,11 @@ _OTHER_KEYWORDS: Final = frozenset(
         *("BU_BO_REL_", "BU_EV_REL_", "BU_SG_REL_", "CAT_", "CAT_DEF_", "ENVVAR_DATA_", "EV_", "EV_DATA_", "FILTER"),
         *("NS_DESC_", "SGTYPE_", "SGTYPE_VAL_", "SIG_GROUP_", "SIG_TYPE_REF_", "SIGTYPE_VALTYPE_", "VAL_TABLE_"),
     }
+)
+_STATEMENT_START: Final = re.compile(
+    r"^[ \t]*(?:BO_[ \t]+\d|SG_[ \t]+\S[^\n]*:"
+    rf"|(?:VAL_|SIG_VALTYPE_|SG_MUL_VAL_|CM_|BA_|BA_DEF_|{'|'.join(sorted(_OTHER_KEYWORDS))})\b)",
+    re.MULTILINE,
 )
 _UNASSIGNED: Final = "VECTOR__INDEPENDENT_SIG_MSG"
 _MALFORMED: Final = "is not a well-formed {} statement"
@@ -72,6 +82,7 @@ class _Parser:
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
         self._line_starts = [0, *(found.end() for found in re.finditer(r"\n", text))]
+        self._statement_starts = [*(found.start() for found in _STATEMENT_START.finditer(text)), len(text)]
         self._current: MessageDraft | None = None
         self._is_unassigned = False
         self._by_dbc_id: dict[int, MessageDraft] = {}
@@ -97,51 +108,42 @@ class _Parser:
 
     def run(self) -> None:
         """Walk over all statements."""
-        position, after_list = 0, False
+        position, after_list = self._next(0), False
         while position < len(self._text):
-            position = self._skip_blank(position)
-            if position >= len(self._text):
-                break
             found = _KEYWORD.match(self._text, position)
             keyword = found.group(1) if found else ""
-            if keyword in self._handlers or keyword in _OTHER_KEYWORDS:
-                if after_list and keyword in _OTHER_KEYWORDS | self._handlers.keys() and self._is_bare(position):
-                    position = self._line_end(position)  # a word of the NS_ list
-                    continue
-                after_list = False
-                position = self._statement(keyword, position)
-            elif keyword in _LINE_KEYWORDS:
+            if keyword in _LINE_KEYWORDS:
                 after_list = True
                 position = self._line_end(position)
+            elif (after_list and self._is_bare(position)) or self._text.startswith("//", position):
+                position = self._line_end(position)  # a name of the NS_ or BU_ list, or a remark
+            elif keyword in self._handlers or keyword in _OTHER_KEYWORDS:
+                after_list = False
+                position = self._statement(keyword, position)
             else:
-                if not (after_list and self._is_bare(position)) and not self._text.startswith("//", position):
-                    self.problem(position, "is no DBC statement")
+                self.problem(position, "is no DBC statement")
                 position = self._line_end(position)
+            position = self._next(position)
 
     def _statement(self, keyword: str, position: int) -> int:
         pattern, handle = self._handlers.get(keyword, (_TO_SEMICOLON, None))
-        found = pattern.match(self._text, position)
-        if keyword not in {"BO_", "SG_"}:
+        limit = self._statement_starts[
+            bisect_right(self._statement_starts, position, hi=len(self._statement_starts) - 1)
+        ]
+        found = pattern.match(self._text, position, limit)  # a missing quote or semicolon costs no other statement
+        if keyword not in {"BO_", "SG_"} or (keyword == "BO_" and found is None):
             self._current = None
-        if found is None or (keyword not in {"BO_", "SG_"} and self._runs_on(found)):
-            if keyword == "BO_":
-                self._current = None
+        if found is None:
             self.problem(position, _MALFORMED.format(keyword))
             return self._line_end(position)
         if handle is not None:
             handle(found)
         return found.end()
 
-    def _runs_on(self, found: re.Match[str]) -> bool:
-        """True when a quote or semicolon is missing, so that the match swallowed the start of the next statements."""
-        if "\n" not in found.group():
-            return False
-        return _NEXT_STATEMENT.search(self._text, self._line_end(found.start()) + 1, found.end()) is not None
-
-    def _skip_blank(self, position: int) -> int:
-        while position < len(self._text) and self._text[position].isspace():
-            position += 1
-        return position
+    def _next(self, position: int) -> int:
+        """Where the next text stands."""
+        found = _TEXT_START.search(self._text, position)
+        return found.start() if found else len(self._text)
 
     def _line_end(self, position: int) -> int:
         end = self._text.find("\n", position)
@@ -149,7 +151,7 @@ class _Parser:
 
     def _is_bare(self, position: int) -> bool:
         """True for a line of names alone, as in the lists after NS_ and BU_."""
-        return re.fullmatch(r"[\w \t\r]*", self._text[position : self._line_end(position)]) is not None
+        return _BARE_LINE.match(self._text, position) is not None
 
     def _message(self, found: re.Match[str]) -> None:
         dbc_id, name, length = int(found[1]), found[2], int(found[3])
@@ -205,7 +207,7 @@ class _Parser:
         return message.signals.get(name) if message else None
 
     def _choices(self, found: re.Match[str]) -> None:
-        signal = self._find(found[1], found[2])
+        signal = self._find(found[1], found[2]) if found[1] else None  # without an id: an environment variable's
         if signal:
             signal.choices = [(int(pair[1]), _unquote(pair[2])) for pair in _CHOICE.finditer(found[3])]
 
