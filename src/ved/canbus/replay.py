@@ -1,7 +1,7 @@
 """Recordings as a source: at their own pace, faster, or as fast as the reader takes them; once or for ever."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from ved.model.frames import FrameColumns
 from ved.model.records import ClockSource
 
 _BETWEEN_FILES_US: Final = 1_000
+_MAX_BUSES: Final = 256
 _OLDEST_UTC_US: Final = 946_684_800_000_000
 """2000-01-01: a recording that says earlier had no clock."""
 
@@ -43,6 +44,8 @@ class ReplaySource:
         if not 0 <= speed < float("inf"):
             raise UserError(f"replay: speed {speed} is not possible; give a positive factor or max")
         self._logs: list[LogFile] = [open_log(path) for path in paths]
+        self._numbers: list[dict[int, int]] = []
+        self.number_buses({})
         self._speed, self._loop, self._moved_to_now = speed, loop, moved_to_now
         self._sleep, self._mono_ns = sleep, mono_ns
         self._frames: Iterator[FrameColumns] = iter(())
@@ -50,13 +53,24 @@ class ReplaySource:
         self._origin_mono_ns = 0
         self._start_utc_us = self._logs[0].start_utc_us
 
+    def number_buses(self, known: Mapping[str, int]) -> None:
+        """Give buses of these names these numbers (the vehicle's own); the same name is the same bus in all files.
+
+        Any other bus keeps the file's number where it is free. To be called before `open`.
+        """
+        numbers = dict(known)
+        for log in self._logs:
+            for index, name in log.buses.items():
+                if name not in numbers:
+                    taken = set(numbers.values())
+                    numbers[name] = next(free for free in (index, *range(_MAX_BUSES)) if free not in taken)
+        self._numbers = [{index: numbers[name] for index, name in log.buses.items()} for log in self._logs]
+
     @property
     def buses(self) -> dict[int, str]:
-        """The buses of all files: index -> name."""
-        out: dict[int, str] = {}
-        for log in reversed(self._logs):
-            out.update(log.buses)
-        return dict(sorted(out.items()))
+        """The buses of all files: number -> name."""
+        pairs = zip(self._logs, self._numbers, strict=True)
+        return dict(sorted((numbers[index], name) for log, numbers in pairs for index, name in log.buses.items()))
 
     @property
     def frame_count(self) -> int | None:
@@ -68,6 +82,12 @@ class ReplaySource:
     def problems(self) -> list[str]:
         """What could not be read so far, one line each."""
         return [log.problem for log in self._logs if log.problem is not None]
+
+    def one_round(self) -> Iterator[FrameColumns]:
+        """All frames once, each file from time 0, without a pace and apart from `read`."""
+        for number, log in enumerate(self._logs):
+            for frames in log.chunks():
+                yield self._placed(number, frames, 0)
 
     def open(self, origin_mono_ns: int) -> None:
         """Begin; recorded time 0 is played at `origin_mono_ns`."""
@@ -126,15 +146,22 @@ class ReplaySource:
                 if number and is_first_round:
                     start_us = max(start_us, recorded_us)
                 for frames in log.chunks():
-                    moved = _shifted(frames, start_us)
+                    moved = self._placed(number, frames, start_us)
                     end_us = max(end_us, int(moved.t_us.max()))
                     yield moved
             is_first_round = False
             if not self._loop:
                 return
 
-
-def _shifted(frames: FrameColumns, by_us: int) -> FrameColumns:
-    return FrameColumns(
-        frames.t_us + by_us, frames.bus, frames.arbitration_id, frames.flags, frames.length, frames.payload
-    )
+    def _placed(self, log_number: int, frames: FrameColumns, by_us: int) -> FrameColumns:
+        renumber = np.arange(_MAX_BUSES, dtype=np.uint8)
+        numbers = self._numbers[log_number]
+        renumber[list(numbers)] = list(numbers.values())
+        return FrameColumns(
+            frames.t_us + by_us,
+            renumber[frames.bus],
+            frames.arbitration_id,
+            frames.flags,
+            frames.length,
+            frames.payload,
+        )

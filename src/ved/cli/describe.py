@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ved.config.vehicle import read_dbc
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
 from ved.model.frames import EPOCH_BYTES, FrameColumns, FrameFlag
@@ -31,14 +32,7 @@ def read_dbc_option(option: str) -> tuple[DbcOption, list[str]]:
     if not separator or Path(option).is_file():
         bus, name = "", option
     path = Path(name)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this DBC file ({error.strerror}); check --dbc") from None
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")  # what DBC editors on Windows write
+    text = read_dbc(path)
     loaded = load_set([DbcSource(None, "", path.name, text)])
     ids = frozenset(_key(one.arbitration_id, is_extended=one.is_extended) for one in loaded.messages)
     problems = [f"{path}:{problem.line}: {problem.why}; this line is left out" for problem in loaded.problems]

@@ -12,7 +12,9 @@ from ved.cli.describe import describe_buses, ids_by_bus, read_dbc_option
 from ved.cli.drive import Drive, run_drive
 from ved.cli.options import CarState, ConfigFile, Data, LinkUrl, parse_speed, server_settings
 from ved.cli.progress import LateProgress
-from ved.logfiles.open_log import open_log
+from ved.cli.server import open_database, prepare_folder, seed_vehicles
+from ved.config.settings import ServerSettings
+from ved.db.dbcs import assignments
 from ved.model.frames import FrameColumns
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -50,7 +52,9 @@ def replay(
         for problem in problems:
             notes.print(f"ved: {problem}", markup=False)
     source = ReplaySource(logs, speed=parse_speed(speed), loop=loop, moved_to_now=now)
-    seen = _scan(logs) if any(option.bus is None for option in options) else {}
+    if server is None:
+        source.number_buses(_known_buses(settings, vehicle))
+    seen = _scan(source) if any(option.bus is None for option in options) else {}
     buses = describe_buses(source.buses, options, seen)
     drive = Drive(vehicle, vehicle, source, buses, None if loop else source.frame_count)
     run_drive(drive, settings, server, state)
@@ -58,19 +62,26 @@ def replay(
         notes.print(f"ved: {problem}", markup=False)
 
 
-def _scan(logs: list[Path]) -> Mapping[int, set[int]]:
-    """Which ids stand on which bus."""
-    opened = [open_log(path) for path in logs]
-    counts = [log.frame_count for log in opened]
-    total = None if None in counts else sum(count or 0 for count in counts)
-    with LateProgress("looking for the buses of each DBC", total) as progress:
+def _known_buses(settings: ServerSettings, vehicle: str) -> dict[str, int]:
+    """The numbers of the buses whose DBCs the server has assigned to the vehicle, by name."""
+    data = prepare_folder(settings.data.resolve())
+    db = open_database(settings)
+    try:
+        seed_vehicles(db, data)
+        return {row.bus_name: row.bus_index for row in assignments(db, vehicle)}
+    finally:
+        db.close()
+
+
+def _scan(source: ReplaySource) -> Mapping[int, set[int]]:
+    """Which ids stand on which bus: one round over all files, without a pace."""
+    with LateProgress("looking for the buses of each DBC", source.frame_count) as progress:
 
         def chunks() -> Iterator[FrameColumns]:
             done = 0
-            for log in opened:
-                for chunk in log.chunks():
-                    done += len(chunk)
-                    progress.update(done)
-                    yield chunk
+            for chunk in source.one_round():
+                done += len(chunk)
+                progress.update(done)
+                yield chunk
 
         return ids_by_bus(chunks())
