@@ -6,25 +6,20 @@ from functools import partial
 from rich.console import Console
 
 from ved.cli.enrolment import enrol_here
-from ved.cli.options import ConfigFile, Data, LinkPort, WebPort, server_settings
 from ved.cli.serve import serve_until_stopped
 from ved.cli.server import RunningServer, Server
 from ved.cli.simulated_car import SimulatedCarSettings
 from ved.cli.supervisor import RoleSpec
 from ved.config.places import vehicles_folder
+from ved.config.settings import ServerSettings
 
 CAR = "fs"
 console = Console(highlight=False, soft_wrap=True)
 
 
-def demo(
-    data: Data = None,
-    config: ConfigFile = None,
-    web_port: WebPort = None,
-    link_port: LinkPort = None,
-) -> None:
-    """Run a server and a simulated Formula Student car that drives laps. Ctrl-C stops; run again to go on."""
-    server = Server(server_settings(data, config, web_port, link_port))
+def run_demo(settings: ServerSettings) -> None:
+    """Run server and car until Ctrl-C or SIGTERM."""
+    server = Server(settings)
     console.print("Starting the server and a simulated car…")
     asyncio.run(serve_until_stopped(server, partial(_drive, server)))
     console.print("Stopped. The data stays; 'ved demo' goes on with it.")

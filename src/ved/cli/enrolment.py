@@ -1,6 +1,9 @@
-"""A car on this machine gets its key from the server on this machine without anyone typing a code."""
+"""Cars get their keys: by a code that a person typed, or on the server's own machine without one."""
 
+import asyncio
 from pathlib import Path
+
+from rich.console import Console
 
 from ved.cli.keys import enrolment_code
 from ved.cli.server import open_database
@@ -11,6 +14,13 @@ from ved.link.credentials import load_credentials
 from ved.link.enrol import enrol
 
 _TTL_S = 300.0
+console = Console(highlight=False, soft_wrap=True)
+
+
+def enrol_with_code(server_url: str, code: str, state: Path) -> None:
+    """Trade the code that a person typed for a key in `state`."""
+    known = asyncio.run(enrol(server_url, code, state))
+    console.print(f"This car is now '{known.vehicle}' for {', '.join(known.server_urls)}; its key lies in {state}")
 
 
 async def enrol_here(settings: ServerSettings, vehicle: str, link_url: str, state: Path) -> None:

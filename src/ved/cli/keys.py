@@ -1,13 +1,9 @@
 """`ved keys`: which cars may publish."""
 
-from typing import Annotated
-
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from ved.cli.options import ConfigFile, Data, server_settings
-from ved.cli.server import open_database
+from ved.cli.server import open_database, prepare_folder
 from ved.config.settings import ServerSettings
 from ved.db.database import Database
 from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
@@ -17,28 +13,20 @@ from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import make_code
 from ved.model.vehicle import NAME_PATTERN
 
-app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True)
 
 
-@app.command()
-def code(
-    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
-    data: Data = None,
-    config: ConfigFile = None,
-    hours: Annotated[float, typer.Option(help="How long the code may be used.")] = 24.0,
-) -> None:
-    """Print a one-time code. On the car: ved agent enrol --server wss://HOST:8790 --code CODE."""
-    settings = server_settings(data, config)
+def print_code(settings: ServerSettings, vehicle: str, hours: float) -> None:
+    """Make and print a one-time enrolment code."""
+    prepare_folder(settings.data.resolve())
     console.print(enrolment_code(settings, vehicle, hours * 3600))
 
 
-@app.command("list")
-def list_keys(data: Data = None, config: ConfigFile = None) -> None:
-    """List all keys."""
-    db = open_database(server_settings(data, config))
+def print_keys(settings: ServerSettings) -> None:
+    """Print all keys with their vehicle and state."""
+    db = open_database(settings)
     try:
-        table = Table("key", "vehicle", "state")
+        table = Table("key", "vehicle", "state", box=None)
         for key in list_car_keys(db):
             table.add_row(str(key.id), key.vehicle, "revoked" if key.is_revoked else "valid")
         console.print(table)
@@ -46,14 +34,9 @@ def list_keys(data: Data = None, config: ConfigFile = None) -> None:
         db.close()
 
 
-@app.command()
-def revoke(
-    key: Annotated[int, typer.Argument(help="Number of the key, from 'ved keys list'.")],
-    data: Data = None,
-    config: ConfigFile = None,
-) -> None:
-    """Refuse a key from now on; a car that uses it is disconnected at once."""
-    db = open_database(server_settings(data, config))
+def revoke(settings: ServerSettings, key: int) -> None:
+    """Revoke one key; UserError when there is none of that number."""
+    db = open_database(settings)
     try:
         if not revoke_car_key(db, key):
             raise UserError(f"key {key}: there is no such key; see 'ved keys list'")

@@ -1,11 +1,26 @@
-"""The command `ved`: puts the commands together and turns errors into one clear line."""
+"""The command `ved`: all commands with their options and texts. What they do is imported when one is called."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from ved.cli import agent, demo, keys, lake, replay, serve, simulate
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
+
+Data = Annotated[Path | None, typer.Option(help="Data folder of the server.  [default: ved-data]", show_default=False)]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); see docs/ved.sample.toml.")]
+WebPort = Annotated[
+    int | None, typer.Option(help="Port of the page; 0: any free one.  [default: 8000]", show_default=False)
+]
+LinkPort = Annotated[
+    int | None, typer.Option(help="Port for cars; 0: any free one.  [default: 8790]", show_default=False)
+]
+CarState = Annotated[Path, typer.Option("--state", help="Folder of the car's key, journal and epoch counter.")]
+LinkUrl = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="Link address of a far server: wss://HOST:PORT.")
+]
+Speed = Annotated[str, typer.Option(metavar="FACTOR|max", help="Factor on real time, or max.")]
 
 app = typer.Typer(
     name="ved",
@@ -15,14 +30,198 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("signin")(serve.signin)
-app.command("replay")(replay.replay)
-app.command("simulate")(simulate.simulate)
-app.add_typer(agent.app, name="agent")
-app.add_typer(keys.app, name="keys")
-app.add_typer(lake.app, name="lake")
+agent_app = typer.Typer(help="On the car: get a key for the server.", no_args_is_help=True)
+keys_app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
+lake_app = typer.Typer(help="The long-term store: what is in it.", no_args_is_help=True)
+
+
+@app.command()
+def demo(data: Data = None, config: ConfigFile = None, web_port: WebPort = None, link_port: LinkPort = None) -> None:
+    """Run a server and a simulated Formula Student car.
+
+    The car drives laps on three CAN buses, through the real path. Ctrl-C stops everything; run it again to go on.
+    """
+    from ved.cli.demo import run_demo
+    from ved.cli.options import server_settings
+
+    run_demo(server_settings(data, config, web_port, link_port))
+
+
+@app.command()
+def serve(data: Data = None, config: ConfigFile = None, web_port: WebPort = None, link_port: LinkPort = None) -> None:
+    """Run the server: cars connect, people watch, all is stored.
+
+    Prints the page's address with a one-time sign-in link. Ctrl-C stops it.
+    """
+    from ved.cli.options import server_settings
+    from ved.cli.serve import run_server
+
+    run_server(server_settings(data, config, web_port, link_port))
+
+
+@app.command()
+def signin(
+    role: Annotated[str, typer.Option(help="viewer, engineer or admin.")] = "admin",
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print a one-time sign-in link for the running server."""
+    from ved.cli.options import server_settings
+    from ved.cli.serve import print_signin_link
+
+    print_signin_link(server_settings(data, config), role)
+
+
+@app.command()
+def replay(
+    logs: Annotated[list[Path], typer.Argument(help="Recordings (.MF4, .log of candump), one after the other.")],
+    dbc: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[BUS=]FILE", help="DBC of a bus; without BUS, of the buses that carry its ids. Repeatable."
+        ),
+    ] = None,
+    vehicle: Annotated[str, typer.Option(help="Vehicle to replay as; it is made if it is new.")] = "replay",
+    speed: Speed = "1",
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Move the recorded times to today.")] = False,
+    server: LinkUrl = None,
+    state: CarState = Path("ved-car"),
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Send recordings through the real path, as if the car drove now.
+
+    They go to the server on the data folder (one is started for the time it takes if none runs), or with --server to a
+    far one, with the key that 'ved agent enrol' got. Returns when all is stored.
+
+    Example: ved replay drive.MF4 --dbc car.dbc --speed max
+    """
+    from ved.cli.options import parse_speed, server_settings
+    from ved.cli.replay import Recordings, run_replay
+
+    recordings = Recordings(tuple(logs), tuple(dbc or ()), vehicle, parse_speed(speed), is_looped=loop, is_moved=now)
+    run_replay(recordings, server_settings(data, config), server, state)
+
+
+@app.command()
+def simulate(
+    vehicle: Annotated[str, typer.Argument(help="A shipped vehicle (fs) or one in DATA/vehicles.")],
+    out: Annotated[Path | None, typer.Option(help="Write a candump log instead of driving into a server.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long; without it the car drives until Ctrl-C.")] = None,
+    speed: Speed = "1",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND[:TARGET]@START+SECONDS",
+            help="over_temperature, cell_sag or sensor_dropout, from a second for so many. Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another number is another drive.")] = 1,
+    server: LinkUrl = None,
+    state: CarState = Path("ved-car"),
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Drive a simulated car, into a log file or into a server.
+
+    Laps on a closed track, encoded on the vehicle's own CAN buses.
+
+    Examples: ved simulate fs --speed max --minutes 10 --out drive.log;
+    ved simulate fs --minutes 2 --fault over_temperature@60+30
+    """
+    from ved.cli.options import parse_speed, server_settings
+    from ved.cli.simulate import Simulation, drive_simulation, write_simulation
+
+    settings = server_settings(data, config)
+    simulation = Simulation.prepare(settings, vehicle, tuple(fault or ()), seed, minutes)
+    factor = parse_speed(speed)
+    if out is not None:
+        write_simulation(simulation, out)
+    else:
+        drive_simulation(simulation, factor, settings, server, state)
+
+
+@agent_app.callback()
+def agent() -> None:
+    """Keep `enrol` a command of its own although it is the only one."""
+
+
+@agent_app.command()
+def enrol(
+    server: Annotated[str, typer.Option(help="Link address of the server: wss://HOST:8790.")],
+    code: Annotated[str, typer.Option(help="The code that 'ved keys code VEHICLE' printed on the server.")],
+    state: CarState = Path("ved-car"),
+) -> None:
+    """Trade a one-time code for this car's own key.
+
+    The server proves itself before the code is sent.
+    """
+    from ved.cli.enrolment import enrol_with_code
+
+    enrol_with_code(server, code, state)
+
+
+@keys_app.command("code")
+def keys_code(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
+    hours: Annotated[float, typer.Option(help="How long the code may be used.")] = 24.0,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print a one-time code that enrols a car.
+
+    On the car: ved agent enrol --server wss://HOST:8790 --code CODE
+    """
+    from ved.cli.keys import print_code
+    from ved.cli.options import server_settings
+
+    print_code(server_settings(data, config), vehicle, hours)
+
+
+@keys_app.command("list")
+def keys_list(data: Data = None, config: ConfigFile = None) -> None:
+    """List all keys."""
+    from ved.cli.keys import print_keys
+    from ved.cli.options import server_settings
+
+    print_keys(server_settings(data, config))
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    key: Annotated[int, typer.Argument(help="Number of the key, from 'ved keys list'.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Refuse a key from now on; a car that uses it is disconnected."""
+    from ved.cli.keys import revoke
+    from ved.cli.options import server_settings
+
+    revoke(server_settings(data, config), key)
+
+
+@lake_app.callback()
+def lake() -> None:
+    """Keep `stats` a command of its own although it is the only one."""
+
+
+@lake_app.command()
+def stats(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object of integers.")] = False,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Count frames, bytes, vehicles, sessions, and channels with samples."""
+    from ved.cli.lake import print_stats
+    from ved.cli.options import server_settings
+
+    print_stats(server_settings(data, config), as_json=as_json)
+
+
+app.add_typer(agent_app, name="agent")
+app.add_typer(keys_app, name="keys")
+app.add_typer(lake_app, name="lake")
 
 
 def main() -> None:

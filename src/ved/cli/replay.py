@@ -1,16 +1,14 @@
 """`ved replay`: recordings through the real path, as if the car drove now."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from ved.canbus.replay import ReplaySource
 from ved.cli.describe import describe_buses, ids_by_bus, read_dbc_option
 from ved.cli.drive import Drive, run_drive
-from ved.cli.options import CarState, ConfigFile, Data, LinkUrl, parse_speed, server_settings
 from ved.cli.progress import LateProgress
 from ved.cli.server import open_database, prepare_folder, seed_vehicles
 from ved.config.settings import ServerSettings
@@ -20,44 +18,36 @@ from ved.model.frames import FrameColumns
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def replay(
-    logs: Annotated[list[Path], typer.Argument(help="Recordings (.MF4, .log of candump), one after the other.")],
-    dbc: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[BUS=]FILE", help="DBC of a bus; without BUS, of the buses that carry its ids. Repeatable."
-        ),
-    ] = None,
-    vehicle: Annotated[str, typer.Option(help="Vehicle to replay as; it is made if it is new.")] = "replay",
-    speed: Annotated[str, typer.Option(help="Factor on the recorded pace, or max.")] = "1",
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Move the recorded times to today.")] = False,
-    server: LinkUrl = None,
-    state: CarState = Path("ved-car"),
-    data: Data = None,
-    config: ConfigFile = None,
-) -> None:
-    """Send recordings through the real path: agent, link, journal, lake, page.
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """What to replay and how: files, `[BUS=]FILE` of each DBC, vehicle, speed (0: as fast as possible)."""
 
-    Goes to the server on the data folder (one is started for the time it takes if none runs), or with --server to a
-    far one, with the key that 'ved agent enrol' got. Returns when all is stored.
+    logs: tuple[Path, ...]
+    dbcs: tuple[str, ...]
+    vehicle: str
+    speed: float
+    is_looped: bool
+    is_moved: bool
 
-    Example: ved replay drive.MF4 --dbc car.dbc --speed max
-    """
-    settings = server_settings(data, config)
+
+def run_replay(recordings: Recordings, settings: ServerSettings, server_url: str | None, state: Path) -> None:
+    """Send the recordings to the server and say what could not be read."""
     options = []
-    for text in dbc or ():
+    for text in recordings.dbcs:
         option, problems = read_dbc_option(text)
         options.append(option)
         for problem in problems:
             notes.print(f"ved: {problem}", markup=False)
-    source = ReplaySource(logs, speed=parse_speed(speed), loop=loop, moved_to_now=now)
-    if server is None:
-        source.number_buses(_known_buses(settings, vehicle))
+    source = ReplaySource(
+        recordings.logs, recordings.speed, loop=recordings.is_looped, moved_to_now=recordings.is_moved
+    )
+    if server_url is None:
+        source.number_buses(_known_buses(settings, recordings.vehicle))
     seen = _scan(source) if any(option.bus is None for option in options) else {}
     buses = describe_buses(source.buses, options, seen)
-    drive = Drive(vehicle, vehicle, source, buses, None if loop else source.frame_count)
-    run_drive(drive, settings, server, state)
+    frame_count = None if recordings.is_looped else source.frame_count
+    drive = Drive(recordings.vehicle, recordings.vehicle, source, buses, frame_count)
+    run_drive(drive, settings, server_url, state)
     for problem in source.problems:
         notes.print(f"ved: {problem}", markup=False)
 

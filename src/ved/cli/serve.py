@@ -5,40 +5,29 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Annotated
+from typing import Final
 
-import typer
 from rich.console import Console
 
-from ved.cli.options import ConfigFile, Data, LinkPort, WebPort, server_settings
 from ved.cli.server import RunningServer, Server, find_running, open_database
+from ved.config.settings import ServerSettings
 from ved.db.people import create_signin_token
 from ved.errors import UserError
 
+ROLES: Final = ("viewer", "engineer", "admin")
 console = Console(highlight=False, soft_wrap=True)
 
 
-def serve(
-    data: Data = None,
-    config: ConfigFile = None,
-    web_port: WebPort = None,
-    link_port: LinkPort = None,
-) -> None:
-    """Run the server: cars connect to the link, people open the page, everything is stored. Ctrl-C stops it."""
-    settings = server_settings(data, config, web_port, link_port)
+def run_server(settings: ServerSettings) -> None:
+    """Run until Ctrl-C or SIGTERM."""
     server = Server(settings)
     asyncio.run(serve_until_stopped(server, partial(_say_ready, server)))
 
 
-def signin(
-    data: Data = None,
-    config: ConfigFile = None,
-    role: Annotated[str, typer.Option(help="viewer, engineer or admin.")] = "admin",
-) -> None:
-    """Print a one-time sign-in link for the page of the server that runs on this data folder."""
-    if role not in ("viewer", "engineer", "admin"):
-        raise UserError(f"--role {role}: roles are viewer, engineer and admin")
-    settings = server_settings(data, config)
+def print_signin_link(settings: ServerSettings, role: str) -> None:
+    """Make and print a one-time link; UserError when no server runs or the role is none."""
+    if role not in ROLES:
+        raise UserError(f"--role {role}: roles are {', '.join(ROLES)}")
     running = find_running(settings.data)
     if running is None or not running.web_url:
         raise UserError(f"{settings.data}: no server runs on this data folder; start one with 'ved serve'")
