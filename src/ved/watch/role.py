@@ -39,30 +39,35 @@ async def run_watch(settings: WatchSettings, ready: Callable[[dict[str, object]]
     """Follow the stream `frames` until `stop`, then read it to its end and save."""
     db = Database(settings.db_url)
     watcher = SessionWatcher(db)
-    stream = open_stream(settings.data, "frames")
-    cursor = stream.cursor(CURSOR)
-    reader = stream.reader("earliest" if cursor is None else cursor)
+    frames = open_stream(settings.data, "frames")
+    cursor = frames.cursor(CURSOR)
+    reader = frames.reader("earliest" if cursor is None else cursor)
     events = open_stream(settings.data, "events").writer()
-    try:
-        ready({})
-        saved_at = time.monotonic()
-        while True:
-            is_stopping = stop.is_set()
-            entries = await reader.read(timeout_s=0.0 if is_stopping else SAVE_S)
-            watcher.take(entries)
-            if is_stopping and not entries:
-                break
-            if time.monotonic() - saved_at >= SAVE_S or is_stopping:
-                saved_at = time.monotonic()
-                watcher.close_quiet(saved_at)
-                await asyncio.to_thread(watcher.save)
-                watcher.publish(events.append)
-                events.sync()
-                stream.commit_cursor(CURSOR, reader.position)
+
+    async def settle() -> None:
+        """Save and publish what was found, then say how far the stream was read."""
+        nonlocal cursor
+        watcher.close_quiet(time.monotonic())
         await asyncio.to_thread(watcher.save)
         watcher.publish(events.append)
         events.sync()
-        stream.commit_cursor(CURSOR, reader.position)
+        if reader.position != (cursor or 0):
+            frames.commit_cursor(CURSOR, reader.position)
+            cursor = reader.position
+
+    try:
+        ready({})
+        settled_at = time.monotonic()
+        while True:
+            is_last = stop.is_set()
+            entries = await reader.read(timeout_s=0.0 if is_last else SAVE_S)
+            watcher.take(entries)
+            if is_last and not entries:
+                break
+            if time.monotonic() - settled_at >= SAVE_S:
+                settled_at = time.monotonic()
+                await settle()
+        await settle()
     finally:
         reader.close()
         events.close()
