@@ -216,6 +216,11 @@ class Lake:
             self._store.delete(path)
         return len(doomed)
 
+    def live_paths(self) -> list[str]:
+        """Paths of the live files, relative to the table."""
+        with self._lock:
+            return list(self._table.files)
+
     def broken_files(self) -> dict[str, str]:
         """Files that could not be read so far, and why."""
         with self._lock:
