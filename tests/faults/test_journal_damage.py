@@ -434,8 +434,8 @@ def test_failed_fdatasync_is_never_believed_later():
     found, reader = read_all(disk)
     assert found == first | second | third
     assert reader.corrupt == 0
-    disk.lose_power(random.Random(1))
     reader.close()
+    disk.lose_power(random.Random(1))
     journal = open_journal(disk)
     found, reader = read_all(disk)
     assert (first | second).items() <= found.items()
