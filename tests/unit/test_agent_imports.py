@@ -19,7 +19,8 @@ HEAVY = (
 
 
 def test_agent_and_link_stay_light() -> None:
-    code = "import json, sys; import ved.agent.agent, ved.link.enrol, ved.link.uplink; print(json.dumps(sorted(sys.modules)))"
+    imports = "import json, sys, ved.agent.agent, ved.link.enrol, ved.link.uplink"
+    code = f"{imports}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert "websockets" in loaded

@@ -1,9 +1,10 @@
 """The agent: frames from a source into the car's journal, and from there over the link until the server has them."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from ved.codec.link import NO_TIME, Hello, Space
 from ved.codec.records import RecordHeader
 from ved.errors import UserError
 from ved.journal.journal import Journal
+from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ved.link.credentials import Credentials, load_credentials
 from ved.link.span import span_of
 from ved.link.uplink import Uplink, UplinkSettings
@@ -30,6 +32,9 @@ MAX_IN_FLIGHT_BYTES: Final = 4 << 20
 FLUSH_S: Final = 2.0
 PROGRESS_S: Final = 0.2
 JOURNAL_FOLDER: Final = "journal"
+
+_SEGMENTS: Final = 16
+"""A full journal loses its oldest segment: a sixteenth of what it may hold, or less."""
 
 _log: Final = logging.getLogger("ved.agent")
 
@@ -109,6 +114,7 @@ class _Run:
         self._loop = asyncio.get_running_loop()
         self._origin_ns = time.monotonic_ns()
         self._ended = asyncio.Event()
+        self._failed = asyncio.Event()
         self._queue = FrameQueue(settings.queue_frames)
         self._capture = Capture(source, self._queue, self._origin_ns, self._on_end)
         self._uplink = Uplink(
@@ -123,12 +129,19 @@ class _Run:
                 self._time_us,
             )
         )
-        events = KeeperEvents(self._on_kept, self._find_unstored, self._queue.put_note)
+        events = KeeperEvents(self._on_kept, self._find_unstored, self._queue.put_note, self._on_failure)
         self._keeper = Keeper(journal, settings.journal_bytes if source.is_realtime else None, events)
         self._uplink.on_trim = self._keeper.trim
         self._packer = Packer(
             self._queue,
-            PackerSettings(description, settings.batch_s, settings.max_batch_frames, self._may_go_on, self._emit),
+            PackerSettings(
+                description,
+                settings.batch_s,
+                settings.max_batch_frames,
+                self._may_go_on,
+                self._emit,
+                self._on_failure,
+            ),
         )
 
     @staticmethod
@@ -142,11 +155,14 @@ class _Run:
             )
         epoch = await asyncio.to_thread(new_epoch, settings.state_dir)
         described = replace(description, vehicle=settings.vehicle, epoch=epoch, number=0)
-        journal = await asyncio.to_thread(Journal.open, settings.state_dir / JOURNAL_FOLDER)
+        segment_bytes = min(max(settings.journal_bytes // _SEGMENTS, MIN_SEGMENT_BYTES), DEFAULT_SEGMENT_BYTES)
+        path = settings.state_dir / JOURNAL_FOLDER
+        journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
         return _Run(settings, source, described, journal, credentials)
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
         """Start everything, wait for the end, and take it down in order."""
+        _log.info("epoch %s of %s begins", self._epoch.hex(), self._settings.vehicle)
         self._keeper.start()
         self._packer.start()
         self._capture.start()
@@ -178,13 +194,9 @@ class _Run:
         )
 
     async def _wait_for_end(self, stop: asyncio.Event, uplink: "asyncio.Task[None]") -> None:
-        """Return when the source ends or `stop` is set; raises what the uplink failed with."""
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._ended.wait())]
-        try:
-            await asyncio.wait([uplink, *waits], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
+        """Return when the source ends, `stop` is set or a thread failed; raises what the uplink failed with."""
+        async with _waiting(stop, self._ended, self._failed) as events:
+            await asyncio.wait([uplink, *events], return_when=asyncio.FIRST_COMPLETED)
         if uplink.done():
             await uplink
 
@@ -192,18 +204,17 @@ class _Run:
         """Get everything out: a recording takes as long as it takes, but two seconds after `stop`. True when stored."""
         self._capture.stop()
         drained = asyncio.create_task(self._drain())
-        stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait([drained, stopped, uplink], return_when=asyncio.FIRST_COMPLETED)
+            async with _waiting(stop, self._failed) as events:
+                await asyncio.wait([drained, uplink, *events], return_when=asyncio.FIRST_COMPLETED)
             if uplink.done():
-                await uplink  # raises what it ended with
+                await uplink
             if not drained.done():
                 self._packer.is_hurried.set()
                 await asyncio.wait([drained], timeout=FLUSH_S)
             return drained.done()
         finally:
             drained.cancel()
-            stopped.cancel()
 
     async def _drain(self) -> None:
         """Return when everything that was read is stored."""
@@ -255,6 +266,9 @@ class _Run:
         """This moment in the epoch; recordings have a time of their own, which no clock here knows."""
         return (time.monotonic_ns() - self._origin_ns) // 1000 if self._source.is_realtime else NO_TIME
 
+    def _on_failure(self) -> None:
+        self._loop.call_soon_threadsafe(self._failed.set)
+
     def _on_end(self) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
 
@@ -280,3 +294,14 @@ class _Run:
             return [not ledger.is_stored(header.epoch, span_of(header)) for header in headers]
 
         return asyncio.run_coroutine_threadsafe(look(), self._loop).result()
+
+
+@contextlib.asynccontextmanager
+async def _waiting(*events: asyncio.Event) -> AsyncIterator[Sequence["asyncio.Task[bool]"]]:
+    """A task for each event that ends when the event is set; they are gone at the end."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()

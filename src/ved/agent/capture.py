@@ -11,6 +11,7 @@ from ved.model.clockmap import ClockPair
 
 READ_S: Final = 0.05
 CLOCK_S: Final = 10.0
+JOIN_S: Final = 5.0
 
 
 class Capture:
@@ -37,8 +38,8 @@ class Capture:
         self._is_stopping.set()
 
     def join(self) -> None:
-        """Wait for the end."""
-        self._thread.join()
+        """Wait for the end; a source that does not come back from `read` is left behind."""
+        self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         try:

@@ -22,6 +22,7 @@ POSTHUMOUS: Final = 1 << 32
 
 ALL_BUSES: Final = 255
 
+_KEPT_AGAIN: Final = (RecordKind.DESCRIPTION, RecordKind.LOSS)
 _TICK_S: Final = 0.02
 _IDLE_S: Final = 0.5
 _READ_BYTES: Final = 1 << 20
@@ -37,6 +38,7 @@ class KeeperEvents:
     on_kept: Callable[[list[tuple[int, RecordHeader]]], None]
     find_unstored: Callable[[list[RecordHeader]], list[bool]]
     on_loss: Callable[[Loss], None]
+    on_failure: Callable[[], None]
 
 
 class Keeper:
@@ -82,9 +84,10 @@ class Keeper:
         self._trim_before = before
 
     def wait_kept(self) -> None:
-        """Return once nothing waits (or the thread has ended); blocks."""
+        """Return once nothing waits, or the thread has ended; blocks."""
         with self._changed:
-            self._changed.wait_for(lambda: self.waiting_bytes == 0)
+            while self.waiting_bytes and self._thread.is_alive():
+                self._changed.wait(_IDLE_S)
 
     def stop(self) -> None:
         """Keep and sync what waits, as far as the disk lets, and close the journal; blocks. See `failure`."""
@@ -103,9 +106,7 @@ class Keeper:
             self._journal.close()
         except Exception as error:  # noqa: BLE001  # the thread's top: whoever stops it raises it
             self.failure = error
-        finally:
-            self._done_bytes = self._put_bytes
-            self._tell_changed()
+            self._events.on_failure()
 
     def _fetch(self) -> None:
         """Wait a moment for records, then take all that are there."""
@@ -179,7 +180,10 @@ class Keeper:
         self.size_bytes = self._journal.size_bytes
 
     def _make_room(self) -> bool:
-        """Remove the oldest segment; what of it was not stored is lost, and said so. False when there is only one."""
+        """Remove the oldest segment; the frames in it that were not stored are lost, and said so.
+
+        What says so is small and is kept again, like the description. False when there is only one segment.
+        """
         segments = self._journal.segments
         if self._max_bytes is None or len(segments) < 2:
             return False
@@ -197,6 +201,10 @@ class Keeper:
             self.trouble = str(error)
             return False
         self.size_bytes = self._journal.size_bytes
+        for item in lost:
+            if item[1].kind in _KEPT_AGAIN:
+                self._waiting.append(item)
+                self._done_bytes -= len(item[0])
         self._declare(lost)
         return True
 

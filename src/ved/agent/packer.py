@@ -25,6 +25,7 @@ class PackerSettings:
     max_batch_frames: int
     may_go_on: Callable[[], bool]
     emit: Callable[[bytes, RecordHeader], None]
+    on_failure: Callable[[], None]
 
 
 class Packer:
@@ -64,6 +65,7 @@ class Packer:
             self._cut(self._frames)
         except Exception as error:  # noqa: BLE001  # the thread's top: whoever joins raises it
             self.failure = error
+            self._settings.on_failure()
 
     def _wait_s(self) -> float | None:
         return max(0.0, self._due_s - time.monotonic()) if self._frames else None

@@ -47,6 +47,7 @@ FREE_BYTES: Final = 8192
 """A record longer than this gets the time on top that it takes on the slowest uplink worth having."""
 
 _CHECK_S: Final = 0.1
+_LATE_S: Final = 0.3
 _RTT_WEIGHT: Final = 8
 
 RecordKey = tuple[bytes, Space, int]
@@ -137,6 +138,7 @@ class LinkConnection:
             raise first_leaf(group_error) from None
         finally:
             self._socket.transport.abort()
+            self._fail_questions()
 
     async def send_record(self, record: bytes, sent: Sent) -> None:
         """Put one record on its way; waits while the socket is full. LinkLostError when it is gone."""
@@ -172,6 +174,14 @@ class LinkConnection:
     async def close(self) -> None:
         """Close in order, within a second."""
         await self._socket.close()
+
+    def _fail_questions(self) -> None:
+        """Whoever still waits for an answer learns that none will come."""
+        for waiting in self._held.values():
+            if not waiting.done():
+                waiting.set_exception(LinkLostError("the connection closed"))
+                waiting.exception()  # seen: nobody may be waiting any more
+        self._held.clear()
 
     async def _receive(self) -> Message:
         try:
@@ -246,7 +256,10 @@ class LinkConnection:
                 pinged_s = now_s
                 self._ping(now_s)
             await asyncio.sleep(_CHECK_S)
-            self._check_stall(time.monotonic())
+            woken_s = time.monotonic()
+            if woken_s - now_s < _LATE_S:
+                self._check_stall(woken_s)
+            # else: this program itself stood still, and answers may lie unread in the socket
 
     def _ping(self, now_s: float) -> None:
         if not self._sent and not self._pings:

@@ -1,9 +1,11 @@
 """Reaching the server: its name is resolved anew at every try, and each of its addresses gets a turn."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,10 +79,32 @@ class Dialer:
 
 
 async def _look_up(address: ServerAddress) -> list[Endpoint]:
+    """Ask the resolver, in a thread that nothing waits for at the end: without a network it may hang for long."""
     loop = asyncio.get_running_loop()
-    answers = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    ips = dict.fromkeys(str(answer[4][0]) for answer in answers)
-    return [Endpoint(address.host, ip, address.port) for ip in ips]
+    answer: asyncio.Future[list[str]] = loop.create_future()
+    threading.Thread(target=_resolve, args=(address, loop, answer), name="resolver", daemon=True).start()
+    return [Endpoint(address.host, ip, address.port) for ip in await answer]
+
+
+def _resolve(address: ServerAddress, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[list[str]]") -> None:
+    found: list[str] = []
+    failure: OSError | UnicodeError | None = None
+    try:
+        answers = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys(str(one[4][0]) for one in answers))
+    except (OSError, UnicodeError) as error:
+        failure = error
+
+    def tell() -> None:
+        if answer.done():
+            return
+        if failure is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(failure)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(tell)
 
 
 async def open_endpoint(

@@ -37,6 +37,7 @@ RECHECK_S: Final = 30.0
 """How long something may be "received" without becoming "stored" before the car asks what the server holds."""
 
 _EXPIRE_S: Final = 0.25
+_DISK_RETRY_S: Final = 1.0
 _log: Final = logging.getLogger("ved.agent")
 
 
@@ -133,7 +134,7 @@ class Uplink:
                 group.create_task(self._run_lane(Lane.BACKFILL))
                 group.create_task(self._follow_stored())
                 group.create_task(self._expire())
-        except* (LinkRefusedError, StorageError) as errors:
+        except* LinkRefusedError as errors:
             raise first_leaf(errors) from None
         finally:
             self._backlog.close()
@@ -148,7 +149,7 @@ class Uplink:
             try:
                 connection = await self._open(lane)
                 await self._use(connection, lane)
-            except LinkLostError as error:
+            except (LinkLostError, StorageError) as error:
                 self._say(lane, str(error))
             except LinkRefusedError as error:
                 self.refusal = str(error)
@@ -178,7 +179,7 @@ class Uplink:
                 await group.create_task(pump(connection))
                 await connection.close()
                 reading.cancel()
-        except* (LinkLostError, LinkRefusedError) as errors:
+        except* (LinkLostError, LinkRefusedError, StorageError) as errors:
             raise first_leaf(errors) from None
         finally:
             if lane == Lane.LIVE:
@@ -277,7 +278,14 @@ class Uplink:
             except TimeoutError:
                 await self._ask_again()
             self._stored.clear()
-            position = await self._frontier.advance(self.ledger, self._end)
+            try:
+                position = await self._frontier.advance(self.ledger, self._end)
+            except StorageError as error:
+                # The live lane must go on without the journal; nothing is trimmed meanwhile.
+                self._say(Lane.BACKFILL, str(error))
+                await asyncio.sleep(_DISK_RETRY_S)
+                self._stored.set()
+                continue
             if position != before:
                 self.on_trim(position)
             self._settled.set()
