@@ -1,9 +1,9 @@
 """Decoding: frames/s of the batch decoder, cantools and asammdf on one core, all signals kept as columns.
 
-usage: bench_decode.py [--load FOLDER] [--seconds 60] [--repeat 5]
+usage: bench_decode.py [--seconds 60] [--repeat 5]
 
-The load is `synthetic_load.py`: 60 messages, 360 signals, about 6,040 frames/s on 3 buses. Measured, each as the median
-of several runs in this process, pinned to one core:
+The load is that of `synthetic_load.py`: 60 messages, 360 signals, about 6,040 frames/s on 3 buses; a recorded drive is
+reported beside it. Measured, each as the median of several runs in this process, pinned to one core:
 - ours: `Decoder.decode` over the whole load in batches of 65,536 frames (the largest that exist); time, value and row
   columns of every signal are kept until the end.
 - cantools: `Message.decode` frame by frame, value tables off, values appended to one list per signal; over a part of
@@ -16,8 +16,6 @@ All values are compared with cantools before anything is timed.
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,21 +25,15 @@ from typing import Any
 
 import cantools
 import numpy as np
+from synthetic_load import SyntheticLoad, synthetic_load
 
 from ved.dbc.decode import Decoded, Decoder
 from ved.dbc.load import DbcSource, load_set
+from ved.logfiles.open_log import open_log
 from ved.model.frames import MAX_BATCH_FRAMES, FrameColumns
 
 LIVE_FRAMES = 600
 CANTOOLS_FRAMES = 20_000
-
-
-def read_load(folder: Path) -> FrameColumns:
-    with np.load(folder / "frames.npz") as data:
-        t_us = (data["ts"] - data["ts"][0]) // 1000
-        return FrameColumns(
-            t_us, data["bus"], data["id"], data["ext"].astype(np.uint8), data["dlc"], np.ascontiguousarray(data["data"])
-        )
 
 
 def timed(work: Callable[[], Any], repeat: int) -> float:
@@ -66,7 +58,9 @@ def cantools_decode(database: Any, frames: FrameColumns) -> dict[tuple[int, str]
     columns: dict[tuple[int, str], list[tuple[int, float]]] = {}
     for row in range(len(frames)):
         frame_id = int(frames.arbitration_id[row])
-        message = messages[frame_id, bool(frames.flags[row] & 1)]
+        message = messages.get((frame_id, bool(frames.flags[row] & 1)))
+        if message is None:
+            continue
         data = frames.payload[row, : frames.length[row]].tobytes()
         for name, value in message.decode(data, decode_choices=False).items():
             columns.setdefault((frame_id, name), []).append((row, value))
@@ -135,27 +129,36 @@ def asammdf_kernel(dbc: Path, frames: FrameColumns) -> Callable[[], list[Any]]:
     return lambda: [extract_mux(payload, message, None, 0, t, raw=False) for message, payload, t in parts]
 
 
-def rate(frames: int, seconds: float) -> str:
-    return f"{frames / seconds:>12,.0f}"
+def report_recording(repeat: int) -> None:
+    folder = Path(__file__).parents[1] / "tests" / "data" / "canedge-gps"
+    text = (folder / "canmod-gps.dbc").read_text(encoding="utf-8")
+    frames = FrameColumns.concatenate(list(open_log(folder / "drive-9min.MF4").chunks()))
+    decoder = Decoder(load_set([DbcSource(None, "", "canmod-gps.dbc", text)]))
+    database: Any = cantools.database.load_string(text, "dbc")
+    check(decoder, database, frames)
+    ours = len(frames) / timed(lambda: decode_all(decoder, frames), repeat)
+    peer = len(frames) / timed(lambda: cantools_decode(database, frames), 1)
+    print(f"recorded drive, {len(frames):,} frames, all values = cantools'")
+    print(f"{'ours':<42}{ours:>12,.0f}")
+    print(f"{'cantools':<42}{peer:>12,.0f}{ours / peer:>11.1f}x")
 
 
-def run(folder: Path, repeat: int) -> None:
-    frames = read_load(folder)
-    text = (folder / "all.dbc").read_text(encoding="utf-8")
-    buses = [DbcSource(bus, f"bus{bus}", f"bus{bus}.dbc", (folder / f"bus{bus}.dbc").read_text()) for bus in range(3)]
+def run(load: SyntheticLoad, dbc: Path, repeat: int) -> None:
+    frames = load.frames
+    buses = [DbcSource(bus, f"bus{bus}", f"bus{bus}.dbc", text) for bus, text in enumerate(load.dbc_texts)]
     start = time.perf_counter()
     decoder = Decoder(load_set(buses))
     ready_s = time.perf_counter() - start
-    database: Any = cantools.database.load_string(text, "dbc")
+    database: Any = cantools.database.load_string(load.all_dbc_text, "dbc")
     compared = check(decoder, database, frames.take(slice(0, CANTOOLS_FRAMES)))
     part = frames.take(slice(0, CANTOOLS_FRAMES))
     live = frames.take(slice(LIVE_FRAMES, 2 * LIVE_FRAMES))
     ours_s = timed(lambda: decode_all(decoder, frames), repeat)
     cantools_s = timed(lambda: cantools_decode(database, part), max(2, repeat // 2))
     log = asammdf_log(frames)
-    mdf_s = timed(lambda: asammdf_extract(log, folder / "all.dbc"), max(2, repeat // 2))
+    mdf_s = timed(lambda: asammdf_extract(log, dbc), max(2, repeat // 2))
     log.close()
-    kernel_s = timed(asammdf_kernel(folder / "all.dbc", frames), repeat)
+    kernel_s = timed(asammdf_kernel(dbc, frames), repeat)
     live_s = timed(lambda: decoder.decode(live), 200)
     ours = len(frames) / ours_s
     samples = sum(len(decoded.values) for decoded in decode_all(decoder, frames))
@@ -176,21 +179,16 @@ def run(folder: Path, repeat: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--load", type=Path, help="a folder with all.dbc, bus0-2.dbc and frames.npz; made when not given"
-    )
     parser.add_argument("--seconds", type=int, default=60, help="length of a load that is made")
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    if options.load:
-        run(options.load, options.repeat)
-        return
     with tempfile.TemporaryDirectory() as folder:
-        generator = Path(__file__).with_name("synthetic_load.py")
-        subprocess.run([sys.executable, generator, str(options.seconds), folder], check=True, stdout=subprocess.DEVNULL)
-        run(Path(folder), options.repeat)
+        load, dbc = synthetic_load(options.seconds), Path(folder) / "all.dbc"
+        dbc.write_text(load.all_dbc_text, encoding="utf-8")
+        run(load, dbc, options.repeat)
+    report_recording(options.repeat)
 
 
 if __name__ == "__main__":

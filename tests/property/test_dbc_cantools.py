@@ -3,6 +3,7 @@
 import logging
 import math
 import random
+import runpy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ from hypothesis import strategies as st
 from ved.dbc.decode import Decoded, Decoder
 from ved.dbc.encode import MessageEncoder
 from ved.dbc.load import DbcSet, DbcSource, load_set
+from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameColumns
 
 DATA = Path(__file__).parents[1] / "data"
 RECORDED = sorted(DATA.glob("*/*.dbc"))
+LOGS = {
+    "canedge-gps/drive-9min.MF4": ("canedge-gps/canmod-gps.dbc", 57_604),
+    "canedge-gnss-two-parts/part-1.MF4": ("canedge-gnss-two-parts/gnss.dbc", 3_013),
+    "canedge-gnss-two-parts/part-2.MF4": ("canedge-gnss-two-parts/gnss.dbc", 3_283),
+}
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
 NUMBERS = ("1", "0.1", "0.25", "-0.5", "3", "-2", "1e-06", "0.000244140625", "1.0", "12345.678")
 OFFSETS = ("0", "0", "-40", "0.5", "1577840400", "-1e3")
@@ -247,3 +254,45 @@ def test_recorded_files_decode_as_cantools_does(path: Path) -> None:
     decoded = Decoder(dbc_set).decode(frames_of(messages, payloads))
     for (number, data), got in zip(payloads, by_row(dbc_set, decoded, len(payloads)), strict=True):
         assert_same(messages[number], data, got)
+
+
+def cantools_columns(messages: Sequence[Message], frames: FrameColumns) -> dict[tuple[int, str], list[float]]:
+    """All values of all frames that cantools knows, by id and signal."""
+    known = {(message.frame_id, message.is_extended_frame): message for message in messages}
+    columns: dict[tuple[int, str], list[float]] = {}
+    for row in range(len(frames)):
+        message = known.get((int(frames.arbitration_id[row]), bool(frames.flags[row] & 1)))
+        if message:
+            data = frames.payload[row, : frames.length[row]].tobytes()
+            for name, value in message.decode(data, decode_choices=False, allow_truncated=True).items():
+                columns.setdefault((message.frame_id, name), []).append(value)
+    return columns
+
+
+def assert_columns_same(dbc_set: DbcSet, decoded: Decoded, expected: dict[tuple[int, str], list[float]]) -> None:
+    for number, channel in enumerate(dbc_set.channels):
+        theirs = np.array(expected.pop((channel.arbitration_id, channel.signal), []), np.float64)
+        assert np.array_equal(decoded.column(number)[1], theirs, equal_nan=True), channel.name
+    assert expected == {}
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_recordings_decode_as_cantools_does(log: str) -> None:
+    dbc_name, known_frames = LOGS[log]
+    dbc_set, messages = load_both((DATA / dbc_name).read_text(encoding="utf-8"))
+    frames = FrameColumns.concatenate(list(open_log(DATA / log).chunks()))
+    decoded = Decoder(dbc_set).decode(frames)
+    assert len(frames) - decoded.unknown_frames == known_frames
+    assert_columns_same(dbc_set, decoded, cantools_columns(messages, frames))
+
+
+def test_the_synthetic_load_decodes_as_cantools_does() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "synthetic_load.py"
+    load = runpy.run_path(str(path))["synthetic_load"](2.0)
+    dbc_set, messages = load_both(load.all_dbc_text)
+    decoded = Decoder(dbc_set).decode(load.frames)
+    assert (len(dbc_set.messages), len(dbc_set.channels), decoded.unknown_frames) == (60, 360, 0)
+    expected = cantools_columns(messages, load.frames)
+    assert_columns_same(dbc_set, decoded, dict(expected))
+    per_bus = load_set([DbcSource(bus, f"b{bus}", f"bus{bus}", text) for bus, text in enumerate(load.dbc_texts)])
+    assert_columns_same(per_bus, Decoder(per_bus).decode(load.frames), expected)
