@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -155,3 +157,8 @@ def test_what_is_encoded_decodes_to_itself(dbc_set: DbcSet) -> None:
         number = dbc_set.channel_index(f"Plain.{name}")
         assert number is not None
         assert np.array_equal(decoded.column(number)[1], expected)
+
+
+def test_encoding_needs_neither_numba_nor_cantools() -> None:
+    code = "import sys, ved.dbc.encode; sys.exit(bool({'numba', 'cantools', 'pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
