@@ -157,6 +157,7 @@ async def watch(socket: ServerConnection, watches: dict[int, dict], request: dic
     await send(socket, {"type": "watching", **keep, "channels": channels, "unknown": unknown, "bucket_us": bucket_us, "epoch": "00" * 16, "edge_utc_us": edge})
     await socket.send(message(1, entry, edge - int(request["window_s"] * 1e6), edge, is_last=True))
     watches[request["id"]] = entry
+    LAST_ID[0] = request["id"]
 
 
 async def push(socket: ServerConnection, watches: dict[int, dict]) -> None:
@@ -226,13 +227,14 @@ def develop(path: str) -> None:
         Car.is_signed_in = False
     elif path == "/dev/missed":
         for socket in SOCKETS:
-            broadcast([socket], json.dumps({"type": "missed", "id": 1, "messages": 37, "from_utc_us": edge_us() - 4_000_000, "to_utc_us": edge_us()}))
+            broadcast([socket], json.dumps({"type": "missed", "id": LAST_ID[0], "messages": 37, "from_utc_us": edge_us() - 4_000_000, "to_utc_us": edge_us()}))
     elif path == "/dev/drop":
         for socket in SOCKETS:
             socket.transport.abort()
 
 
 SOCKETS: set[ServerConnection] = set()
+LAST_ID = [0]
 
 
 def answer(status: HTTPStatus, kind: str, body: bytes) -> Response:

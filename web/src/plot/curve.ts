@@ -15,9 +15,14 @@ export interface CurveFrame {
   readonly high: number;
 }
 
-const BAND_ALPHA = 0.25;
+const BAND_ALPHA = 0.3;
 /** Samples further apart than this are marked with dots. */
 const DOT_DISTANCE_PX = 14;
+/** Columns this near to each other are drawn as bars where they are tall: bars are far cheaper than steep strokes. */
+const DENSE_PX = 1.6;
+const TALL_PX = 3;
+
+type Place = (value: number) => number;
 
 /** Draws the band of minima and maxima, then the line of last values. */
 export function drawCurve(ctx: CanvasRenderingContext2D, columns: PixelColumns, frame: CurveFrame, style: CurveStyle): void {
@@ -28,55 +33,147 @@ export function drawCurve(ctx: CanvasRenderingContext2D, columns: PixelColumns, 
   ctx.lineJoin = "round";
   ctx.fillStyle = ctx.strokeStyle = style.colour;
   if (!style.isStep) drawBand(ctx, columns, frame.leftPx, y);
-  ctx.lineWidth = style.widthPx;
-  ctx.stroke(linePath(columns, frame.leftPx, y, style.isStep));
+  drawLine(ctx, columns, frame.leftPx, y, style);
   drawDots(ctx, columns, frame.leftPx, y, style.widthPx);
 }
 
-function drawBand(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: (value: number) => number): void {
-  const path = new Path2D();
-  let hasArea = false;
-  for (let begin = 0; begin < columns.n; ) {
-    let end = begin + 1;
-    while (end < columns.n && columns.isBroken[end] === 0) end++;
-    for (let i = begin; i < end; i++) {
-      if (columns.maximum[i]! > columns.minimum[i]!) hasArea = true;
-      if (i === begin) path.moveTo(left + columns.x[i]!, y(columns.maximum[i]!));
-      else path.lineTo(left + columns.x[i]!, y(columns.maximum[i]!));
-    }
-    for (let i = end - 1; i >= begin; i--) path.lineTo(left + columns.x[i]!, y(columns.minimum[i]!));
-    path.closePath();
+/** The band counts only where it leaves what the line itself covers. */
+function drawBand(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: Place): void {
+  const { n, x, low, high, minimum, maximum, isBroken } = columns;
+  ctx.globalAlpha = BAND_ALPHA;
+  for (let begin = 0; begin < n; ) {
+    let end = begin;
+    let hasArea = false;
+    do {
+      hasArea ||= maximum[end]! > high[end]! || minimum[end]! < low[end]!;
+      end++;
+    } while (end < n && isBroken[end] === 0);
+    const isDense = end - begin > 1 && (x[end - 1]! - x[begin]!) / (end - 1 - begin) < DENSE_PX;
+    if (hasArea && isDense) drawBandBars(ctx, columns, begin, end, left, y);
+    else if (hasArea) drawBandArea(ctx, columns, begin, end, left, y);
     begin = end;
   }
-  if (!hasArea) return;
-  ctx.globalAlpha = BAND_ALPHA;
-  ctx.fill(path);
-  // The outline keeps a spike visible that is narrower than a pixel.
-  ctx.lineWidth = 1;
-  ctx.globalAlpha = BAND_ALPHA * 1.6;
-  ctx.stroke(path);
   ctx.globalAlpha = 1;
 }
 
-function linePath(columns: PixelColumns, left: number, y: (value: number) => number, isStep: boolean): Path2D {
-  const path = new Path2D();
-  for (let i = 0; i < columns.n; i++) {
-    const x = left + columns.x[i]!;
-    const first = y(columns.first[i]!);
-    if (columns.isBroken[i] === 1) path.moveTo(x, first);
-    else {
-      if (isStep) path.lineTo(x, y(columns.last[i - 1]!));
-      path.lineTo(x, first);
-    }
-    if (columns.isSingle[i] === 1) continue;
-    path.lineTo(x, y(columns.low[i]!));
-    path.lineTo(x, y(columns.high[i]!));
-    path.lineTo(x, y(columns.last[i]!));
+function drawBandBars(ctx: CanvasRenderingContext2D, columns: PixelColumns, begin: number, end: number, left: number, y: Place): void {
+  const { x, minimum, maximum } = columns;
+  for (let i = begin; i < end; i++) {
+    const px = Math.floor(left + x[i]!);
+    const next = i + 1 < end ? Math.floor(left + x[i + 1]!) : px + 1;
+    const top = y(maximum[i]!);
+    ctx.fillRect(px, top, next - px, y(minimum[i]!) - top);
   }
-  return path;
 }
 
-function drawDots(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: (value: number) => number, widthPx: number): void {
+function drawBandArea(ctx: CanvasRenderingContext2D, columns: PixelColumns, begin: number, end: number, left: number, y: Place): void {
+  const path = new Path2D();
+  for (let i = begin; i < end; i++) path.lineTo(left + columns.x[i]!, y(columns.maximum[i]!));
+  for (let i = end - 1; i >= begin; i--) path.lineTo(left + columns.x[i]!, y(columns.minimum[i]!));
+  path.closePath();
+  ctx.fill(path);
+  // The outline keeps a spike visible that is narrower than a pixel.
+  ctx.lineWidth = 1;
+  ctx.stroke(path);
+}
+
+function drawLine(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: Place, style: CurveStyle): void {
+  const { n, x, first, low, high, last, isBroken, isSingle } = columns;
+  const pen = new Pen();
+  const barPx = Math.max(1, Math.round(style.widthPx));
+  for (let i = 0; i < n; i++) {
+    const px = left + x[i]!;
+    const yLast = y(last[i]!);
+    const isJoined = isBroken[i] === 0;
+    const isNear = isJoined ? x[i]! - x[i - 1]! < DENSE_PX : isSingle[i] === 0;
+    const before = isJoined ? y(last[i - 1]!) : yLast;
+    if (isNear) {
+      const top = Math.min(y(high[i]!), before);
+      const tall = Math.max(y(low[i]!), before) - top;
+      if (tall > TALL_PX) {
+        if (isJoined) pen.line(px, before);
+        ctx.fillRect(Math.floor(px), top, barPx, tall);
+        pen.move(px, yLast);
+      } else if (isJoined) pen.line(px, yLast);
+      else pen.move(px, yLast);
+      continue;
+    }
+    if (!isJoined) pen.move(px, y(first[i]!));
+    else {
+      if (style.isStep) pen.line(px, before);
+      pen.line(px, y(first[i]!));
+    }
+    if (isSingle[i] === 1) continue;
+    pen.line(px, y(low[i]!));
+    pen.line(px, y(high[i]!));
+    pen.line(px, yLast);
+  }
+  ctx.lineWidth = style.widthPx;
+  ctx.stroke(pen.finish());
+}
+
+/**
+ * A path that leaves out points within TOLERANCE_PX of the line without them: a smooth curve needs a fraction of its
+ * points, and strokes cost by the point. From the last point kept, a cone of directions holds all points since.
+ */
+export class Pen {
+  private static readonly TOLERANCE_PX = 0.3;
+  private readonly path = new Path2D();
+  private keptX = 0;
+  private keptY = 0;
+  private lowest = -Infinity;
+  private highest = Infinity;
+  private pendingX = 0;
+  private pendingY = 0;
+  private hasPending = false;
+
+  move(x: number, y: number): void {
+    this.flush();
+    this.path.moveTo(x, y);
+    this.keep(x, y);
+  }
+
+  line(x: number, y: number): void {
+    const dx = x - this.keptX;
+    if (this.hasPending) {
+      const slope = dx > 0 ? (y - this.keptY) / dx : NaN;
+      if (!(slope >= this.lowest && slope <= this.highest)) {
+        this.path.lineTo(this.pendingX, this.pendingY);
+        this.keep(this.pendingX, this.pendingY);
+      }
+    }
+    const away = x - this.keptX;
+    if (away > 0) {
+      this.lowest = Math.max(this.lowest, (y - Pen.TOLERANCE_PX - this.keptY) / away);
+      this.highest = Math.min(this.highest, (y + Pen.TOLERANCE_PX - this.keptY) / away);
+    } else {
+      this.lowest = Infinity; // Straight up or down: the next point begins anew from here.
+    }
+    this.pendingX = x;
+    this.pendingY = y;
+    this.hasPending = true;
+  }
+
+  finish(): Path2D {
+    this.flush();
+    return this.path;
+  }
+
+  private flush(): void {
+    if (this.hasPending) this.path.lineTo(this.pendingX, this.pendingY);
+    this.hasPending = false;
+  }
+
+  private keep(x: number, y: number): void {
+    this.keptX = x;
+    this.keptY = y;
+    this.lowest = -Infinity;
+    this.highest = Infinity;
+    this.hasPending = false;
+  }
+}
+
+function drawDots(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: Place, widthPx: number): void {
   const { n, x, isBroken } = columns;
   const isSparse = n < 2 || (x[n - 1]! - x[0]!) / (n - 1) > DOT_DISTANCE_PX * widthPx;
   for (let i = 0; i < n; i++) {

@@ -47,6 +47,8 @@ const MIN_SELECT_PX = 6;
 const FONT = "12px system-ui, sans-serif";
 /** Above the plot: the unit of each axis, clear of the topmost number. */
 const TOP_PX = 27;
+/** Half of a time label, which may stand at the right end. */
+const RIGHT_PX = 28;
 
 export function scaleKeyOf(series: Pick<PlotSeries, "unit" | "isStep" | "choices">): string {
   if (series.choices.length > 0) return `choices ${JSON.stringify(series.choices)}`;
@@ -66,6 +68,8 @@ export class StripPlot {
   private readonly plot: uPlot;
   private readonly scales: YScale[];
   private readonly columns: PixelColumns[];
+  /** The pointer rests, but stands for another time now. */
+  private isCursorOld = false;
   private touch: { readonly id: number; x: number } | null = null;
 
   constructor(
@@ -143,6 +147,14 @@ export class StripPlot {
     });
     ctx.restore();
     this.drawUnits(plot);
+    if (!this.isCursorOld) return;
+    this.isCursorOld = false;
+    // After all charts have taken over the new range.
+    queueMicrotask(() => {
+      const { left = -1, top = -1 } = plot.cursor;
+      plot.setCursor({ left, top });
+      uPlot.sync(SYNC_KEY).pub("mousemove", plot, left, top, plot.bbox.width / uPlot.pxRatio, plot.bbox.height / uPlot.pxRatio, 0);
+    });
   }
 
   /** The unit of each axis stands above it. */
@@ -155,7 +167,7 @@ export class StripPlot {
     ctx.textAlign = "right";
     this.visibleScales().forEach((scale, i) => {
       ctx.fillStyle = scale.colour ?? this.options.colours.text;
-      ctx.fillText(scale.unit, plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 14 * ratio);
+      ctx.fillText(shortened(scale.unit), plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 14 * ratio);
     });
     ctx.restore();
   }
@@ -179,7 +191,7 @@ export class StripPlot {
     return {
       width,
       height,
-      padding: [TOP_PX, this.options.maxAxes === 1 ? 6 : 12, 0, Math.max(0, padLeft)],
+      padding: [TOP_PX, RIGHT_PX, 0, Math.max(0, padLeft)],
       legend: { show: false },
       series: [{}],
       scales,
@@ -224,7 +236,9 @@ export class StripPlot {
     const fromUs = plot.posToVal(left, "x") * 1e6;
     const toUs = plot.posToVal(left + width, "x") * 1e6;
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    if (width >= MIN_SELECT_PX) this.options.onSelect({ fromUs, toUs });
+    if (width < MIN_SELECT_PX) return;
+    this.options.onSelect({ fromUs, toUs });
+    this.isCursorOld = true;
   }
 
   private cursorMoved(plot: uPlot): void {
@@ -286,4 +300,4 @@ function decimalsOfStep(step: number): number {
   return 9;
 }
 
-const shortened = (text: string): string => (text.length > 8 ? `${text.slice(0, 7)}…` : text);
+const shortened = (text: string): string => (text.length > 7 ? `${text.slice(0, 6)}…` : text);
