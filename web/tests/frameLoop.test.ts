@@ -33,7 +33,7 @@ describe("FrameLoop", () => {
   });
 
   it.each([
-    [1000 / 60, 30],
+    [1000 / 60, 31],
     [1000 / 144, 36],
   ])("draws about 30 times per second on a screen with a frame each %d ms", (frameMs, most) => {
     const loop = new FrameLoop();
