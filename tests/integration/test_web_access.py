@@ -156,6 +156,20 @@ def test_a_link_signs_in_once(tmp_path):
     with_site(tmp_path, check)
 
 
+def test_a_link_followed_from_another_site_loads_the_page_again(tmp_path):
+    async def check(site: Site) -> None:
+        async with site.client(signed_in=False) as client:
+            answer = await client.get("/", headers={"Sec-Fetch-Site": "cross-site"})
+            assert answer.status_code == 401
+            assert 'http-equiv="refresh"' in answer.text
+            for path, origin in (("/", "same-origin"), ("/api/me", "cross-site"), ("/x", "cross-site")):
+                answer = await client.get(path, headers={"Sec-Fetch-Site": origin})
+                assert answer.status_code == 401
+                assert "refresh" not in answer.text
+
+    with_site(tmp_path, check)
+
+
 def test_a_cookie_of_another_server_or_changed_by_hand_is_nothing(tmp_path):
     async def check(site: Site) -> None:
         async with site.client() as client:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import StringConstraints
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +43,9 @@ SAFE_HEADERS: Final = {
 SIGNED_OUT: Final = (
     "You are not signed in. Open the sign-in link that `ved serve` printed, or make a new one with `ved signin`.\n"
     "Vous n'êtes pas connecté. Ouvrez le lien de connexion affiché par `ved serve`, ou créez-en un avec `ved signin`.\n"
+)
+LOAD_AGAIN: Final = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>ved</title>\n'
 )
 LINK_USED: Final = (
     "This sign-in link was used already or has expired. Make a new one with `ved signin`.\n"
@@ -82,8 +85,7 @@ class Guard:
         elif scope["path"] not in OPEN_PATHS or is_socket:
             user = await self._auth.user_of(headers)
             if user is None:
-                is_api = scope["path"].startswith("/api/")
-                refused = _denied(401, "signed_out", "sign in first") if is_api else PlainTextResponse(SIGNED_OUT, 401)
+                refused = _signed_out(scope["path"], headers)
             scope.setdefault("state", {})["user"] = user
         if refused is None:
             await self._app(scope, receive, send if is_socket else _with_safe_headers(send))
@@ -199,6 +201,16 @@ def _map_of(found: MapChannels | None) -> dict[str, str] | None:
 
 def _denied(status: int, code: str, text: str) -> Response:
     return JSONResponse({"error": {"code": code, "message": text}}, status)
+
+
+def _signed_out(path: str, headers: Headers) -> Response:
+    if path.startswith("/api/"):
+        return _denied(401, "signed_out", "sign in first")
+    if path == "/" and headers.get("sec-fetch-site") == "cross-site":
+        # A sign-in link followed from another site (a chat, a mail): the browser keeps the SameSite=Strict cookie back
+        # through the whole redirect. Loaded again by this very page, it is sent.
+        return HTMLResponse(LOAD_AGAIN, 401)
+    return PlainTextResponse(SIGNED_OUT, 401)
 
 
 def _with_safe_headers(send: Send) -> Send:

@@ -20,6 +20,8 @@ from ved.web.vehicle import EpochFeed
 
 FIRST_SLICE_US: Final = 60_000_000
 LONGEST_SLICE_US: Final = 480_000_000
+SLICE_CHANNEL_US: Final = 40 * LONGEST_SLICE_US
+"""Channels times length of a slice: at 100 samples/s 31 MB of samples."""
 _ENTRY_BYTES: Final = 16
 _WIDE_ENTRY_BYTES: Final = 28
 
@@ -37,11 +39,12 @@ class Window:
 
 def slices(window: Window) -> Iterator[Window]:
     """The window in parts cut at bucket borders, newest first: what people look at comes first, memory stays small."""
+    longest_us = min(LONGEST_SLICE_US, SLICE_CHANNEL_US // max(1, len(window.channels)))
     to_us, width_us = window.utc_to_us, FIRST_SLICE_US
     while to_us > window.utc_from_us:
         from_us = max(window.utc_from_us, (to_us - width_us) // window.bucket_us * window.bucket_us)
         yield replace(window, utc_from_us=from_us, utc_to_us=to_us)
-        to_us, width_us = from_us, min(2 * width_us, LONGEST_SLICE_US)
+        to_us, width_us = from_us, min(2 * width_us, longest_us)
 
 
 class YoungEpoch:
