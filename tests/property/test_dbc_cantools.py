@@ -75,7 +75,8 @@ class Writer:
                 self.tail += [f"SG_MUL_VAL_ {dbc_id} {name} Mux {value}-{value};" for name in names]
             return
         inner = f"Inner{value}"
-        self.signal(dbc_id, inner, f" m{value}M", 8 * first, 4, True, plain=True)
+        mark = self.random.choice((f" m{value}M", " M"))  # files that cantools writes have the short form
+        self.signal(dbc_id, inner, mark, 8 * first, 4, True, plain=True)
         self.tail.append(f"SG_MUL_VAL_ {dbc_id} {inner} Mux {value}-{value};")
         for low, high in ((0, 3), (4, 4), (7, 12)):
             for name in self.region(dbc_id, first + 1, end, f" m{low}", f"V{value}_{low}_"):

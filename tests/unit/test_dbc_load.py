@@ -129,8 +129,11 @@ def test_multiplexers_that_depend_on_each_other_are_set_aside() -> None:
             "SG_MUL_VAL_ 102 C A 0-0;",
         )
     )
-    assert {problem.why for problem in dbc_set.problems} == {"depends on a multiplexer that depends on itself"}
-    assert len(dbc_set.problems) == 3
+    assert [problem.why for problem in dbc_set.problems] == [
+        "depends on itself",
+        "depends on itself",
+        "depends on A, which was set aside",
+    ]
     assert dbc_set.messages[-1].signals == ()
 
 
@@ -148,6 +151,17 @@ def test_a_selected_signal_goes_with_its_multiplexer() -> None:
     )
     assert "depends on B, which was set aside" in {problem.why for problem in dbc_set.problems}
     assert [signal.name for signal in dbc_set.messages[-1].signals] == ["A"]
+
+
+def test_a_long_chain_of_multiplexers_loads() -> None:
+    count = 5_000
+    signals = [f' SG_ S{number} m0M : 0|8@1+ (1,0) [0|0] "" ECU' for number in range(1, count)]
+    links = [f"SG_MUL_VAL_ 102 S{number} S{number - 1} 0-0;" for number in range(1, count)]
+    chain = load(
+        with_lines("BO_ 102 Chain: 8 ECU", *reversed(signals), ' SG_ S0 M : 0|8@1+ (1,0) [0|0] "" ECU', *links)
+    )
+    assert chain.problems == ()
+    assert [signal.name for signal in chain.messages[-1].signals] == [f"S{number}" for number in range(count)]
 
 
 def test_long_names_and_frame_format() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, RawType, SignalDef
 
 MAX_SIGNAL_BITS: Final = 64
+_UNREACHABLE: Final = -1
 FLOAT_BITS: Final = frozenset({16, 32, 64})
 
 Report = Callable[[int, str], None]
@@ -96,33 +97,36 @@ def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], repor
 def _settle(draft: MessageDraft, report: Report) -> tuple[SignalDef, ...]:
     """The message's signals with every multiplexer before what it selects, else in file order."""
     parents = _parents(draft, report)
-    depths: dict[str, int] = {}
+    depths: dict[str, int] = {"": 0}
     for name in parents:
-        chain = [name]
-        while parents.get(chain[-1]) and len(chain) <= len(parents):
-            chain.append(parents[chain[-1]])
-        if len(chain) > len(parents):
-            report(draft.signals[name].position, "depends on a multiplexer that depends on itself")
-        elif chain[-1] not in parents:
-            report(draft.signals[name].position, f"depends on {chain[-1]}, which was set aside")
-        else:
-            depths[name] = len(chain)
-    order = sorted(depths, key=lambda name: depths[name])
+        chain: dict[str, None] = {}
+        at = name
+        while at in parents and at not in depths and at not in chain:
+            chain[at] = None
+            at = parents[at]
+        depth = depths.get(at, _UNREACHABLE)
+        if depth == _UNREACHABLE and chain:
+            why = "itself" if at in chain else f"{at}, which was set aside"
+            for lost in chain:
+                report(draft.signals[lost].position, f"depends on {why}")
+        for back in reversed(chain):
+            depth = depths[back] = _UNREACHABLE if depth == _UNREACHABLE else depth + 1
+    order = sorted((name for name in parents if depths[name] != _UNREACHABLE), key=lambda name: depths[name])
     index = {name: number for number, name in enumerate(order)}
     return tuple(_finish(draft, draft.signals[name], index.get(parents[name]), report) for name in order)
 
 
 def _parents(draft: MessageDraft, report: Report) -> dict[str, str]:
     """Short name of every usable signal -> that of its multiplexer, or empty."""
-    roots = [signal.name for signal in draft.signals.values() if signal.mark == "M"]
+    roots = [signal.name for signal in draft.signals.values() if signal.mark == "M" and not signal.multiplexer_name]
     multiplexers = [signal.name for signal in draft.signals.values() if signal.is_multiplexer]
     parents: dict[str, str] = {}
     for name, signal in draft.signals.items():
         if signal.is_float and signal.length_bits not in FLOAT_BITS:
             report(signal.type_position, f"makes a float of {signal.length_bits} bits; only 16, 32 and 64 exist")
             continue
-        if signal.mark in {"", "M"}:
-            if signal.multiplexer_name and signal.mark == "":
+        if signal.mark == "" or (signal.mark == "M" and not signal.multiplexer_name):
+            if signal.multiplexer_name:
                 report(signal.selector_position, f"selects {name}, which is not marked as multiplexed")
             parents[name] = ""
             continue
@@ -130,9 +134,9 @@ def _parents(draft: MessageDraft, report: Report) -> dict[str, str]:
         if parent not in multiplexers:
             report(signal.position, "is multiplexed, but its multiplexer is not there")
             continue
-        number = int(signal.mark.strip("mM"))
-        if not signal.multiplexer_name or len(multiplexers) == 1:
-            signal.selectors.append((number, number))
+        number = signal.mark.strip("mM")
+        if number and (not signal.multiplexer_name or len(multiplexers) == 1):
+            signal.selectors.append((int(number), int(number)))
         parents[name] = parent
     return parents
 
