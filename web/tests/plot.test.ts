@@ -65,7 +65,8 @@ describe("y ranges", () => {
 
 describe("numbers", () => {
   it("have decimals that suit the span", () => {
-    expect([decimalsFor(6000), decimalsFor(100), decimalsFor(5), decimalsFor(0.01), decimalsFor(0)]).toEqual([0, 0, 2, 4, 1]);
+    expect([6000, 100, 5, 0.01, 0].map((span) => decimalsFor(span))).toEqual([0, 0, 2, 4, 1]);
+    expect([6000, 100, 5].map((span) => decimalsFor(span, 4))).toEqual([0, 1, 3]);
   });
   it("are written in the language", () => {
     expect(formatNumber(-12.345, 1, "fr")).toBe("−12,3");

@@ -80,7 +80,6 @@ function drawBandArea(ctx: CanvasRenderingContext2D, columns: PixelColumns, begi
 function drawLine(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: Place, style: CurveStyle): void {
   const { n, x, first, low, high, last, isBroken, isSingle } = columns;
   const pen = new Pen();
-  const barPx = Math.max(1, Math.round(style.widthPx));
   for (let i = 0; i < n; i++) {
     const px = left + x[i]!;
     const yLast = y(last[i]!);
@@ -92,7 +91,7 @@ function drawLine(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: nu
       const tall = Math.max(y(low[i]!), before) - top;
       if (tall > TALL_PX) {
         if (isJoined) pen.line(px, before);
-        ctx.fillRect(Math.floor(px), top, barPx, tall);
+        ctx.fillRect(px - style.widthPx / 2, top, style.widthPx, tall);
         pen.move(px, yLast);
       } else if (isJoined) pen.line(px, yLast);
       else pen.move(px, yLast);

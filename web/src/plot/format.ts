@@ -3,10 +3,10 @@ import type { Choice } from "../protocol/messages";
 const MINUS = "\u2212";
 const MAX_DECIMALS = 6;
 
-/** Decimals that show steps of about a thousandth of `span`. */
-export function decimalsFor(span: number): number {
+/** Decimals that write the whole of `span` with `digits` digits or a few more. */
+export function decimalsFor(span: number, digits = 3): number {
   if (!(span > 0) || !Number.isFinite(span)) return 1;
-  return Math.min(MAX_DECIMALS, Math.max(0, 2 - Math.floor(Math.log10(span))));
+  return Math.min(MAX_DECIMALS, Math.max(0, digits - 1 - Math.floor(Math.log10(span))));
 }
 
 /** A number with fixed decimals in the language's notation; exponents where it would not fit. */

@@ -218,7 +218,7 @@ export class StripPlot {
 
   private yAxis(scale: YScale, common: Partial<uPlot.Axis>, hasGrid: boolean): uPlot.Axis {
     const stroke = scale.colour ?? this.options.colours.text;
-    const base: uPlot.Axis = { ...common, scale: scale.key, side: 3, stroke, size: this.axisPx(), gap: 3, space: 28 };
+    const base: uPlot.Axis = { ...common, scale: scale.key, side: 3, stroke, size: this.axisPx(), gap: 3, space: 22 };
     base.grid = { ...common.grid, show: hasGrid };
     if (scale.choices.length === 0) {
       base.values = (_, splits, __, ___, increment) => splits.map((value) => formatNumber(value, decimalsOfStep(increment), this.options.language));
