@@ -97,10 +97,26 @@ class Serving:
         raise LookupError(role)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def decode_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache of the compiled decode kernel for all servers of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "numba"))
+        yield
+
+
 @pytest.fixture
 def ved(tmp_path: Path) -> Ved:
     """Commands on an empty data folder."""
     return Ved(tmp_path / "ved-data")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Serving"]:
+    """A running server that the tests of a module share; each uses vehicle names of its own."""
+    ved = Ved(tmp_path_factory.mktemp("served") / "ved-data")
+    with ved.serving() as serving:
+        yield serving
 
 
 @pytest.fixture

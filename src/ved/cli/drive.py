@@ -32,12 +32,16 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """What drives: the vehicle, where its frames come from, its buses, and how many frames there will be if known."""
+    """What drives: the vehicle, where its frames come from, its buses, and how many frames there will be if known.
+
+    A drive at a pace `is_to_be_watched`: a server that is started for it serves the page too.
+    """
 
     vehicle: str
     title: str
     source: Source
     buses: tuple[BusDescription, ...]
+    is_to_be_watched: bool
     frame_count: int | None = None
 
 
@@ -66,7 +70,7 @@ async def _drive_there(drive: Drive, server_url: str, state: Path) -> AgentRepor
 
 
 async def _drive_here(drive: Drive, settings: ServerSettings) -> AgentReport:
-    async with _server_on(settings) as link_url:
+    async with _server_on(settings, with_page=drive.is_to_be_watched) as link_url:
         db = open_database(settings)
         try:
             ensure_named_vehicle(db, drive.vehicle)
@@ -80,16 +84,19 @@ async def _drive_here(drive: Drive, settings: ServerSettings) -> AgentReport:
 
 
 @contextlib.asynccontextmanager
-async def _server_on(settings: ServerSettings) -> AsyncIterator[str]:
+async def _server_on(settings: ServerSettings, *, with_page: bool) -> AsyncIterator[str]:
     """Link address of the server on the data folder; one is started for the time of the block if none runs."""
     running = find_running(settings.data)
     if running is not None:
         yield running.link_url
         return
-    server = Server(settings.model_copy(update={"web_port": 0, "link_port": 0, "link_host": "127.0.0.1"}))
+    server = Server(
+        settings.model_copy(update={"web_port": 0, "link_port": 0, "link_host": "127.0.0.1"}), with_page=with_page
+    )
     try:
         running = await server.start()
-        notes.print(f"A server runs for the time of this drive: {server.signin_link()}")
+        if with_page:
+            notes.print(f"A server runs for the time of this drive: {server.signin_link()}")
         yield running.link_url
     finally:
         await server.stop()

@@ -46,7 +46,7 @@ def run_replay(recordings: Recordings, settings: ServerSettings, server_url: str
     seen = _scan(source) if any(option.bus is None for option in options) else {}
     buses = describe_buses(source.buses, options, seen)
     frame_count = None if recordings.is_looped else source.frame_count
-    drive = Drive(recordings.vehicle, recordings.vehicle, source, buses, frame_count)
+    drive = Drive(recordings.vehicle, recordings.vehicle, source, buses, recordings.speed > 0, frame_count)
     run_drive(drive, settings, server_url, state)
     for problem in source.problems:
         notes.print(f"ved: {problem}", markup=False)

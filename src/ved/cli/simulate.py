@@ -55,7 +55,7 @@ def drive_simulation(
         speed=speed,
         duration_s=None if simulation.minutes is None else simulation.minutes * 60,
     )
-    run_drive(Drive(car.name, car.title_en, source, buses_of(car)), settings, server_url, state)
+    run_drive(Drive(car.name, car.title_en, source, buses_of(car), speed > 0), settings, server_url, state)
 
 
 def write_simulation(simulation: Simulation, out: Path) -> None:

@@ -92,7 +92,7 @@ class RoleProcess:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(self._cache), "PYTHONUNBUFFERED": "1"}
+        environment = {"NUMBA_CACHE_DIR": str(self._cache), **os.environ, "PYTHONUNBUFFERED": "1"}
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ved.cli.role", self.name),
             stdin=asyncio.subprocess.PIPE,
