@@ -243,6 +243,8 @@ class Relay:
         self.accepted = 0
         self.is_deaf = False
         """True: what the server says is swallowed (acknowledgements are lost)."""
+        self.is_closed = False
+        """True: nobody gets through (a dead zone)."""
         self.cut_after_bytes: int | None = None
         """Cut a connection after this many bytes from the car."""
 
@@ -265,6 +267,9 @@ class Relay:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        if self.is_closed:
+            writer.transport.abort()
+            return
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
