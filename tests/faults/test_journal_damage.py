@@ -13,6 +13,7 @@ from ved.journal.journal import Journal
 from ved.journal.layout import RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentName
 from ved.journal.reader import JournalReader
 from ved.journal.segment import list_segments
+from ved.journal.state import read_state
 
 FOLDER = Path("/sim/journal")
 OTHER = Path("/sim/other")
@@ -504,3 +505,82 @@ def test_everything_trimmed_still_counts_on():
     assert (reader.skipped, reader.corrupt) == (0, 0)
     reader.close()
     journal.close()
+
+
+def test_positions_are_not_reused_when_the_state_is_lost_too():
+    """Power went with unsynced records that a reader had seen, and the state file went with it."""
+    disk = SimDisk()
+    fill(disk, 10, is_clean=False)
+    journal = open_journal(disk)
+    seen = [journal.append(payload_of(i)) for i in range(20)]
+    disk.lose_power(random.Random(2))  # nothing survives that was not synced
+    for name in ("state", "durable"):
+        if name in disk.names(FOLDER):
+            disk.remove(FOLDER / name)
+    journal = open_journal(disk)
+    assert journal.next_position > max(seen)
+    journal.close()
+
+
+def test_state_left_in_the_page_cache_is_made_durable_before_it_counts():
+    """Its fdatasync failed and the process died: the next one reads it, so it must not depend on it unwritten."""
+    disk = SimDisk()
+    fill(disk, 10)
+    journal = open_journal(disk)
+    calls = disk.calls
+    disk.plan = lambda kind, number: Fault() if kind == "sync" and number <= calls + 1 else None
+    with pytest.raises(StorageError):
+        journal.append(b"refused")
+    disk.heal()
+    seen = read_state(FOLDER, disk)
+    disk.kill()
+    open_journal(disk)
+    disk.lose_power(random.Random(2))  # nothing survives that was not synced
+    assert read_state(FOLDER, disk) == seen
+
+
+def test_bytes_that_are_not_valid_yet_are_waited_for():
+    """Above the durable mark, in the newest segment: that is the writer's business, whatever follows."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    written = {journal.append(payload_of(i)): payload_of(i) for i in range(6)}
+    path = segment_paths(disk)[0]
+    whole = disk.content(path)
+    position, start, _ = offsets(disk, path)[2]
+    disk.damage(path, lambda data: data.__setitem__(start + 30, data[start + 30] ^ 1))
+    found, reader = read_all(disk)
+    assert found == {p: v for p, v in written.items() if p < position}
+    assert reader.read() == []
+    disk.damage(path, lambda data: data.__setitem__(slice(None), whole))
+    assert dict(reader.read()) == {p: v for p, v in written.items() if p >= position}
+    assert reader.corrupt == 0
+    reader.close()
+    journal.close()
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+def test_bad_bytes_that_were_seen_once_are_read_again(is_newest):
+    """A reader that met the writer half way must not give a record up."""
+    disk = SimDisk()
+    written = fill(disk, 60)
+    path = segment_paths(disk)[-1 if is_newest else 0]
+    _, start, _ = offsets(disk, path)[3]
+    segment = disk._names[str(path)]
+    plain_read = disk.read
+    spoiled = []
+
+    def read(fd, count, offset):
+        data = plain_read(fd, count, offset)
+        at = start + 30 - offset
+        if disk._fds[fd] is segment and 0 <= at < len(data) and len(spoiled) < 2:
+            spoiled.append(offset)
+            data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        return data
+
+    disk.read = read
+    # Twice: once behind the records before it, once as the first of its read.
+    found, reader = read_all(disk)
+    assert len(spoiled) == 2
+    assert found == written
+    assert reader.corrupt == 0
+    reader.close()
