@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ved.canbus.bus_timing import MAX_JITTER_US, Rhythm, draw_jitter, frame_bits, serialise
 from ved.canbus.faults import Fault, FaultKind
+from ved.canbus.simulation.bus_timing import MAX_JITTER_US, Rhythm, draw_jitter, frame_bits, serialise
 
 
 def stuffed_bits(identifier, is_extended, payload):

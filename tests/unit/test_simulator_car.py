@@ -5,12 +5,12 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from ved.canbus.battery import CAPACITY_AH, CELLS, Battery
 from ved.canbus.faults import Fault
-from ved.canbus.fs_car import STEP_S, Car
-from ved.canbus.fs_dynamics import MASS_KG
-from ved.canbus.fs_heat import DISC_J_K
-from ved.canbus.fs_powertrain import DC_DC_EFFICIENCY, GEAR_EFFICIENCY
+from ved.canbus.simulation.battery import CAPACITY_AH, CELLS, Battery
+from ved.canbus.simulation.formula_student.car import STEP_S, Car
+from ved.canbus.simulation.formula_student.dynamics import MASS_KG
+from ved.canbus.simulation.formula_student.heat import DISC_J_K
+from ved.canbus.simulation.formula_student.powertrain import DC_DC_EFFICIENCY, GEAR_EFFICIENCY
 
 CHUNK = 400
 

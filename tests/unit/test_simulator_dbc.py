@@ -6,7 +6,7 @@ from pathlib import Path
 import cantools
 import pytest
 
-from ved.canbus.bus_timing import frame_bits
+from ved.canbus.simulation.bus_timing import frame_bits
 from ved.config.vehicle import load_vehicle
 from ved.dbc.load import DbcSource, load_set
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ved.canbus.driver import GRAVITY, Driver, LapKind
-from ved.canbus.motion import FIRST_STOP_S, PIT_STOP_S, Drive
-from ved.canbus.track import EARTH_RADIUS_M, STEP_M, endurance_track
+from ved.canbus.simulation.formula_student.driver import GRAVITY, Driver, LapKind
+from ved.canbus.simulation.formula_student.motion import FIRST_STOP_S, PIT_STOP_S, Drive
+from ved.canbus.simulation.track import EARTH_RADIUS_M, STEP_M, endurance_track
 
 TRACK = endurance_track()
 STEP_S = 0.005

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.fs_car import STEP_S, Car
-from ved.canbus.fs_signals import Noise, powertrain_signals
+from ved.canbus.simulation.formula_student.car import STEP_S, Car
+from ved.canbus.simulation.formula_student.signals import Noise, powertrain_signals
 from ved.canbus.simulator import CHUNK_STEPS, SimulatorSource, simulate_columns
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError

@@ -9,8 +9,8 @@ import cantools
 import numpy as np
 import pytest
 
-from ved.canbus.bus_timing import frame_bits
-from ved.canbus.fs_car import STEP_S, Car
+from ved.canbus.simulation.bus_timing import frame_bits
+from ved.canbus.simulation.formula_student.car import STEP_S, Car
 from ved.canbus.simulator import CHUNK_STEPS, simulate_columns
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ved.canbus.faults import Fault
-from ved.canbus.fs_frames import FrameMaker
+from ved.canbus.simulation.frames import FrameMaker
 from ved.errors import UserError
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns

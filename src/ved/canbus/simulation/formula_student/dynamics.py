@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.driver import (
+from ved.canbus.simulation.formula_student.driver import (
     AIR_DENSITY,
     DOWNFORCE_AREA_M2,
     DRAG_AREA_M2,
@@ -19,8 +19,8 @@ from ved.canbus.driver import (
     ROLLING,
     ROTATING_FACTOR,
 )
-from ved.canbus.motion import Motion
-from ved.canbus.track import Track
+from ved.canbus.simulation.formula_student.motion import Motion
+from ved.canbus.simulation.track import Track
 
 WHEELBASE_M: Final = 1.54
 TRACK_WIDTH_M: Final = 1.20

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.driver import AIR_DENSITY, GRAVITY
-from ved.canbus.fs_car import STEP_S, CarState
-from ved.canbus.fs_dynamics import BRAKE_FRONT_SHARE
-from ved.canbus.fs_heat import AMBIENT_C, TRACK_C
-from ved.canbus.fs_signals import Noise, Signals, corners, flag
+from ved.canbus.simulation.formula_student.car import STEP_S, CarState
+from ved.canbus.simulation.formula_student.driver import AIR_DENSITY, GRAVITY
+from ved.canbus.simulation.formula_student.dynamics import BRAKE_FRONT_SHARE
+from ved.canbus.simulation.formula_student.heat import AMBIENT_C, TRACK_C
+from ved.canbus.simulation.formula_student.signals import Noise, Signals, corners, flag
 
 KMH: Final = 3.6
 WIND_M_S: Final = 1.4

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.fs_dynamics import BRAKE_FRONT_SHARE, SLIP_STIFFNESS, Dynamics
-from ved.canbus.fs_powertrain import DC_DC_EFFICIENCY, Powertrain
+from ved.canbus.simulation.formula_student.dynamics import BRAKE_FRONT_SHARE, SLIP_STIFFNESS, Dynamics
+from ved.canbus.simulation.formula_student.powertrain import DC_DC_EFFICIENCY, Powertrain
 
 AMBIENT_C: Final = 22.5
 TRACK_C: Final = 31.0

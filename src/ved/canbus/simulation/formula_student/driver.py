@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.track import STEP_M, Track
+from ved.canbus.simulation.track import STEP_M, Track
 
 GRAVITY: Final = 9.80665
 MASS_KG: Final = 275.0  # with driver

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.fs_car import CarState
-from ved.canbus.fs_powertrain import (
+from ved.canbus.simulation.formula_student.car import CarState
+from ved.canbus.simulation.formula_student.powertrain import (
     FLUX_WB,
     GEAR,
     INDUCTANCE_H,

@@ -7,14 +7,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.battery import CELLS, Battery, BatteryState
-from ved.canbus.driver import Driver
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.fs_dynamics import Chassis, Dynamics
-from ved.canbus.fs_heat import AMBIENT_C, Heat, HeatState
-from ved.canbus.fs_powertrain import DC_DC_EFFICIENCY, Conditions, Powertrain, Sequence, run_powertrain
-from ved.canbus.motion import Drive, Motion
-from ved.canbus.track import Track, endurance_track
+from ved.canbus.simulation.battery import CELLS, Battery, BatteryState
+from ved.canbus.simulation.formula_student.driver import Driver
+from ved.canbus.simulation.formula_student.dynamics import Chassis, Dynamics
+from ved.canbus.simulation.formula_student.heat import AMBIENT_C, Heat, HeatState
+from ved.canbus.simulation.formula_student.motion import Drive, Motion
+from ved.canbus.simulation.formula_student.powertrain import (
+    DC_DC_EFFICIENCY,
+    Conditions,
+    Powertrain,
+    Sequence,
+    run_powertrain,
+)
+from ved.canbus.simulation.track import Track, endurance_track
 
 STEP_S: Final = 0.005
 LOW_SOC: Final = 0.13

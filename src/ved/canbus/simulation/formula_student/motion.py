@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.driver import Driver, LapKind, LapPlan
-from ved.canbus.track import STEP_M, Track
+from ved.canbus.simulation.formula_student.driver import Driver, LapKind, LapPlan
+from ved.canbus.simulation.track import STEP_M, Track
 
 FIRST_STOP_S: Final = 6.0
 PIT_STOP_S: Final = 45.0

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.battery import CELLS, SENSORS
-from ved.canbus.bus_timing import Rhythm, draw_jitter, frame_bits, serialise
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.fs_car import STEP_S, Car, CarState
-from ved.canbus.fs_sensors import Memory, chassis_signals, sensor_signals
-from ved.canbus.fs_signals import Noise, Signals, powertrain_signals
+from ved.canbus.simulation.battery import CELLS, SENSORS
+from ved.canbus.simulation.bus_timing import Rhythm, draw_jitter, frame_bits, serialise
+from ved.canbus.simulation.formula_student.car import STEP_S, Car, CarState
+from ved.canbus.simulation.formula_student.sensors import Memory, chassis_signals, sensor_signals
+from ved.canbus.simulation.formula_student.signals import Noise, Signals, powertrain_signals
 from ved.dbc.encode import MessageEncoder
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError

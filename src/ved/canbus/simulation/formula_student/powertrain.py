@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.canbus.fs_dynamics import Dynamics
-from ved.canbus.motion import Motion
+from ved.canbus.simulation.formula_student.dynamics import Dynamics
+from ved.canbus.simulation.formula_student.motion import Motion
 
 GEAR: Final = 3.6
 GEAR_EFFICIENCY: Final = 0.96
