@@ -48,7 +48,7 @@ class WakeSender:
         self._folder = journal / WAKE_FOLDER
         self._address: FolderAddress | None = None
         self._socket: socket.socket | None = None
-        self._names: list[str] = []
+        self._addresses: dict[str, str] = {}
         self._listed_s = float("-inf")
         self._is_able = has_sockets()
 
@@ -60,18 +60,18 @@ class WakeSender:
         if now_s - self._listed_s >= _RELIST_S:
             self._listed_s = now_s
             self._list()
-        if not self._names or self._address is None or self._socket is None:
+        if not self._addresses or self._socket is None:
             return
-        for name in tuple(self._names):
+        for name, address in tuple(self._addresses.items()):
             try:
-                self._socket.sendto(b"\0", self._address.of(name))
+                self._socket.sendto(b"\0", address)
             except (BlockingIOError, InterruptedError):
                 continue
             except (ConnectionRefusedError, FileNotFoundError):
                 self._forget(name)
             except OSError:
                 # Not ours to send to, or no buffers: that reader polls.
-                self._names.remove(name)
+                del self._addresses[name]
 
     def close(self) -> None:
         """Give the socket back; nobody is woken any more."""
@@ -87,16 +87,18 @@ class WakeSender:
         try:
             if self._address is None:
                 self._address = FolderAddress(self._folder)
-            self._names = [name for name in os.listdir(self._folder) if name.endswith(SOCKET_SUFFIX)]  # noqa: PTH208
-            if self._names and self._socket is None:
+            names = os.listdir(self._folder)  # noqa: PTH208 - names alone, no Path per file
+            of = self._address.of
+            self._addresses = {name: of(name) for name in names if name.endswith(SOCKET_SUFFIX)}
+            if self._addresses and self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._socket.setblocking(False)
         except OSError:
-            self._names = []
+            self._addresses = {}
 
     def _forget(self, name: str) -> None:
         """The reader died without removing its socket."""
-        self._names.remove(name)
+        del self._addresses[name]
         try:
             (self._folder / name).unlink(missing_ok=True)
         except OSError:
