@@ -20,7 +20,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -54,17 +54,20 @@ def cut(frames: FrameColumns, first_seq: int, vehicle: str = "fs") -> list[Frame
     ]
 
 
-def shifted(frames: FrameColumns, by_us: int) -> FrameColumns:
-    return FrameColumns(
-        frames.t_us + by_us, frames.bus, frames.arbitration_id, frames.flags, frames.length, frames.payload
-    )
+def repeated(load: SyntheticLoad, repeats: int) -> Iterator[FrameColumns]:
+    """The load again and again, each time right after the one before."""
+    one = load.frames
+    length_us = int(one.t_us[-1] - one.t_us[0]) + 1000
+    for repeat in range(repeats):
+        t_us = one.t_us + repeat * length_us
+        yield FrameColumns(t_us, one.bus, one.arbitration_id, one.flags, one.length, one.payload)
 
 
 def fill(lake: Lake, load: SyntheticLoad, repeats: int) -> tuple[list[float], list[float], int]:
     """Append the load; wall and CPU seconds per frame of each full commit, and the frames in all."""
     wall, cpu, seq = [], [], 1
-    for repeat in range(repeats):
-        batches = cut(shifted(load.frames, repeat * LOAD_S * 1_000_000), seq)
+    for frames in repeated(load, repeats):
+        batches = cut(frames, seq)
         seq += len(load.frames)
         step = COMMIT_FRAMES // BATCH_FRAMES
         for at in range(0, len(batches), step):
@@ -80,10 +83,9 @@ def fill(lake: Lake, load: SyntheticLoad, repeats: int) -> tuple[list[float], li
 
 def plain_parquet(load: SyntheticLoad, repeats: int, path: Path) -> float:
     """CPU seconds per frame of the peer."""
-    parts = [shifted(load.frames, repeat * LOAD_S * 1_000_000) for repeat in range(repeats)]
     seconds, count = 0.0, 0
     writer = None
-    for part in parts:
+    for part in repeated(load, repeats):
         table = to_table(FrameRows(np.arange(count + 1, count + 1 + len(part)), part)).drop_columns(["tail"])
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         start = time.process_time()
@@ -126,7 +128,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=7)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     pa.set_cpu_count(1)
     load = synthetic_load(LOAD_S)
     repeats = max(1, round(options.hours * 3600 / LOAD_S))
@@ -167,7 +169,7 @@ def query(load: SyntheticLoad, frames: int, folder: Path, repeat: int) -> None:
     lake = Lake(str(folder / "lake"))
     history = History(lake, db)
     counts = np.bincount(load.frames.arbitration_id[load.frames.flags == 0])
-    wanted = int(np.flatnonzero(counts // LOAD_S == 99)[0]) if (counts // LOAD_S == 99).any() else int(counts.argmax())
+    wanted = int(np.flatnonzero(np.abs(counts / LOAD_S - 100) < 5)[0])
     channel = next(one for one in history.channels("fs") if one.arbitration_id == wanted and not one.is_extended)
     span_us = frames * LOAD_S * 1_000_000 // len(load.frames)
     bucket_us = span_us // BUCKETS

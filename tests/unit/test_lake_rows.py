@@ -1,5 +1,7 @@
 """Rows to Arrow and back, the order on disk, the row groups."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,18 @@ def test_row_groups_end_where_the_id_changes() -> None:
     start = n - 5 - 300_000
     assert start in bounds
     assert {start + 100_000, start + 200_000, start + 300_000} <= set(bounds)
+
+
+def test_row_groups_never_span_buses_or_id_lengths() -> None:
+    rows = rows_of(frames_of(GROUP_LEAST_ROWS + 10, buses=4))
+    frames = rows.take(disk_order(rows)).frames
+    bounds = group_bounds(frames)
+    assert bounds[0] == 0
+    assert bounds[-1] == len(frames)
+    for start, end in itertools.pairwise(bounds):
+        assert start < end
+        assert len(np.unique(frames.bus[start:end])) == 1
+        assert len(np.unique(frames.is_extended[start:end])) == 1
 
 
 def test_few_rows_are_one_row_group() -> None:

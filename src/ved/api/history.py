@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,12 +16,12 @@ from ved.api.timeline import EpochSpan, visible
 from ved.db.database import Database
 from ved.db.epochs import EpochRow, clock_pairs, list_epochs
 from ved.dbc.decode import Decoder
-from ved.lake.lake import Lake
+from ved.lake.lake import Lake, ReorganisedError
 from ved.lake.reading import FrameKey, Where, row_mask
 from ved.lake.rows import FrameRows
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
-from ved.model.frames import FrameBatch
+from ved.model.frames import FrameBatch, FrameColumns
 
 _ONE_READ_US: Final = 300_000_000
 _LIVE_EPOCHS: Final = 4
@@ -82,6 +83,14 @@ class History:
         self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
     ) -> dict[str, Samples]:
         self._lake.refresh()
+        try:
+            return self._read_once(vehicle, channels, utc_us, recent)
+        except ReorganisedError:
+            return self._read_once(vehicle, channels, utc_us, recent)
+
+    def _read_once(
+        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
+    ) -> dict[str, Samples]:
         registry = registry_sources(self._db, vehicle)
         by_epoch: defaultdict[bytes, list[FrameBatch]] = defaultdict(list)
         for batch in recent:
@@ -96,12 +105,12 @@ class History:
             decoder = decoder_of(registry, vehicle, span.buses)
             for keys, names in _queries(decoder, channels, t_to - t_from):
                 where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
-                rows = self._rows(vehicle, span.epoch, where, by_epoch.get(span.epoch, ()))
-                _decode(decoder, rows, names, span.clock, parts)
+                for frames in self._frames(vehicle, span.epoch, where, by_epoch.get(span.epoch, ())):
+                    _decode(decoder, frames, names, span.clock, parts)
         return {name: _join(found) for name, found in parts.items()}
 
-    def _rows(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> FrameRows:
-        """The wanted frames of the lake and, where its intervals lack them, of the recent batches, in time order."""
+    def _frames(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> Iterator[FrameColumns]:
+        """The wanted frames of the lake, file by file, then those of the recent batches that the lake lacks."""
         young: list[FrameRows] = []
         if recent:
             # The intervals come before the rows: what is stored between the two shows up in both, and is dropped here.
@@ -112,12 +121,13 @@ class History:
                     mask = row_mask(frames, where)
                     young.append(FrameRows(np.arange(first, last + 1)[mask], frames.take(mask)))
                     have.add(first, last)
-        stored = self._lake.rows(vehicle, epoch, where)
-        if not any(len(rows) for rows in young):
-            return stored
         fresh = FrameRows.concatenate(young)
-        fresh = fresh.take(~np.isin(fresh.seq, stored.seq))
-        return FrameRows.concatenate([stored, fresh]).in_time_order()
+        for rows in self._lake.parts(vehicle, epoch, replace(where, with_seq=len(fresh) > 0)):
+            if len(fresh):
+                fresh = fresh.take(~np.isin(fresh.seq, rows.seq))
+            yield rows.frames
+        if len(fresh):
+            yield fresh.frames
 
     def _spans(self, vehicle: str, recent: Mapping[bytes, Sequence[FrameBatch]]) -> list[EpochSpan]:
         rows = list_epochs(self._db, vehicle)
@@ -171,16 +181,14 @@ def _queries(
 
 def _decode(
     decoder: Decoder,
-    rows: FrameRows,
+    frames: FrameColumns,
     names: Sequence[tuple[str, int]],
     clock: ClockMap,
     out: Mapping[str, list[Samples]],
 ) -> None:
-    if not len(rows):
-        return
     wanted = np.zeros(len(decoder.channels), np.bool_)
     wanted[[index for _, index in names]] = True
-    decoded = decoder.decode(rows.frames, wanted)
+    decoded = decoder.decode(frames, wanted)
     for name, index in names:
         t_us, values = decoded.column(index)
         if len(t_us):
@@ -190,9 +198,9 @@ def _decode(
 def _join(parts: Sequence[Samples]) -> Samples:
     if not parts:
         return Samples(np.empty(0, np.int64), np.empty(0, np.float64))
-    if len(parts) == 1:
-        return parts[0]
     utc_us = np.concatenate([part.utc_us for part in parts])
     values = np.concatenate([part.values for part in parts])
+    if bool((utc_us[1:] >= utc_us[:-1]).all()):
+        return Samples(utc_us, values)
     order = np.argsort(utc_us, kind="stable")
     return Samples(utc_us[order], values[order])

@@ -33,12 +33,16 @@ class FrameKey:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which rows a query wants: frames of any of `keys` (None: all) with t_from_us <= t_us < t_to_us."""
+    """Which rows a query wants: frames of any of `keys` (None: all) with t_from_us <= t_us < t_to_us.
+
+    Without `with_seq` the rows' seq is not read and all 0.
+    """
 
     keys: tuple[FrameKey, ...] | None = None
     bus: int | None = None
     t_from_us: int | None = None
     t_to_us: int | None = None
+    with_seq: bool = True
 
 
 ALL: Final = Where()
@@ -75,11 +79,14 @@ class FileReader:
         names = [name for name in COLUMN_NAMES if name not in constants]
         if not footer.has_tail[groups].any():
             names.remove("tail")
+        if not where.with_seq:
+            names.remove("seq")
+            constants["seq"] = 0
         with self._store.open(entry.path) as source:
             file = pq.ParquetFile(source, metadata=footer.metadata, page_checksum_verification=True, pre_buffer=False)
             table = file.read_row_groups(groups.tolist(), columns=names, use_threads=False)
         rows = _from_table(table, constants)
-        return rows if _covers(footer, groups, where) else _filter(rows, where)
+        return rows if _covers(footer, groups, constants, where) else _filter(rows, where)
 
     def _footer(self, path: str) -> _Footer:
         with self._lock:
@@ -139,17 +146,32 @@ def _groups(footer: _Footer, where: Where) -> NDArray[np.intp]:
     return np.flatnonzero(wanted)
 
 
-def _covers(footer: _Footer, groups: NDArray[np.intp], where: Where) -> bool:
-    """True when every row of the groups is wanted by time and there is no other condition."""
-    if where.keys is not None or where.bus is not None:
+def _covers(footer: _Footer, groups: NDArray[np.intp], constants: dict[str, int], where: Where) -> bool:
+    """True when the limits of the groups show that every row in them is wanted."""
+    if where.bus is not None and constants.get("bus") != where.bus:
+        return False
+    if where.keys is not None and not any(_is_key(constants, key) for key in where.keys):
         return False
     starts = where.t_from_us is None or bool(footer.low["t_us"][groups].min() >= where.t_from_us)
     return starts and (where.t_to_us is None or bool(footer.high["t_us"][groups].max() < where.t_to_us))
 
 
+def _is_key(constants: dict[str, int], key: FrameKey) -> bool:
+    if constants.get("arbitration_id") != key.arbitration_id:
+        return False
+    if key.bus is not None and constants.get("bus") != key.bus:
+        return False
+    flags = constants.get("flags")
+    return key.is_extended is None or (flags is not None and bool(flags & FrameFlag.EXTENDED) == key.is_extended)
+
+
 def _filter(rows: FrameRows, where: Where) -> FrameRows:
-    mask = row_mask(rows.frames, where)
-    return rows if mask.all() else rows.take(mask)
+    wanted = np.flatnonzero(row_mask(rows.frames, where))
+    if not len(wanted):
+        return rows.take(slice(0, 0))
+    first, end = int(wanted[0]), int(wanted[-1]) + 1
+    # Files are sorted by id: mostly the wanted rows are neighbours, and a slice copies nothing.
+    return rows.take(slice(first, end) if end - first == len(wanted) else wanted)
 
 
 def row_mask(frames: FrameColumns, where: Where) -> NDArray[np.bool_]:

@@ -42,8 +42,8 @@ class FrameRows:
     def in_time_order(self) -> "FrameRows":
         """Sorted by (t_us, seq)."""
         t_us, seq = self.frames.t_us, self.seq
-        step = np.diff(t_us)
-        if bool(np.all((step > 0) | ((step == 0) & (np.diff(seq) > 0)))):
+        falls = t_us[1:] <= t_us[:-1]
+        if not falls.any() or not ((t_us[1:] < t_us[:-1]) | (falls & (seq[1:] <= seq[:-1]))).any():
             return self
         return self.take(np.lexsort((seq, t_us)))
 
@@ -77,31 +77,31 @@ def disk_order(rows: FrameRows) -> NDArray[np.intp]:
 def group_bounds(frames: FrameColumns) -> list[int]:
     """Row-group limits for frames in disk order: 0, …, n.
 
-    A group ends where the (bus, id) changes once it has GROUP_LEAST_ROWS; one (bus, id) with more than
-    GROUP_MOST_ROWS is cut in equal parts. So a query for one id reads little else.
+    A group ends where (bus, is_extended) changes, so that the id limits of groups do not overlap; where the id changes
+    once it has GROUP_LEAST_ROWS; and one id with more than GROUP_MOST_ROWS is cut in equal parts. So a query for one
+    id reads little else. Few rows are one group.
     """
     n = len(frames)
     if n <= GROUP_LEAST_ROWS:
         return [0, n]
-    changed = (np.diff(frames.arbitration_id) != 0) | (np.diff(frames.bus) != 0)
-    changed |= np.diff(frames.flags & np.uint8(FrameFlag.EXTENDED)) != 0
-    ends = [*(np.flatnonzero(changed) + 1).tolist(), n]
+    is_new_part = np.diff(frames.bus) != 0
+    is_new_part |= np.diff(frames.flags & np.uint8(FrameFlag.EXTENDED)) != 0
+    is_new_id = is_new_part | (np.diff(frames.arbitration_id) != 0)
+    parts = {*(np.flatnonzero(is_new_part) + 1).tolist(), n}
     bounds = [0]
     run_start = 0
-    for end in ends:
+    for end in [*(np.flatnonzero(is_new_id) + 1).tolist(), n]:
         run = end - run_start
+        if run >= GROUP_LEAST_ROWS and run_start - bounds[-1] >= GROUP_LEAST_ROWS // 4:
+            bounds.append(run_start)
         if run > GROUP_MOST_ROWS:
             if run_start > bounds[-1]:
                 bounds.append(run_start)
-            parts = -(-run // GROUP_MOST_ROWS)
-            bounds.extend(run_start + run * part // parts for part in range(1, parts + 1))
-        elif end - bounds[-1] >= GROUP_LEAST_ROWS:
-            if run >= GROUP_LEAST_ROWS and run_start - bounds[-1] >= GROUP_LEAST_ROWS // 4:
-                bounds.append(run_start)
+            pieces = -(-run // GROUP_MOST_ROWS)
+            bounds.extend(run_start + run * piece // pieces for piece in range(1, pieces + 1))
+        elif end in parts or end - bounds[-1] >= GROUP_LEAST_ROWS:
             bounds.append(end)
         run_start = end
-    if bounds[-1] != n:
-        bounds.append(n)
     return bounds
 
 
