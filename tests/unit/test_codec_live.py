@@ -43,3 +43,12 @@ def test_too_large_for_f32_becomes_infinite():
     header = LiveHeader(LiveKind.INCREMENT, 1, 0, 1, 0)
     message = decode_message(encode_message(header, [encode_column(column([1], [1e300]), 0, 1)]))
     assert message.columns[0].last.tolist() == [np.inf]
+
+
+def test_a_signalling_nan_goes_over_as_a_nan():
+    header = LiveHeader(LiveKind.INCREMENT, 1, 0, 1, 0)
+    values = np.array([0x7FF0000000000001], np.uint64).view(np.float64)
+    data = bytearray(encode_message(header, [encode_column(LiveColumn(1, np.array([1]), values), 0, 1)]))
+    assert np.isnan(decode_message(bytes(data)).columns[0].last[0])
+    data[48:52] = 0x7F800001.to_bytes(4, "little")
+    assert np.isnan(decode_message(bytes(data)).columns[0].last[0])

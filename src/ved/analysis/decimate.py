@@ -67,9 +67,7 @@ def bucket_columns(
     np.not_equal(key[1:], key[:-1], out=is_first[1:])
     is_first[inner] = True
     firsts = np.flatnonzero(is_first)
-    lasts = np.append(firsts[1:], n) - 1
-    # fmin/fmax take the number where one of two is NaN.
-    summary = Buckets(t_us[lasts], np.fmin.reduceat(values, firsts), np.fmax.reduceat(values, firsts), values[lasts])
+    summary = _summary(Buckets(t_us, values, values, values), firsts)
     return np.searchsorted(firsts, starts).astype(np.int64), summary
 
 
@@ -81,15 +79,25 @@ def merge(older: Buckets, newer: Buckets, bucket_us: int) -> Buckets:
         return older
     t_us = np.concatenate([older.t_us, newer.t_us])
     order = np.argsort(t_us, kind="stable")
-    t_us = t_us[order]
-    key = t_us // bucket_us
-    firsts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-    lasts = np.append(firsts[1:], len(t_us)) - 1
+    both = Buckets(
+        t_us[order],
+        np.concatenate([older.minimum, newer.minimum])[order],
+        np.concatenate([older.maximum, newer.maximum])[order],
+        np.concatenate([older.last, newer.last])[order],
+    )
+    key = both.t_us // bucket_us
+    return _summary(both, np.flatnonzero(np.append(True, key[1:] != key[:-1])))
+
+
+def _summary(parts: Buckets, firsts: NDArray[np.intp]) -> Buckets:
+    """One bucket for each run of parts that begins at one of `firsts`."""
+    lasts = np.append(firsts[1:], len(parts.t_us)) - 1
+    # fmin and fmax take the number where one of two is NaN. (No signalling NaN comes here: scaling made it quiet.)
     return Buckets(
-        t_us[lasts],
-        np.fmin.reduceat(np.concatenate([older.minimum, newer.minimum])[order], firsts),
-        np.fmax.reduceat(np.concatenate([older.maximum, newer.maximum])[order], firsts),
-        np.concatenate([older.last, newer.last])[order][lasts],
+        parts.t_us[lasts],
+        np.fmin.reduceat(parts.minimum, firsts),
+        np.fmax.reduceat(parts.maximum, firsts),
+        parts.last[lasts],
     )
 
 

@@ -85,7 +85,7 @@ def encode_column(column: LiveColumn, base_utc_us: int, tick_us: int) -> bytes:
     has_range = column.minimum is not None and column.maximum is not None
     parts = [_COLUMN.pack(column.channel, code, _HAS_MIN_MAX if has_range else 0, n), _padded(ticks.astype("<u4"))]
     # A value beyond float32 becomes infinite: that is what the page draws anyway.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         parts.append(_padded(column.last.astype(dtype)))
         if column.minimum is not None and column.maximum is not None:
             parts.append(_padded(column.minimum.astype(dtype)))
@@ -154,7 +154,9 @@ def _decode_column(data: bytes, at: int, header: LiveHeader) -> tuple[LiveColumn
     at += _aligned(4 * n)
     values: list[NDArray[np.float64]] = []
     for _ in range(arrays):
-        values.append(np.frombuffer(data, dtype, n, at).astype(np.float64))
+        # A signalling NaN is a NaN like any other.
+        with np.errstate(invalid="ignore"):
+            values.append(np.frombuffer(data, dtype, n, at).astype(np.float64))
         at += _aligned(dtype.itemsize * n)
     t_utc_us = header.base_utc_us + ticks * header.tick_us
     minimum, maximum = (values[1], values[2]) if arrays == 3 else (None, None)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ved.api.history import History
@@ -137,7 +138,7 @@ class Hub:
 
     def _answer(self, subscription: Subscription) -> None:
         subscription.history = asyncio.create_task(self._bring_window(subscription))
-        subscription.history.add_done_callback(_raise_unexpected)
+        subscription.history.add_done_callback(partial(_tell_unexpected, subscription))
 
     async def _bring_window(self, subscription: Subscription) -> None:
         watch, outbox = subscription.watch, subscription.outbox
@@ -232,8 +233,10 @@ def epoch_text(feed: VehicleFeed) -> str | None:
     return None if feed.current is None else feed.current.epoch.hex()
 
 
-def _raise_unexpected(task: asyncio.Task[None]) -> None:
+def _tell_unexpected(subscription: Subscription, task: asyncio.Task[None]) -> None:
     """A task that failed for a reason that nobody foresaw must not end in silence."""
-    error: BaseException | None = None if task.cancelled() else task.exception()
+    error = None if task.cancelled() else task.exception()
     if error is not None:
-        log.error("bringing a window failed", exc_info=error)
+        log.error("the window of %s could not be made", subscription.watch.vehicle, exc_info=error)
+        text = messages.error("history_failed", "the server could not read this window", subscription.watch.id)
+        subscription.outbox.put_answer(text, subscription.watch.id)
