@@ -117,7 +117,7 @@ export const en = {
   "notice.reload": "Reload",
   "notice.bad": "{n} unreadable messages were dropped",
   "notice.dismiss": "Dismiss",
-  "notice.reconnecting": "Connection to the server lost; reconnecting by itself. What you see has stopped.",
+  "notice.reconnecting": "Connection to the server lost; reconnecting by itself.",
   "notice.retry": "Try now",
   "time.ms": "{n} ms",
   "time.s": "{n} s",
