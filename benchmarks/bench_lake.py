@@ -34,7 +34,6 @@ from ved.api.history import History
 from ved.db.database import Database
 from ved.db.epochs import note_clock, note_description
 from ved.lake.lake import Lake
-from ved.lake.rows import FrameRows, to_table
 from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import BusDescription, Clock, ClockSource, Description
@@ -86,7 +85,17 @@ def plain_parquet(load: SyntheticLoad, repeats: int, path: Path) -> float:
     seconds, count = 0.0, 0
     writer = None
     for part in repeated(load, repeats):
-        table = to_table(FrameRows(np.arange(count + 1, count + 1 + len(part)), part)).drop_columns(["tail"])
+        table = pa.table(
+            {
+                "seq": np.arange(count + 1, count + 1 + len(part)),
+                "t_us": part.t_us,
+                "bus": part.bus.astype(np.int16),
+                "arbitration_id": part.arbitration_id.astype(np.int32),
+                "flags": part.flags.astype(np.int16),
+                "length": part.length.astype(np.int16),
+                "payload": part.payload.view(np.int64)[:, 0],
+            }
+        )
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         start = time.process_time()
         writer.write_table(table)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ved.lake.layout import GROUP_LEAST_ROWS, GROUP_MOST_ROWS
-from ved.lake.rows import FrameRows, disk_order, group_bounds, payload_matrix, to_table
+from ved.lake.rows import FrameRows, disk_order, disk_table, group_bounds, payload_matrix
 from ved.model.frames import FrameColumns, FrameFlag
 
 
@@ -48,8 +48,10 @@ def test_disk_order_of_one_kind_of_frame_and_of_nothing() -> None:
 
 @pytest.mark.parametrize("width", [8, 64])
 def test_table_gives_every_payload_byte_back(width: int) -> None:
-    frames = frames_of(500, width=width)
-    table = to_table(rows_of(frames))
+    rows = rows_of(frames_of(500, width=width))
+    table, _ = disk_table(rows)
+    frames = rows.frames.take(disk_order(rows))
+    assert np.array_equal(table["seq"].to_numpy(), rows.seq[disk_order(rows)])
     tail = table["tail"].combine_chunks()
     matrix = payload_matrix(table["payload"].to_numpy(), tail.chunk(0) if hasattr(tail, "chunks") else tail)
     assert matrix.shape == (500, width)
@@ -69,7 +71,7 @@ def test_a_remote_frame_that_asks_for_64_bytes_has_no_tail() -> None:
         np.array([64], np.uint8),
         np.zeros((1, 64), np.uint8),
     )
-    table = to_table(rows_of(one))
+    table, _ = disk_table(rows_of(one))
     assert table["tail"].null_count == 1
     assert table["length"].to_pylist() == [64]
 
@@ -77,22 +79,14 @@ def test_a_remote_frame_that_asks_for_64_bytes_has_no_tail() -> None:
 def test_payload_is_little_endian_int64() -> None:
     frames = frames_of(1).take(np.zeros(1, np.intp))
     frames.payload[:] = [1, 0, 0, 0, 0, 0, 0, 0x80]
-    assert to_table(rows_of(frames))["payload"].to_pylist() == [1 - (1 << 63)]
+    assert disk_table(rows_of(frames))[0]["payload"].to_pylist() == [1 - (1 << 63)]
 
 
 def test_row_groups_end_where_the_id_changes() -> None:
     sizes = {1: 40_000, 2: 100, 3: 100, 4: 30_000, 5: 300_000, 6: 5}
     ids = np.concatenate([np.full(size, key, np.uint32) for key, size in sizes.items()])
     n = len(ids)
-    frames = FrameColumns(
-        np.arange(n),
-        np.zeros(n, np.uint8),
-        ids,
-        np.zeros(n, np.uint8),
-        np.zeros(n, np.uint8),
-        np.zeros((n, 8), np.uint8),
-    )
-    bounds = group_bounds(frames)
+    bounds = group_bounds(np.zeros(n, np.uint8), np.zeros(n, np.uint8), ids)
     assert bounds[0] == 0
     assert bounds[-1] == n
     assert all(0 < size <= GROUP_MOST_ROWS for size in np.diff(bounds))
@@ -105,7 +99,7 @@ def test_row_groups_end_where_the_id_changes() -> None:
 def test_row_groups_never_span_buses_or_id_lengths() -> None:
     rows = rows_of(frames_of(GROUP_LEAST_ROWS + 10, buses=4))
     frames = rows.take(disk_order(rows)).frames
-    bounds = group_bounds(frames)
+    bounds = disk_table(rows)[1]
     assert bounds[0] == 0
     assert bounds[-1] == len(frames)
     for start, end in itertools.pairwise(bounds):
@@ -115,7 +109,7 @@ def test_row_groups_never_span_buses_or_id_lengths() -> None:
 
 
 def test_few_rows_are_one_row_group() -> None:
-    assert group_bounds(frames_of(GROUP_LEAST_ROWS)) == [0, GROUP_LEAST_ROWS]
+    assert disk_table(rows_of(frames_of(GROUP_LEAST_ROWS)))[1] == [0, GROUP_LEAST_ROWS]
 
 
 def test_time_order_breaks_ties_by_seq() -> None:

@@ -17,7 +17,7 @@ from ved.lake.compaction import plan_merges
 from ved.lake.layout import APPEND_ZSTD_LEVEL, COMPACT_ZSTD_LEVEL, STATISTICS_COLUMNS, TABLE_NAME, partition_path
 from ved.lake.log import EpochKey, FileEntry, IntervalMap
 from ved.lake.reading import ALL, FileReader, FrameKey, Where
-from ved.lake.rows import FrameRows, disk_order, group_bounds, to_table
+from ved.lake.rows import FrameRows, disk_table
 from ved.lake.store import open_store
 from ved.lake.table import ConflictError, IntervalsLostError, LakeTable, add_action
 from ved.model.frames import FrameBatch, FrameColumns
@@ -229,25 +229,28 @@ class Lake:
     def _new_rows(self, batches: Sequence[FrameBatch]) -> tuple[dict[EpochKey, FrameRows], IntervalMap, int]:
         known: IntervalMap = {}
         added: IntervalMap = {}
-        parts: dict[EpochKey, list[FrameRows]] = {}
+        parts: dict[EpochKey, list[tuple[int, FrameColumns]]] = {}
         total = 0
         for batch in batches:
             if not batch.count:
                 continue
             total += batch.count
             key = (batch.vehicle, batch.epoch)
-            have = known.setdefault(key, self._table.intervals.get(key, Intervals()).copy())
+            have = known.get(key)
+            if have is None:
+                have = known[key] = self._table.intervals.get(key, Intervals()).copy()
             for first, last in have.missing(batch.first_seq, batch.last_seq):
-                frames = batch.frames.take(slice(first - batch.first_seq, last - batch.first_seq + 1))
-                parts.setdefault(key, []).append(FrameRows(np.arange(first, last + 1), frames))
+                frames = batch.frames
+                if last - first + 1 != batch.count:
+                    frames = frames.take(slice(first - batch.first_seq, last - batch.first_seq + 1))
+                parts.setdefault(key, []).append((first, frames))
                 added.setdefault(key, Intervals()).add(first, last)
             have.add(batch.first_seq, batch.last_seq)
-        return {key: FrameRows.concatenate(rows) for key, rows in parts.items()}, added, total
+        return {key: _numbered(found) for key, found in parts.items()}, added, total
 
     def _write(self, key: EpochKey, rows: FrameRows, zstd_level: int, *, is_new_data: bool) -> AddAction:
         """Write rows as one file in disk order; the action that makes it live."""
-        rows = rows.take(disk_order(rows))
-        table = to_table(rows)
+        table, bounds = disk_table(rows)
         limits = _limits(rows)
         vehicle, epoch = key
         entry = FileEntry(
@@ -261,7 +264,7 @@ class Lake:
             t_min_us=limits["t_us"][0],
             t_max_us=limits["t_us"][1],
         )
-        size = self._store.write(entry.path, table, group_bounds(rows.frames), zstd_level)
+        size = self._store.write(entry.path, table, bounds, zstd_level)
         return add_action(replace(entry, size_bytes=size), limits, is_new_data=is_new_data)
 
     def _merge(self, group: Sequence[FileEntry]) -> int:
@@ -327,6 +330,15 @@ class Lake:
             for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
                 runs.add(first, last)
         return out
+
+
+def _numbered(parts: Sequence[tuple[int, FrameColumns]]) -> FrameRows:
+    """Runs of frames, each with the seq of its first, as rows."""
+    counts = np.array([len(frames) for _, frames in parts])
+    starts = np.cumsum(counts) - counts
+    firsts = np.array([first for first, _ in parts])
+    seq = np.arange(counts.sum()) + np.repeat(firsts - starts, counts)
+    return FrameRows(seq, FrameColumns.concatenate([frames for _, frames in parts]))
 
 
 def _limits(rows: FrameRows) -> dict[str, tuple[int, int]]:

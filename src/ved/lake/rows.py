@@ -74,19 +74,20 @@ def disk_order(rows: FrameRows) -> NDArray[np.intp]:
     return order
 
 
-def group_bounds(frames: FrameColumns) -> list[int]:
+def group_bounds(bus: NDArray[np.uint8], flags: NDArray[np.uint8], arbitration_id: NDArray[np.uint32]) -> list[int]:
     """Row-group limits for frames in disk order: 0, …, n.
 
     A group ends where (bus, is_extended) changes, so that the id limits of groups do not overlap; where the id changes
     once it has GROUP_LEAST_ROWS; and one id with more than GROUP_MOST_ROWS is cut in equal parts. So a query for one
     id reads little else. Few rows are one group.
     """
-    n = len(frames)
+    n = len(bus)
     if n <= GROUP_LEAST_ROWS:
         return [0, n]
-    is_new_part = np.diff(frames.bus) != 0
-    is_new_part |= np.diff(frames.flags & np.uint8(FrameFlag.EXTENDED)) != 0
-    is_new_id = is_new_part | (np.diff(frames.arbitration_id) != 0)
+    is_new_part = bus[1:] != bus[:-1]
+    extended = flags & np.uint8(FrameFlag.EXTENDED)
+    is_new_part |= extended[1:] != extended[:-1]
+    is_new_id = is_new_part | (arbitration_id[1:] != arbitration_id[:-1])
     parts = {*(np.flatnonzero(is_new_part) + 1).tolist(), n}
     bounds = [0]
     run_start = 0
@@ -105,37 +106,39 @@ def group_bounds(frames: FrameColumns) -> list[int]:
     return bounds
 
 
-def to_table(rows: FrameRows) -> pa.Table:
-    """Arrow table with FILE_SCHEMA, in the order of `rows`."""
-    frames = rows.frames
-    n = len(rows)
-    payload = np.ascontiguousarray(frames.payload[:, :CLASSIC_WIDTH]).view("<i8").reshape(n)
+def disk_table(rows: FrameRows) -> tuple[pa.Table, list[int]]:
+    """The rows in disk order as an Arrow table with FILE_SCHEMA, and the limits of its row groups."""
+    frames, order = rows.frames, disk_order(rows)
+    bus, flags = np.take(frames.bus, order), np.take(frames.flags, order)
+    arbitration_id = np.take(frames.arbitration_id, order)
+    head = np.ascontiguousarray(frames.payload[:, :CLASSIC_WIDTH]).view("<i8").reshape(len(rows))
     columns = [
-        pa.array(rows.seq),
-        pa.array(frames.t_us),
-        pa.array(frames.bus.astype(np.int16)),
-        pa.array(frames.arbitration_id.astype(np.int32)),
-        pa.array(frames.flags.astype(np.int16)),
-        pa.array(frames.length.astype(np.int16)),
-        pa.array(payload),
-        _tail(frames),
+        pa.array(np.take(rows.seq, order)),
+        pa.array(np.take(frames.t_us, order)),
+        pa.array(bus.astype(np.int16)),
+        pa.array(arbitration_id.astype(np.int32)),
+        pa.array(flags.astype(np.int16)),
+        pa.array(np.take(frames.length, order).astype(np.int16)),
+        pa.array(np.take(head, order)),
+        _tail(frames, order),
     ]
-    return pa.Table.from_arrays(columns, schema=FILE_SCHEMA)
+    return pa.Table.from_arrays(columns, schema=FILE_SCHEMA), group_bounds(bus, flags, arbitration_id)
 
 
-def _tail(frames: FrameColumns) -> pa.Array:
-    n = len(frames)
+def _tail(frames: FrameColumns, order: NDArray[np.intp]) -> pa.Array:
+    """Payload bytes 8 to length of the rows that have any; null for the others."""
+    n = len(order)
     if frames.payload.shape[1] == CLASSIC_WIDTH:
         return pa.nulls(n, pa.binary())
-    has_tail = (frames.length > CLASSIC_WIDTH) & ((frames.flags & np.uint8(FrameFlag.REMOTE)) == 0)
+    lengths = np.take(frames.length, order)
+    has_tail = (lengths > CLASSIC_WIDTH) & ((np.take(frames.flags, order) & np.uint8(FrameFlag.REMOTE)) == 0)
     if not has_tail.any():
         return pa.nulls(n, pa.binary())
-    lengths = np.minimum(frames.length, FD_WIDTH).astype(np.int32)
-    sizes = np.where(has_tail, lengths - CLASSIC_WIDTH, 0)
+    sizes = np.where(has_tail, np.minimum(lengths, FD_WIDTH).astype(np.int32) - CLASSIC_WIDTH, 0)
     offsets = np.zeros(n + 1, np.int32)
     np.cumsum(sizes, out=offsets[1:])
-    tail = frames.payload[:, CLASSIC_WIDTH:]
-    data = tail[np.arange(FD_WIDTH - CLASSIC_WIDTH) < sizes[:, None]]
+    tail = frames.payload[order[has_tail], CLASSIC_WIDTH:]
+    data = tail[np.arange(FD_WIDTH - CLASSIC_WIDTH) < sizes[has_tail][:, None]]
     validity = np.packbits(has_tail, bitorder="little")
     buffers = [pa.py_buffer(validity.tobytes()), pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
     return pa.Array.from_buffers(pa.binary(), n, buffers)
