@@ -4,8 +4,8 @@ What is modelled:
 - Written bytes are seen by all at once (the page cache), and are on the disk only after `sync` of that file. Names
   (created, renamed, removed) are on the disk only after `sync_folder`.
 - `lose_power`: of every write and name change since the last sync, any subset survives; a write may survive in part.
-- A failed `sync` drops its pending bytes for good: a later `sync` returns without writing them (as Linux does); with
-  `evicts_after_failed_sync` they vanish from the page cache too.
+- A failed `sync` writes some of its pending bytes and drops the others for good: a later `sync` returns without writing
+  them (as Linux does); with `evicts_after_failed_sync` they vanish from the page cache too.
 - `kill`: the process dies, the page cache stays.
 """
 
@@ -128,9 +128,10 @@ class SimDisk:
         try:
             self._call("sync")
         except OSError:
-            inode.pending.clear()
-            if self.evicts_after_failed_sync:
-                inode.data = bytearray(inode.durable)
+            cached = inode.data
+            _survive(inode, random.Random(self.calls), "any")
+            if not self.evicts_after_failed_sync:
+                inode.data = cached
             raise
         for change in inode.pending:
             _apply(inode.durable, change)

@@ -584,3 +584,28 @@ def test_bad_bytes_that_were_seen_once_are_read_again(is_newest):
     assert found == written
     assert reader.corrupt == 0
     reader.close()
+
+
+@pytest.mark.parametrize("bad", [[3], [4], [3, 4, 5], [5]])
+@pytest.mark.parametrize("start", [0, 3, 4])
+def test_old_copies_of_rewritten_records_need_not_be_whole(bad, start):
+    """After a failed fdatasync the older segment holds whatever of them; the newer one has them all."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    written = {journal.append(payload_of(i)): payload_of(i) for i in range(3)}
+    journal.sync()
+    written |= {journal.append(payload_of(i)): payload_of(i) for i in range(3, 6)}
+    number = disk.calls
+    disk.plan = lambda kind, n: Fault() if n == number else None
+    assert journal.sync() == 6
+    written[journal.append(payload_of(6))] = payload_of(6)
+    older, newer = segment_paths(disk)
+    places = offsets(disk, older)
+    for position in bad:
+        disk.damage(older, lambda data, at=places[position][1]: data.__setitem__(at + 9, data[at + 9] ^ 4))
+    assert [p for p, _, _ in offsets(disk, newer)] == [3, 4, 5, 6]
+    found, reader = read_all(disk, start)
+    assert found == {p: v for p, v in written.items() if p >= start}
+    assert (reader.corrupt, reader.skipped) == (0, 0)
+    reader.close()
+    journal.close()

@@ -230,5 +230,5 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.disk.open_files == 0
 
 
-JournalMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestJournalModel = pytest.mark.timeout(170)(JournalMachine.TestCase)
