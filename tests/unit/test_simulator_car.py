@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ved.canbus.faults import Fault
-from ved.canbus.simulation.battery import CAPACITY_AH, CELLS, Battery
-from ved.canbus.simulation.formula_student.car import STEP_S, Car
+from ved.canbus.simulation.battery import Battery
+from ved.canbus.simulation.formula_student.car import PACK, STEP_S, Car
 from ved.canbus.simulation.formula_student.dynamics import MASS_KG
 from ved.canbus.simulation.formula_student.heat import DISC_J_K
 from ved.canbus.simulation.formula_student.powertrain import DC_DC_EFFICIENCY, GEAR_EFFICIENCY
@@ -38,7 +38,7 @@ def test_terminal_power_is_voltage_times_current(stint):
 
 def test_pack_voltage_is_the_sum_of_the_cells(stint):
     cells = column(stint, "battery", "cell_v")
-    assert cells.shape[1] == CELLS
+    assert cells.shape[1] == PACK.cells
     assert cells.sum(axis=1) == pytest.approx(column(stint, "battery", "voltage_v"))
     spread = cells.max(axis=1) - cells.min(axis=1)
     assert spread.min() > 0.002
@@ -49,7 +49,7 @@ def test_pack_voltage_is_the_sum_of_the_cells(stint):
 def test_charge_and_energy_are_the_integrals_of_current_and_power(stint):
     current, voltage = column(stint, "battery", "current_a"), column(stint, "battery", "voltage_v")
     soc, energy = column(stint, "battery", "soc"), column(stint, "battery", "energy_wh")
-    assert soc[0] - soc[-1] == pytest.approx(current[:-1].sum() * STEP_S / 3600 / CAPACITY_AH, rel=1e-3)
+    assert soc[0] - soc[-1] == pytest.approx(current[:-1].sum() * STEP_S / 3600 / PACK.capacity_ah, rel=1e-3)
     assert energy[-1] == pytest.approx((current * voltage)[:-1].sum() * STEP_S / 3600, rel=1e-3)
     recovered = column(stint, "battery", "recovered_wh")[-1]
     assert 0.05 < recovered / energy[-1] < 0.4
@@ -179,8 +179,8 @@ def test_a_charged_battery_is_fitted_while_the_power_is_off():
     assert column(states, "motion", "speed_m_s")[-1] > 0
 
 
-def battery(sags=()):
-    return Battery(np.random.default_rng(0), 20.0, list(sags))
+def battery(faults=()):
+    return Battery(PACK, np.random.default_rng(0), 20.0, faults)
 
 
 def test_a_resting_battery_keeps_its_charge_and_open_voltage():
@@ -223,11 +223,11 @@ def test_a_sagging_cell_is_low_alone_and_only_in_its_time():
     fault = Fault.parse("cell_sag:7@1+1")
     time_s, power = np.arange(800) * STEP_S, np.full(800, 15_000.0)
     well = battery().run(time_s, STEP_S, power, np.zeros(800))
-    ill = battery([(fault, fault.cell(CELLS))]).run(time_s, STEP_S, power, np.zeros(800))
+    ill = battery([fault]).run(time_s, STEP_S, power, np.zeros(800))
     during = fault.is_active(time_s)
     assert np.all(ill.cell_v[during, 6] < well.cell_v[during, 6] - 0.1)
     assert np.all(ill.cell_v.argmin(axis=1)[during] == 6)
     assert ill.cell_v[~during] == pytest.approx(well.cell_v[~during], abs=2e-3)
-    others = np.delete(np.arange(CELLS), 6)
+    others = np.delete(np.arange(PACK.cells), 6)
     assert ill.cell_v[:, others] == pytest.approx(well.cell_v[:, others], abs=2e-3)
     assert ill.current_a[during].mean() > well.current_a[during].mean()  # the same power at less voltage

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from ved.canbus.simulation.formula_student.course import ENDURANCE
 from ved.canbus.simulation.formula_student.driver import GRAVITY, Driver, LapKind
 from ved.canbus.simulation.formula_student.motion import FIRST_STOP_S, PIT_STOP_S, Drive
-from ved.canbus.simulation.track import EARTH_RADIUS_M, STEP_M, endurance_track
+from ved.canbus.simulation.track import EARTH_RADIUS_M, STEP_M, build_track
 
-TRACK = endurance_track()
+TRACK = build_track(ENDURANCE)
 STEP_S = 0.005
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from ved.canbus.faults import Fault, FaultKind
 from ved.canbus.simulation.formula_student.car import STEP_S, Car
-from ved.canbus.simulation.formula_student.signals import Noise, powertrain_signals
-from ved.canbus.simulator import CHUNK_STEPS, SimulatorSource, simulate_columns
+from ved.canbus.simulation.formula_student.signals import powertrain_signals
+from ved.canbus.simulation.signals import Noise
+from ved.canbus.simulator import SimulatorSource, simulate_columns
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
 from ved.model.frames import FrameColumns
@@ -20,6 +21,7 @@ MESSAGES = {
     for bus in VEHICLE.buses
     for message in cantools.database.load_string(bus.dbc_texts[0], "dbc", strict=True).messages
 }
+CHUNK_STEPS = 400
 SECONDS = 24.0
 START, END = 12.0, 20.0
 
@@ -157,7 +159,10 @@ def test_faults_are_written_as_kind_target_and_time():
         ("over_temperature@60", "write it KIND"),
         ("over_temperature@60+", "write it KIND"),
         ("over_temperature@-1+5", "write it KIND"),
-        ("overheating@60+30", "no kind 'overheating'; the kinds are over_temperature, cell_sag, sensor_dropout"),
+        (
+            "overheating@60+30",
+            "no kind 'overheating'; the kinds are over_temperature, cell_sag, string_loss",
+        ),
         ("over_temperature:motor@1+1", "over_temperature takes no target; leave ':motor' out"),
     ],
 )
@@ -172,6 +177,7 @@ def test_a_fault_that_cannot_be_read_is_told(text, told):
         ("cell_sag:97@1+1", "no cell '97'; cells are numbered 1 to 96"),
         ("cell_sag:0@1+1", "no cell '0'"),
         ("cell_sag:left@1+1", "no cell 'left'"),
+        ("string_loss@1+1", "vehicle fs cannot have it, only over_temperature, cell_sag, sensor_dropout"),
         ("sensor_dropout:Steerin@1+1", "no message 'Steerin'; messages are Inverter,"),
     ],
 )

@@ -11,13 +11,14 @@ import pytest
 
 from ved.canbus.simulation.bus_timing import frame_bits
 from ved.canbus.simulation.formula_student.car import STEP_S, Car
-from ved.canbus.simulator import CHUNK_STEPS, simulate_columns
+from ved.canbus.simulator import simulate_columns
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
 from ved.model.frames import FrameColumns, FrameFlag
 
 FS = Path(__file__).parents[2] / "vehicles" / "fs"
 VEHICLE = load_vehicle(FS)
+CHUNK_STEPS = 400
 SECONDS = 40.0
 SEED = 11
 

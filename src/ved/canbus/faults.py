@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from ved.errors import UserError
 
-DEFAULT_CELL: Final = 42
-DEFAULT_MESSAGE: Final = "WheelSpeeds"
 GRAMMAR: Final = (
     "KIND[:TARGET]@START+SECONDS, like over_temperature@60+30, cell_sag:42@60+30 or sensor_dropout:Steering@5+2"
 )
@@ -23,8 +21,9 @@ _PATTERN: Final = re.compile(r"([a-z_]+)(?::([^@\s]+))?@(\d+(?:\.\d+)?)\+(\d+(?:
 class FaultKind(StrEnum):
     """What can go wrong."""
 
-    OVER_TEMPERATURE = "over_temperature"  # the coolant pump stops and a shorted turn heats the motor's winding
+    OVER_TEMPERATURE = "over_temperature"  # the motor's winding gets hot; a coolant pump, where there is one, stops
     CELL_SAG = "cell_sag"  # one cell loses voltage, the more so under load; target: its number
+    STRING_LOSS = "string_loss"  # one string of a solar array gives nothing; target: its number
     SENSOR_DROPOUT = "sensor_dropout"  # the frames of one message stop; target: its name
 
 
@@ -57,17 +56,17 @@ class Fault:
         """True where the fault is there."""
         return (time_s >= self.start_s) & (time_s < self.start_s + self.duration_s)
 
-    def cell(self, cells: int) -> int:
-        """The target cell, from 0; UserError unless it is a number of a cell."""
+    def number(self, most: int, what: str) -> int:
+        """The target as a number from 1 to `most`, the one near the middle by default; UserError for any other."""
         if not self.target:
-            return DEFAULT_CELL - 1
-        if not self.target.isdecimal() or not 1 <= int(self.target) <= cells:
-            raise UserError(f"fault cell_sag: no cell '{self.target}'; cells are numbered 1 to {cells}")
-        return int(self.target) - 1
+            return (most + 1) // 2
+        if not self.target.isdecimal() or not 1 <= int(self.target) <= most:
+            raise UserError(f"fault {self.kind}: no {what} '{self.target}'; {what}s are numbered 1 to {most}")
+        return int(self.target)
 
-    def message(self, messages: Sequence[str]) -> str:
-        """The target message; UserError unless it is one of `messages`."""
-        name = self.target or DEFAULT_MESSAGE
+    def message(self, messages: Sequence[str], usual: str) -> str:
+        """The target message, or the usual one; UserError unless it is one of `messages`."""
+        name = self.target or usual
         if name not in messages:
             raise UserError(f"fault sensor_dropout: no message '{name}'; messages are {', '.join(messages)}")
         return name

@@ -8,14 +8,13 @@ import numpy as np
 
 from ved.canbus.faults import Fault
 from ved.canbus.simulation.frames import FrameMaker
+from ved.canbus.simulation.models import make_model
 from ved.errors import UserError
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
 from ved.model.records import ClockSource
 from ved.model.vehicle import Vehicle
 
-MODELS: Final = ("formula_student",)
-CHUNK_STEPS: Final = 400
 START_UTC_US: Final = 1_780_308_000_000_000
 """When a simulation that is not in real time says that it began: 2026-06-01 10:00:00 UTC."""
 
@@ -36,14 +35,9 @@ def simulate_columns(
 
 
 def _maker(vehicle: Vehicle, seed: int, faults: Sequence[Fault]) -> FrameMaker:
-    if vehicle.simulator not in MODELS:
-        raise UserError(
-            f"vehicle {vehicle.name} cannot be simulated: its vehicle.toml has no [simulator] with model = "
-            + " or ".join(f'"{model}"' for model in MODELS)
-        )
     if seed < 0:
         raise UserError(f"seed {seed} is not possible; give 0 or more")
-    return FrameMaker(vehicle, seed, faults, CHUNK_STEPS)
+    return FrameMaker(vehicle, make_model(vehicle, seed, faults), seed, faults)
 
 
 def _until(maker: FrameMaker, end_us: int) -> Iterator[FrameColumns | None]:

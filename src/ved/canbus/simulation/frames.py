@@ -3,35 +3,34 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.simulation.battery import CELLS, SENSORS
 from ved.canbus.simulation.bus_timing import Rhythm, draw_jitter, frame_bits, serialise
-from ved.canbus.simulation.formula_student.car import STEP_S, Car, CarState
-from ved.canbus.simulation.formula_student.sensors import Memory, chassis_signals, sensor_signals
-from ved.canbus.simulation.formula_student.signals import Noise, Signals, powertrain_signals
+from ved.canbus.simulation.signals import CarModel, Noise, Signals
 from ved.dbc.encode import MessageEncoder
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
 from ved.model.frames import CLASSIC_WIDTH, FrameColumns, FrameFlag
 from ved.model.vehicle import Vehicle
 
-PAGES: Final = {"CellVoltages": CELLS // 3, "CellTemperatures": SENSORS // 6}
 COUNTER: Final = "Counter"
 CHECKSUM: Final = "Checksum"
 PAGE: Final = "Page"
+CHUNK_S: Final = 2.0
 
 _CYCLE: Final = re.compile(r'^BA_ "GenMsgCycleTime" BO_ (\d+) (\d+);', re.MULTILINE)
-_STEP_US: Final = round(STEP_S * 1e6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sender:
-    """One message: its encoder, its rhythm, and how long its frames hold the bus."""
+    """One message: its encoder, its rhythm, how long its frames hold the bus, and on which page each signal stands.
+
+    A message with a multiplexer named Page shows page after page; 0 `pages`: it has none.
+    """
 
     name: str
     encoder: MessageEncoder
@@ -39,19 +38,21 @@ class _Sender:
     duration_us: float
     has_counter: bool
     has_checksum: bool
+    pages: int
+    page_of: Mapping[str, int]
 
 
 class FrameMaker:
-    """Makes the frames of one car, chunk after chunk of `chunk_steps` steps, in order of time."""
+    """Makes the frames of one car, chunk after chunk of CHUNK_S, in order of time."""
 
-    def __init__(self, vehicle: Vehicle, seed: int, faults: Sequence[Fault], chunk_steps: int) -> None:
-        """Raises UserError when the vehicle's DBC files lack what the model sends, or a fault's target is wrong."""
-        self._seed, self._chunk_steps, self._chunk = seed, chunk_steps, 0
-        self._car = Car(seed, faults)
-        self._memory: Memory | None = None
+    def __init__(self, vehicle: Vehicle, model: CarModel[Any], seed: int, faults: Sequence[Fault]) -> None:
+        """Raises UserError when the vehicle's DBC files lack what the model sends, or a dropout's target is wrong."""
+        self._model, self._seed, self._chunk = model, seed, 0
+        self._step_us, self._chunk_steps = round(model.step_s * 1e6), round(CHUNK_S / model.step_s)
         self._senders = _senders(vehicle, np.random.Generator(np.random.PCG64([seed, 0xA])))
         names = [sender.name for sender in self._senders]
-        self._silent = [(f.message(names), f) for f in faults if f.kind is FaultKind.SENSOR_DROPOUT]
+        dropouts = [fault for fault in faults if fault.kind is FaultKind.SENSOR_DROPOUT]
+        self._silent = [(fault.message(names, model.usual_dropout), fault) for fault in dropouts]
         self._busy_us = dict.fromkeys((sender.encoder.bus for sender in self._senders), 0.0)
         self._held = FrameColumns.empty()
         self._is_checked = False
@@ -60,19 +61,23 @@ class FrameMaker:
         """Chunk after chunk of frames for ever, in small portions of work: None while a chunk is not finished."""
         while True:
             random = np.random.Generator(np.random.PCG64([self._seed, 0xF, self._chunk]))
-            from_us = self._chunk * self._chunk_steps * _STEP_US
-            to_us = from_us + self._chunk_steps * _STEP_US
+            noise = Noise(np.random.Generator(np.random.PCG64([self._seed, 0xE, self._chunk])), self._chunk_steps)
+            from_us = self._chunk * self._chunk_steps * self._step_us
+            to_us = from_us + self._chunk_steps * self._step_us
             self._chunk += 1
-            car = self._car.run(self._chunk_steps)
+            state = self._model.run(self._chunk_steps)
             yield None
-            signals = self._measure(car, Noise(random, self._chunk_steps))
+            signals = self._model.measure(state, noise)
+            if not self._is_checked:
+                _check(self._senders, signals)
+                self._is_checked = True
             parts, asked, durations = [], [], []
             for sender in self._senders:
                 yield None
                 numbers = sender.rhythm.numbers(from_us, to_us)
                 times = sender.rhythm.times_us(numbers)
                 jitter = draw_jitter(len(numbers), random)
-                steps = np.clip((times - from_us).astype(np.intp) // _STEP_US, 0, self._chunk_steps - 1)
+                steps = np.clip((times - from_us).astype(np.intp) // self._step_us, 0, self._chunk_steps - 1)
                 heard = self._is_heard(sender.name, times)
                 parts.append(_frames(sender, signals[sender.name], numbers[heard], steps[heard]))
                 asked.append((times + jitter)[heard])
@@ -80,19 +85,6 @@ class FrameMaker:
             frames = FrameColumns.concatenate(parts)
             frames = self._on_the_bus(frames, np.concatenate(asked), np.concatenate(durations))
             yield self._release(frames, to_us)
-
-    def _measure(self, car: CarState, noise: Noise) -> dict[str, Signals]:
-        if self._memory is None:
-            self._memory = Memory.of(car)
-        signals = {
-            **powertrain_signals(car, noise),
-            **chassis_signals(car, noise, self._memory),
-            **sensor_signals(car, noise),
-        }
-        if not self._is_checked:
-            _check(self._senders, signals)
-            self._is_checked = True
-        return signals
 
     def _is_heard(self, name: str, times_us: NDArray[np.float64]) -> NDArray[np.bool_]:
         heard = np.ones(len(times_us), np.bool_)
@@ -152,6 +144,7 @@ def _senders(vehicle: Vehicle, random: np.random.Generator) -> list[_Sender]:
         if cycle_us <= 0:
             raise UserError(f"{message.file}: message {message.name} has no GenMsgCycleTime; the simulator needs one")
         names = {signal.name for signal in message.signals}
+        page_of = {signal.name: signal.selectors[0][0] for signal in message.signals if signal.multiplexer is not None}
         out.append(
             _Sender(
                 name=message.name,
@@ -160,6 +153,8 @@ def _senders(vehicle: Vehicle, random: np.random.Generator) -> list[_Sender]:
                 duration_us=frame_bits(message.length, message.is_extended) * 1e6 / bitrate_hz[message.bus or 0],
                 has_counter=COUNTER in names,
                 has_checksum=CHECKSUM in names,
+                pages=max(page_of.values(), default=-1) + 1,
+                page_of=page_of,
             )
         )
     return out
@@ -186,13 +181,14 @@ def _frames(sender: _Sender, signals: Signals, numbers: NDArray[np.int64], steps
     """The frames of one message; number and time step of each are given."""
     n = len(numbers)
     values: dict[str, NDArray[np.float64]] = {}
-    if sender.name in PAGES:
-        page = numbers % PAGES[sender.name]
+    pages = set(range(sender.pages))
+    if sender.pages:
+        page = numbers % sender.pages
         values[PAGE] = page.astype(np.float64)
-        present = _on_pages(signals, page, PAGES[sender.name])
-    else:
-        present = signals
-    for name, column in present.items():
+        pages = set(page.tolist())
+    for name, column in signals.items():
+        if sender.page_of and sender.page_of[name] not in pages:
+            continue
         values[name] = np.full(n, column) if isinstance(column, float) else column[steps]
     if sender.has_counter:
         values[COUNTER] = (numbers % 16).astype(np.float64)
@@ -210,13 +206,6 @@ def _frames(sender: _Sender, signals: Signals, numbers: NDArray[np.int64], steps
         np.full(n, encoder.length, np.uint8),
         payload,
     )
-
-
-def _on_pages(signals: Signals, pages: NDArray[np.int64], count: int) -> Signals:
-    """Only the numbered signals that the pages at hand carry."""
-    per_page = len(signals) // count
-    wanted = set(pages.tolist())
-    return {name: column for number, (name, column) in enumerate(signals.items()) if number // per_page in wanted}
 
 
 def _crc8_table() -> NDArray[np.uint8]:

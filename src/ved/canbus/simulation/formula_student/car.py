@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.simulation.battery import CELLS, Battery, BatteryState
+from ved.canbus.simulation.battery import Battery, BatterySpec, BatteryState
+from ved.canbus.simulation.formula_student.course import ENDURANCE
 from ved.canbus.simulation.formula_student.driver import Driver
 from ved.canbus.simulation.formula_student.dynamics import Chassis, Dynamics
 from ved.canbus.simulation.formula_student.heat import AMBIENT_C, Heat, HeatState
@@ -20,15 +20,25 @@ from ved.canbus.simulation.formula_student.powertrain import (
     Sequence,
     run_powertrain,
 )
-from ved.canbus.simulation.track import Track, endurance_track
+from ved.canbus.simulation.signals import Floats
+from ved.canbus.simulation.track import Track, build_track
 
 STEP_S: Final = 0.005
 LOW_SOC: Final = 0.13
 SHORTED_TURN_W: Final = 6_500.0
 LOW_VOLTAGE_AH: Final = 10.0
 LOW_VOLTAGE_OHM: Final = 0.018
-
-Floats = NDArray[np.float64]
+PACK: Final = BatterySpec(
+    cells=96,
+    sensors=18,
+    capacity_ah=18.0,
+    cell_ohm=0.0024,
+    rc_ohm=0.0008,
+    heat_capacity_j_k=27_000.0,
+    cooling_w_k=22.0,
+    cycles=41,
+    charged=(0.90, 0.92),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +75,11 @@ class Car:
 
     def __init__(self, seed: int, faults: Several[Fault] = ()) -> None:
         random = np.random.Generator(np.random.PCG64([seed, 0xC]))
-        self._track = endurance_track()
+        self._track = build_track(ENDURANCE)
         self._drive = Drive(self._track, Driver(self._track, seed))
         self._chassis = Chassis(self._track, seed)
-        sags = [(fault, fault.cell(CELLS)) for fault in faults if fault.kind is FaultKind.CELL_SAG]
         self._hot = [fault for fault in faults if fault.kind is FaultKind.OVER_TEMPERATURE]
-        self._battery = Battery(random, AMBIENT_C, sags)
+        self._battery = Battery(PACK, random, AMBIENT_C, faults)
         self._heat = Heat(random)
         self._link_v = 380.0
         self._low_soc = 0.93

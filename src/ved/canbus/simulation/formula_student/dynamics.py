@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ved.canbus.simulation.formula_student.driver import (
     AIR_DENSITY,
@@ -20,6 +19,7 @@ from ved.canbus.simulation.formula_student.driver import (
     ROTATING_FACTOR,
 )
 from ved.canbus.simulation.formula_student.motion import Motion
+from ved.canbus.simulation.signals import Floats
 from ved.canbus.simulation.track import Track
 
 WHEELBASE_M: Final = 1.54
@@ -36,7 +36,6 @@ HOLD_BAR: Final = 14.0
 SPRING_N_MM: Final = 38.0
 STEERING_RATIO: Final = 4.4
 
-Floats = NDArray[np.float64]
 
 _LEFT: Final = np.array([1.0, -1.0, 1.0, -1.0])
 _FRONT: Final = np.array([1.0, 1.0, -1.0, -1.0])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ved.canbus.simulation.formula_student.dynamics import BRAKE_FRONT_SHARE, SLIP_STIFFNESS, Dynamics
 from ved.canbus.simulation.formula_student.powertrain import DC_DC_EFFICIENCY, Powertrain
+from ved.canbus.simulation.signals import Floats
 
 AMBIENT_C: Final = 22.5
 TRACK_C: Final = 31.0
@@ -22,8 +23,6 @@ WATER_J_K: Final = 8_000.0
 DISC_J_K: Final = np.array([330.0, 330.0, 260.0, 260.0])
 TYRE_J_K: Final = 1_900.0
 DC_DC_J_K: Final = 700.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

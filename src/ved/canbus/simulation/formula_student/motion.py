@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ved.canbus.simulation.formula_student.driver import Driver, LapKind, LapPlan
+from ved.canbus.simulation.signals import Floats
 from ved.canbus.simulation.track import STEP_M, Track
 
 FIRST_STOP_S: Final = 6.0
 PIT_STOP_S: Final = 45.0
 NEVER_S: Final = 1e9
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ved.canbus.simulation.formula_student.dynamics import Dynamics
 from ved.canbus.simulation.formula_student.motion import Motion
+from ved.canbus.simulation.signals import Floats
 
 GEAR: Final = 3.6
 GEAR_EFFICIENCY: Final = 0.96
@@ -27,7 +28,6 @@ READY_S: Final = 1.5
 SHUT_DOWN_S: Final = 4.0  # after it has stopped
 DC_DC_EFFICIENCY: Final = 0.92
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 

@@ -4,40 +4,40 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ved.canbus.simulation.formula_student.car import STEP_S, CarState
 from ved.canbus.simulation.formula_student.driver import AIR_DENSITY, GRAVITY
 from ved.canbus.simulation.formula_student.dynamics import BRAKE_FRONT_SHARE
 from ved.canbus.simulation.formula_student.heat import AMBIENT_C, TRACK_C
-from ved.canbus.simulation.formula_student.signals import Noise, Signals, corners, flag
+from ved.canbus.simulation.formula_student.signals import CORNERS, corners
+from ved.canbus.simulation.gps import GpsReceiver
+from ved.canbus.simulation.signals import KMH, Floats, Noise, Signals, flag
+from ved.canbus.simulation.track import Place
 
-KMH: Final = 3.6
 WIND_M_S: Final = 1.4
-GPS_DRIFT_M: Final = 0.6
-GPS_DRIFT_S: Final = 45.0
-GPS_NOISE_M: Final = 0.06
 COLD_BAR: Final = 0.78
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class Memory:
-    """What a chunk must know of the one before it: last values whose rates of change are sent, and the GPS drift."""
+    """What a chunk must know of the one before it: last values whose rates of change are sent, and the receiver."""
 
     steering_deg: float
     roll_deg: float
     pitch_deg: float
     damper_mm: Floats
-    drift_m: Floats
+    gps: GpsReceiver
 
     @staticmethod
     def of(car: CarState) -> "Memory":
         """A beginning without any rate of change."""
         roll, pitch = _attitude(car)
         return Memory(
-            float(car.dynamics.steering_deg[0]), float(roll[0]), float(pitch[0]), car.dynamics.damper_mm[0], np.zeros(3)
+            float(car.dynamics.steering_deg[0]),
+            float(roll[0]),
+            float(pitch[0]),
+            car.dynamics.damper_mm[0],
+            GpsReceiver(car.track, STEP_S),
         )
 
 
@@ -58,7 +58,7 @@ def chassis_signals(car: CarState, noise: Noise, memory: Memory) -> dict[str, Si
         **_body(car, noise, memory),
         **_controls(car, noise, memory),
         **_dampers(car, noise, memory),
-        **_gps(car, noise, memory),
+        **memory.gps.measure(_place(car), car.motion.speed_m_s, noise),
         "LapTimer": {
             "Lap": car.motion.lap,
             "CurrentTime": car.motion.lap_time_s,
@@ -69,7 +69,9 @@ def chassis_signals(car: CarState, noise: Noise, memory: Memory) -> dict[str, Si
 
 def _wheels(car: CarState, noise: Noise) -> dict[str, Signals]:
     speed = car.motion.speed_m_s
-    wheel = np.maximum(KMH * car.dynamics.wheel_m_s + noise.corners(0.05) * np.minimum(speed, 1.0)[:, None], 0.0)
+    wheel = np.maximum(
+        KMH * car.dynamics.wheel_m_s + noise.columns(0.05, len(CORNERS)) * np.minimum(speed, 1.0)[:, None], 0.0
+    )
     return {
         "WheelSpeeds": corners(wheel),
         "WheelSlip": corners(100 * car.dynamics.slip),
@@ -85,6 +87,11 @@ def _wheels(car: CarState, noise: Noise) -> dict[str, Signals]:
             "AirTemperature": AMBIENT_C + 1.5 + noise.of(0.05),
         },
     }
+
+
+def _place(car: CarState) -> Place:
+    dynamics = car.dynamics
+    return Place(dynamics.x_m, dynamics.y_m, np.zeros(len(dynamics.x_m)), dynamics.heading_rad)
 
 
 def _airspeed(car: CarState) -> Floats:
@@ -122,7 +129,7 @@ def _body(car: CarState, noise: Noise, memory: Memory) -> dict[str, Signals]:
         "ImuOrientation": {
             "Roll": roll + noise.of(0.03),
             "Pitch": pitch + noise.of(0.03),
-            "Heading": (90 - np.degrees(dynamics.heading_rad)) % 360,
+            "Heading": _place(car).course_deg,
         },
     }
 
@@ -149,7 +156,7 @@ def _controls(car: CarState, noise: Noise, memory: Memory) -> dict[str, Signals]
             "FrontShare": 100 * np.where(total > 0.8, dynamics.front_bar / np.maximum(total, 0.8), BRAKE_FRONT_SHARE),
             "PedalForce": 11.0 * total,
         },
-        "BrakeLines": corners(np.maximum(lines * 0.985 + noise.corners(0.03), 0.0)),
+        "BrakeLines": corners(np.maximum(lines * 0.985 + noise.columns(0.03, len(CORNERS)), 0.0)),
     }
 
 
@@ -167,37 +174,7 @@ def _dampers(car: CarState, noise: Noise, memory: Memory) -> dict[str, Signals]:
             "Front": height[:, 0] + noise.of(0.1),
             "Rear": height[:, 1] + noise.of(0.1),
         },
-        "HubAcceleration": corners(noise.corners(1.0) * shake),
-    }
-
-
-def _gps(car: CarState, noise: Noise, memory: Memory) -> dict[str, Signals]:
-    """A slow drift and a little noise on the place; the drift is linear over a chunk."""
-    steps = len(car.time_s)
-    share = (np.arange(steps) + 1) / steps
-    keep = np.exp(-steps * STEP_S / GPS_DRIFT_S)
-    kick = np.array([noise.of(1.0)[0] for _ in range(3)])
-    drift = keep * memory.drift_m + GPS_DRIFT_M * np.sqrt(1 - keep**2) * kick
-    off = memory.drift_m[:, None] + (drift - memory.drift_m)[:, None] * share
-    memory.drift_m = drift
-    x = car.dynamics.x_m + off[0] + noise.of(GPS_NOISE_M)
-    y = car.dynamics.y_m + off[1] + noise.of(GPS_NOISE_M)
-    latitude, longitude = car.track.to_geographic(x, y)
-    course = (90 - np.degrees(car.dynamics.heading_rad)) % 360
-    accuracy = 0.55 + 0.25 * np.abs(off[0])
-    return {
-        "GpsPosition": {"Latitude": latitude, "Longitude": longitude},
-        "GpsMotion": {
-            "Speed": np.maximum(KMH * car.motion.speed_m_s + noise.of(0.12), 0.0),
-            "Course": course,
-            "Altitude": car.track.altitude_m + 1.5 * off[2],
-        },
-        "GpsStatus": {
-            "FixValid": 1.0,
-            "FixType": 3.0,
-            "Satellites": np.rint(14 - 2 * accuracy),
-            "HorizontalAccuracy": accuracy,
-        },
+        "HubAcceleration": corners(noise.columns(1.0, len(CORNERS)) * shake),
     }
 
 
@@ -221,7 +198,7 @@ def _tyres(car: CarState, noise: Noise) -> dict[str, Signals]:
     pressure = (COLD_BAR + 1.013) * (0.6 * tyre + 0.4 * AMBIENT_C + kelvin) / (AMBIENT_C + kelvin) - 1.013
     return {
         **axles,
-        "BrakeTemperatures": corners(car.heat.disc_c + noise.corners(0.6)),
+        "BrakeTemperatures": corners(car.heat.disc_c + noise.columns(0.6, len(CORNERS))),
         "TyrePressures": corners(pressure + np.array([0.0, 0.006, -0.004, 0.003])),
         "Ambient": {
             "AirTemperature": AMBIENT_C + noise.of(0.03),

@@ -1,8 +1,4 @@
-"""What the control units of the Formula Student car measure: the car's state as signals, powertrain bus first.
-
-Values are columns on the car's time steps, one number where nothing changes, or a matrix (n, members) for the numbered
-signals of a multiplexed message.
-"""
+"""What the control units of the Formula Student car measure: the car's state as signals, powertrain bus first."""
 
 from typing import Final
 
@@ -18,45 +14,18 @@ from ved.canbus.simulation.formula_student.powertrain import (
     POWER_LIMIT_KW,
     WHEEL_RADIUS_M,
 )
-
-Floats = NDArray[np.float64]
-Column = Floats | float
-Signals = dict[str, Column]
+from ved.canbus.simulation.signals import Floats, Noise, Signals, flag, numbered
 
 DERATING_WINDING_C: Final = 90.0
 DERATING_MODULE_C: Final = 80.0
 WARNING_SPREAD_V: Final = 0.12
-NOISE_ROWS: Final = 96
 
 CORNERS: Final = ("FrontLeft", "FrontRight", "RearLeft", "RearRight")
-
-
-class Noise:
-    """Independent white noise for one chunk, handed out row by row: the same rows whatever happens in the car."""
-
-    def __init__(self, random: np.random.Generator, steps: int) -> None:
-        self._rows = random.standard_normal((NOISE_ROWS, steps))
-        self._taken = 0
-
-    def of(self, deviation: Column) -> Floats:
-        """The next row, with this standard deviation."""
-        row: Floats = self._rows[self._taken] * deviation
-        self._taken += 1
-        return row
-
-    def corners(self, deviation: Column) -> Floats:
-        """The next four rows as (n, 4)."""
-        return np.stack([self.of(deviation) for _ in CORNERS], axis=1)
 
 
 def corners(values: Floats) -> Signals:
     """Signals of the four wheels from (n, 4)."""
     return {name: values[:, number] for number, name in enumerate(CORNERS)}
-
-
-def flag(condition: NDArray[np.bool_]) -> Floats:
-    """0 and 1."""
-    return condition.astype(np.float64)
 
 
 def powertrain_signals(car: CarState, noise: Noise) -> dict[str, Signals]:
@@ -213,7 +182,6 @@ def _battery(car: CarState, noise: Noise) -> dict[str, Signals]:
     mean = battery.voltage_v / battery.cell_v.shape[1]
     room = np.clip((battery.soc - 0.02) / 0.1, 0.0, 1.0)
     state = np.where(sequence.closed, 3.0, np.where(sequence.precharge, 2.0, 1.0))
-    cells: Signals = {f"Cell{number + 1:02d}": column for number, column in enumerate(battery.cell_v.T)}
     return {
         "BatteryPack": {
             "Voltage": battery.voltage_v,
@@ -238,13 +206,12 @@ def _battery(car: CarState, noise: Noise) -> dict[str, Signals]:
             "MinimumCell": 1.0 + battery.cell_v.argmin(axis=1),
             "MaximumCell": 1.0 + battery.cell_v.argmax(axis=1),
         },
-        "CellVoltages": cells,
+        "CellVoltages": numbered("Cell", battery.cell_v),
     }
 
 
 def _temperatures(car: CarState, noise: Noise) -> dict[str, Signals]:
     heat, sensors = car.heat, car.battery.sensor_c
-    by_sensor: Signals = {f"Sensor{number + 1:02d}": column for number, column in enumerate(sensors.T)}
     return {
         "InverterTemperatures": {
             "ModuleA": heat.module_c + 0.6 + noise.of(0.08),
@@ -257,7 +224,7 @@ def _temperatures(car: CarState, noise: Noise) -> dict[str, Signals]:
             "Housing": heat.housing_c + noise.of(0.08),
             "Rotor": heat.rotor_c,
         },
-        "CellTemperatures": by_sensor,
+        "CellTemperatures": numbered("Sensor", sensors),
         "BatteryTemperatures": {
             "Minimum": sensors.min(axis=1),
             "Maximum": sensors.max(axis=1),
