@@ -6,7 +6,8 @@ from typing import Final
 
 from ved.lake.log import EpochKey, FileEntry
 
-MERGED_ROWS: Final = 1 << 21
+MERGED_ROWS: Final = 1_500_000
+"""Rows of a finished file: merging that many takes about 250 MB of memory for a moment."""
 SMALL_ROWS: Final = MERGED_ROWS // 8
 SMALL_FILES: Final = 16
 MIDDLE_FILES: Final = 8
