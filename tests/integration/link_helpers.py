@@ -285,9 +285,11 @@ class Relay:
         passed = 0
         try:
             while data := await source.read(1 << 16):
-                passed += len(data)
-                if is_up and self.cut_after_bytes is not None and passed > self.cut_after_bytes:
+                if is_up and self.cut_after_bytes is not None and passed + len(data) > self.cut_after_bytes:
+                    sink.write(data[: max(0, self.cut_after_bytes - passed)])
+                    await sink.drain()
                     break
+                passed += len(data)
                 if not is_up and self.is_deaf:
                     continue
                 sink.write(data)
@@ -295,5 +297,5 @@ class Relay:
         except OSError:
             pass
         finally:
-            sink.transport.abort()
+            sink.close()
             self._writers.discard(sink)

@@ -5,12 +5,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
+from ved.broker.journal import JournalStream
+from ved.broker.open import open_stream
 from ved.codec.records import decode_record
+from ved.errors import StorageError
 from ved.journal.reader import JournalReader
-from ved.metrics import BATCHES_DUPLICATE_TOTAL, Counters
+from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch
+from ved.model.records import Arrival
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_helpers import DESCRIPTION, ListSource, Relay, ServerProcess, Site, make_frames, stored_frames
@@ -184,3 +191,59 @@ def test_agent_killed_offline_and_online_brings_everything_later(tmp_path: Path)
         assert seqs.runs()[0][0] == 1
         assert len(seqs.runs()) == 1
         assert frames.equals(make_frames(1, seqs.count()))
+
+
+class FullDisk:
+    """The server's stream on a disk that is full while `is_full`."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+
+    def open_stream(self, data: Path, name: Literal["frames", "events"]) -> JournalStream:
+        disk, stream = self, open_stream(data, name)
+        open_writer = stream.writer
+
+        class Writer:
+            def __init__(self) -> None:
+                self._writer = open_writer()
+
+            def append(self, arrival: Arrival, record: bytes) -> int:
+                if disk.is_full:
+                    raise StorageError("no space left on device")
+                return self._writer.append(arrival, record)
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(self._writer, name)
+
+        stream.writer = Writer  # type: ignore[method-assign,assignment]
+        return stream
+
+
+def test_full_server_disk_keeps_everything_in_the_car(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More comes than the server can hold in memory: it lets go of it, and the car sends it again."""
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+    disk, counters = FullDisk(), Counters()
+    monkeypatch.setattr("ved.ingest.role.open_stream", disk.open_stream)
+    monkeypatch.setattr("ved.ingest.store.MAX_PENDING_BYTES", 10_000)
+
+    async def go() -> AgentReport:
+        async with site.serving(counters):
+            site.enrol_here(tmp_path / "car")
+            run = Run(tmp_path / "car")
+            run.source.allowed = 4_000
+            agent = asyncio.create_task(run.to_the_end())
+            await asyncio.wait_for(run.reached(2_000), 60)
+            disk.is_full = True
+            run.source.allowed = 20_000
+            while counters[RECORDS_DROPPED_TOTAL] < 5:
+                await asyncio.sleep(0.01)
+            assert run.last is not None
+            assert run.last.is_connected  # "received" goes on, so the watchdog is content
+            assert run.last.trouble is not None
+            assert "cannot store" in run.last.trouble
+            disk.is_full = False
+            run.source.allowed = TOTAL
+            return await agent
+
+    check_whole(site, asyncio.run(go()))

@@ -17,8 +17,8 @@ from ved.agent.keeper import Keeper, KeeperEvents
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
 from ved.codec.link import NO_TIME, Hello, Space
-from ved.codec.records import RecordHeader
-from ved.errors import UserError
+from ved.codec.records import RecordHeader, peek
+from ved.errors import CorruptDataError, UserError
 from ved.journal.journal import Journal
 from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ved.link.credentials import Credentials, load_credentials
@@ -158,6 +158,7 @@ class _Run:
         segment_bytes = min(max(settings.journal_bytes // _SEGMENTS, MIN_SEGMENT_BYTES), DEFAULT_SEGMENT_BYTES)
         path = settings.state_dir / JOURNAL_FOLDER
         journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
+        await asyncio.to_thread(_check_vehicle, journal, settings.vehicle)
         return _Run(settings, source, described, journal, credentials)
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
@@ -248,7 +249,7 @@ class _Run:
             self._uplink.is_up,
             self._ended.is_set(),
             None if rtt_s is None else int(rtt_s * 1e6),
-            self._keeper.trouble or self._uplink.refusal,
+            self._keeper.trouble or self._uplink.trouble,
         )
 
     def _hello(self, lane: Lane) -> Hello:
@@ -294,6 +295,23 @@ class _Run:
             return [not ledger.is_stored(header.epoch, span_of(header)) for header in headers]
 
         return asyncio.run_coroutine_threadsafe(look(), self._loop).result()
+
+
+def _check_vehicle(journal: Journal, vehicle: str) -> None:
+    """UserError when the journal holds another vehicle's data, which this car's key cannot publish."""
+    entries = journal.read(journal.first_position, 1)
+    if not entries:
+        return
+    try:
+        found = peek(entries[0].payload).vehicle
+    except CorruptDataError:
+        return
+    if found != vehicle:
+        journal.close()
+        raise UserError(
+            f"{journal.path} holds data of vehicle {found!r}; give {vehicle!r} a state folder of its own, "
+            f"or enrol this one for {found!r} again"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -91,6 +91,11 @@ class Accepted:
             self._states.move_to_end(key)
         return found
 
+    def held(self, vehicle: str, epoch: bytes) -> Held:
+        """What is here of an epoch, for its car; nothing is made for an unknown one."""
+        found = self._states.get((vehicle, epoch))
+        return Held(epoch, ()) if found is None else found.held(epoch)
+
     def items(self) -> list[tuple[EpochKey, EpochState]]:
         """All epochs, longest unused first."""
         return list(self._states.items())

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from ved.codec.link import (
     NO_TIME,
     Ask,
     Data,
+    Held,
     Hello,
     Message,
     Ping,
@@ -70,8 +72,10 @@ class CarIdentity:
 class Outbox:
     """What waits to be sent: acknowledgements are merged, so a slow reader costs no memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, find_held: Callable[[bytes], Held]) -> None:
+        self._find_held = find_held
         self._acks: dict[tuple[type[Received] | type[Stored], bytes, Space], Intervals] = {}
+        self._asked: dict[bytes, None] = {}
         self._others: deque[Message] = deque()
         self._filled = asyncio.Event()
 
@@ -88,15 +92,28 @@ class Outbox:
         self._filled.set()
         return True
 
+    def answer(self, epoch: bytes) -> bool:
+        """Queue what is held of `epoch` at the time of sending; False when too many answers wait."""
+        if len(self._asked) >= MAX_OUTBOX:
+            return False
+        self._asked[epoch] = None
+        self._filled.set()
+        return True
+
     async def wait(self) -> list[Message]:
-        """All that waits, at least one."""
+        """All that waits, at least one message.
+
+        Acknowledgements come first and what is held last: it must not be older than an acknowledgement sent before.
+        """
         await self._filled.wait()
         self._filled.clear()
-        out: list[Message] = list(self._others)
-        self._others.clear()
+        out: list[Message] = []
         for (kind, epoch, space), intervals in self._acks.items():
             out += [kind(epoch, space, runs) for runs in split_runs(intervals)]
+        out += [*self._others, *(self._find_held(epoch) for epoch in self._asked)]
         self._acks.clear()
+        self._others.clear()
+        self._asked.clear()
         return out
 
 
@@ -109,7 +126,7 @@ class CarConnection:
         self.car = car
         self.peer = peer_of(socket)
         self.hello: Hello | None = None
-        self.outbox = Outbox()
+        self.outbox = Outbox(lambda epoch: accepted.held(car.vehicle, epoch))
         self._socket = socket
         self._store = store
         self._accepted = accepted
@@ -136,7 +153,7 @@ class CarConnection:
             )
         self.hello = message
         await self._send(Welcome(SERVER_NAME, time.time_ns() // 1000, is_storing=self._store.is_storing))
-        await self._send(self._accepted.state(message.vehicle, message.epoch).held(message.epoch))
+        await self._send(self._accepted.held(message.vehicle, message.epoch))
         return message
 
     def announce(self, *, is_up: bool) -> None:
@@ -184,17 +201,18 @@ class CarConnection:
         if isinstance(message, Data):
             await self._take(message.record)
         elif isinstance(message, Ping):
-            self._answer(Pong(message.token))
+            self._must_fit(self.outbox.put(Pong(message.token)))
             self._note_clock(message.t_us)
         elif isinstance(message, Pong):
             self._measure(message.token)
         elif isinstance(message, Ask):
-            self._answer(self._accepted.state(self.car.vehicle, message.epoch).held(message.epoch))
+            self._must_fit(self.outbox.answer(message.epoch))
         elif not isinstance(message, Unknown):
             raise CorruptDataError(f"sends {type(message).__name__}")
 
-    def _answer(self, message: Message) -> None:
-        if not self.outbox.put(message):
+    @staticmethod
+    def _must_fit(fits: bool) -> None:
+        if not fits:
             raise CorruptDataError("asks for more than it reads")
 
     async def _take(self, record: bytes) -> None:

@@ -94,7 +94,7 @@ class LinkServer:
                 ssl_handshake_timeout=OPEN_TIMEOUT_S,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 process_request=self._admit,
-                create_connection=CarSocket,
+                create_connection=self._socket_class(),
                 compression=None,
                 server_header=None,
                 open_timeout=OPEN_TIMEOUT_S,
@@ -106,6 +106,19 @@ class LinkServer:
         except OSError as error:
             raise _listen_error(host, port, error) from error
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _socket_class(self) -> type[CarSocket]:
+        note_garbage = self._note_garbage
+
+        class CountedSocket(CarSocket):
+            """What is no HTTP ends inside the library, which tells nobody."""
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                if self.request is None:
+                    note_garbage(f"{peer_of(self)} sends no HTTP request")
+                super().connection_lost(exc)
+
+        return CountedSocket
 
     async def stop(self) -> None:
         """Close the port and every connection."""
@@ -176,6 +189,9 @@ class LinkServer:
             self._note_garbage(f"{peer_of(socket)} {error}")
             with contextlib.suppress(ConnectionClosed):
                 await _last_word(socket, RefusalCode.PROTOCOL, str(error))
+        except Exception:  # noqa: BLE001  # a task's top: one connection's failure is counted and touches no other
+            self._counters.add(TASK_FAILURES_TOTAL)
+            _log.exception("the connection of %s failed", peer_of(socket))
 
     async def _serve_car(self, socket: CarSocket, car: CarIdentity) -> None:
         connection = CarConnection(socket, car, self._store, self._accepted, self._counters)

@@ -52,8 +52,3 @@ class Ledger:
     def is_stored(self, epoch: bytes, span: Span) -> bool:
         """True when the car may forget it."""
         return self.epoch(epoch).stored[span.space].contains(span.first, span.last)
-
-    def forget_epochs(self, kept: set[bytes]) -> None:
-        """Drop the ledgers of epochs of which nothing is left in the car's journal."""
-        for epoch in [one for one in self._epochs if one not in kept]:
-            del self._epochs[epoch]

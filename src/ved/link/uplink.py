@@ -74,9 +74,18 @@ class Uplink:
         self._backfill: LinkConnection | None = None
         self._said: dict[Lane, str] = {}
         self.ledger = Ledger()
-        self.has_server_room = True
+        self._server_stores = asyncio.Event()
+        self._server_stores.set()
+        self._must_ask = False
         self.refusal: str | None = None
         self.on_trim: Callable[[int], None] = lambda _: None
+
+    @property
+    def trouble(self) -> str | None:
+        """What a person should know: the server refuses this car, or cannot store."""
+        if self.refusal is not None or self._server_stores.is_set():
+            return self.refusal
+        return "the server cannot store at the moment (its disk is full?); the data stays in the car"
 
     @property
     def is_up(self) -> bool:
@@ -217,6 +226,7 @@ class Uplink:
         asked = {self._settings.epoch}
         self._backfill = connection
         while True:
+            await self._server_stores.wait()
             await connection.wait_for_room(BACKFILL_WINDOW_BYTES)
             kept = await self._backlog.next(self._is_wanted)
             if kept is None:
@@ -254,7 +264,7 @@ class Uplink:
     def _hear(self, answer: Answer) -> None:
         """Enter an answer of the server, whichever connection it came over."""
         if isinstance(answer, Storage):
-            self.has_server_room = answer.is_storing
+            self._note_storage(is_storing=answer.is_storing)
             return
         if isinstance(answer, Held):
             if self.ledger.replace(answer):
@@ -268,6 +278,15 @@ class Uplink:
         self._stored.set()
         self._settled.set()
 
+    def _note_storage(self, *, is_storing: bool) -> None:
+        """The server's disk is full, or takes again: then what it had to let go of meanwhile must be found out."""
+        if not is_storing:
+            self._server_stores.clear()
+        elif not self._server_stores.is_set():
+            self._server_stores.set()
+            self._must_ask = True
+            self._stored.set()
+
     async def _follow_stored(self) -> None:
         """Move the frontier, have the journal trimmed, and ask when something is received but never stored."""
         while True:
@@ -276,8 +295,11 @@ class Uplink:
                 async with asyncio.timeout(RECHECK_S):
                     await self._stored.wait()
             except TimeoutError:
-                await self._ask_again()
+                self._must_ask = True
             self._stored.clear()
+            if self._must_ask:
+                self._must_ask = False
+                await self._ask_again()
             try:
                 position = await self._frontier.advance(self.ledger, self._end)
             except StorageError as error:
