@@ -13,6 +13,7 @@ process in per cent of one core, RSS its memory at the end.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import struct
@@ -95,8 +96,9 @@ def view(url: str, count: int, channels: list[str], pipe: Connection) -> None:
         assert b" 101 " in await reader.readline()
         writer.write(struct.pack(">BBHI", 0x81, 0x80 | 126, len(text), 0) + text)
         ready.release()
-        while await reader.read(1 << 20):
-            pass
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
         writer.close()
 
     async def go() -> None:

@@ -56,13 +56,14 @@ Name = Annotated[str, StringConstraints(max_length=64)]
 
 @dataclass(slots=True)
 class WebState:
-    """What the routes share."""
+    """What the routes share. `closing` ends the viewers; `viewers` are the tasks that serve one each."""
 
     db: Database
     auth: Auth
     hub: Hub
     page_dir: Path
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    viewers: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Guard:
@@ -108,7 +109,13 @@ def make_app(state: WebState) -> FastAPI:
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         user: User = socket.state.user
-        await Viewer(socket, state.hub, user).run(state.closing)
+        task = asyncio.create_task(Viewer(socket, state.hub, user).run(state.closing))
+        state.viewers.add(task)
+        try:
+            await task
+        finally:
+            task.cancel()
+            state.viewers.discard(task)
 
     app.mount("/", PageFiles(state.page_dir))
     app.add_middleware(Guard, auth=state.auth)

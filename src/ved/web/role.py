@@ -22,6 +22,8 @@ from ved.web.follower import Follower
 from ved.web.hub import Hub
 from ved.web.limits import MAX_TEXT_BYTES
 
+CLOSE_S: Final = 0.8
+"""How long viewers may take to close before uvicorn does it."""
 STOP_S: Final = 1
 """How long open requests may take when the role stops."""
 
@@ -75,6 +77,8 @@ async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], No
                 task.result()
         finally:
             state.closing.set()
+            if state.viewers:
+                await asyncio.wait(state.viewers, timeout=CLOSE_S)
             server.should_exit = True
             await asyncio.wait([tasks[2]])
             for task in tasks:

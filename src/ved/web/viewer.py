@@ -5,7 +5,7 @@ import contextlib
 import logging
 from typing import Final
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from ved.db.people import User
 from ved.metrics import VIEWER_MISSED_TOTAL
@@ -42,21 +42,25 @@ class Viewer:
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for subscription in self._subscriptions.values():
-                self._hub.close(subscription)
-            if closing.is_set() and tasks[2] in done:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_S):
-                        await self._socket.close(GOING_AWAY)
             for task in done:
                 task.result()
-        except WebSocketDisconnect:
-            pass
+        except (WebSocketDisconnect, WebSocketDisconnected):
+            return
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for subscription in self._subscriptions.values():
+                self._hub.close(subscription)
             self._hub.counters.add(VIEWER_MISSED_TOTAL, self._outbox.missed_total)
+        if closing.is_set():
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """Close, unless the page is gone or so slow that it would hold up the end."""
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, WebSocketDisconnected):
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(GOING_AWAY)
 
     async def _receive(self) -> None:
         while True:
