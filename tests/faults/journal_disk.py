@@ -262,6 +262,35 @@ class SimDisk:
         return taken
 
 
+class SimProcess:
+    """The disk as one process uses it: `kill` takes its handles and locks away, and no other's."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+        self._held: set[int] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._disk, name)
+
+    def open(self, path: Path, mode: OpenMode) -> int:
+        fd = self._disk.open(path, mode)
+        self._held.add(fd)
+        return fd
+
+    def lock(self, path: Path) -> int:
+        fd = self._disk.lock(path)
+        self._held.add(fd)
+        return fd
+
+    def close(self, fd: int) -> None:
+        self._held.remove(fd)
+        self._disk.close(fd)
+
+    def kill(self) -> None:
+        while self._held:
+            self._disk.close(self._held.pop())
+
+
 def _apply(data: bytearray, change: _Write | _Truncate) -> None:
     if isinstance(change, _Truncate):
         del data[change.size :]

@@ -404,6 +404,9 @@ def test_opens_and_trims_on_a_full_disk():
     journal = open_journal(disk)
     assert journal.unsynced_bytes > 0
     assert journal.durable_position < journal.next_position
+    reader = JournalReader(FOLDER, 0, disk)
+    assert reader.durable_position() == journal.durable_position
+    reader.close()
     with pytest.raises(StorageError):
         journal.append(b"no room")
     with pytest.raises(StorageError):
@@ -609,3 +612,34 @@ def test_old_copies_of_rewritten_records_need_not_be_whole(bad, start):
     assert (reader.corrupt, reader.skipped) == (0, 0)
     reader.close()
     journal.close()
+
+
+@pytest.mark.parametrize("kinds", [("sync_folder", "unlink"), ("sync_folder",)])
+def test_reader_that_saw_a_segment_that_failed_misses_nothing(kinds):
+    """The new segment showed for a moment and was taken back; the older one must not grow behind the reader's back."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.append(bytes(3000))
+    reader = JournalReader(FOLDER, 0, disk)
+    assert len(reader.read()) == 1
+    disk.fail_always(kinds, Fault())
+    if "unlink" not in kinds:
+        # Look at the very moment when it shows.
+        plain_sync_folder = disk.sync_folder
+
+        def sync_folder(folder):
+            assert reader.read() == []
+            plain_sync_folder(folder)
+
+        disk.sync_folder = sync_folder
+    with pytest.raises(StorageError):
+        journal.append(bytes(2000))
+    assert reader.read() == []
+    disk.heal()
+    assert journal.append(b"small") == 1
+    assert reader.read() == [(1, b"small")]
+    assert (reader.corrupt, reader.skipped) == (0, 0)
+    reader.close()
+    journal.close()
+    assert len(segment_paths(disk)) == 2
+    assert disk.open_files == 0

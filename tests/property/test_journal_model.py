@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.faults.journal_disk import Fault, SimDisk
+from tests.faults.journal_disk import Fault, SimDisk, SimProcess
 
 from ved.errors import StorageError
 from ved.journal.journal import Journal
@@ -18,12 +18,22 @@ SEGMENT_BYTES = 4096
 SIZES = st.one_of(st.integers(0, 60), st.integers(0, 1500), st.sampled_from([4000, 4096, 9000]))
 
 
+class Follower(JournalReader):
+    """A reader that remembers where it began and what it was given."""
+
+    def __init__(self, position, disk):
+        super().__init__(FOLDER, position, disk)
+        self.begun = position
+        self.seen = set()
+
+
 class JournalMachine(RuleBasedStateMachine):
     """`given` is every record that append ever took; `alive` those that must be readable now."""
 
     def __init__(self):
         super().__init__()
         self.disk = SimDisk()
+        self.process = SimProcess(self.disk)
         self.journal = None
         self.given = {}
         self.alive = {}
@@ -37,7 +47,7 @@ class JournalMachine(RuleBasedStateMachine):
     @initialize(evicts=st.booleans())
     def begin(self, evicts):
         self.disk.evicts_after_failed_sync = evicts
-        self.journal = Journal.open(FOLDER, segment_bytes=SEGMENT_BYTES, files=self.disk)
+        self.journal = Journal.open(FOLDER, segment_bytes=SEGMENT_BYTES, files=self.process)
 
     # -- writing
 
@@ -75,6 +85,23 @@ class JournalMachine(RuleBasedStateMachine):
         if position is not None:  # it was there as a whole
             self.note(position, payload)
 
+    @rule(
+        kinds=st.sampled_from([("create",), ("rename",), ("sync_folder",), ("sync_folder", "unlink"), ("write_at",)]),
+        sizes=st.lists(st.sampled_from([10, 700, 2500]), min_size=1, max_size=4),
+    )
+    def making_a_segment_fails(self, kinds, sizes):
+        """Rotation goes wrong, perhaps when readers can see the new segment already; readers look in between."""
+        self.disk.fail_always(kinds, Fault())
+        for size in sizes:
+            self.counter += 1
+            payload = random.Random(self.counter).randbytes(size)
+            try:
+                self.note(self.journal.append(payload), payload)
+            except StorageError:
+                pass
+            self.read_some(5000, 2)
+        self.disk.heal()
+
     @rule(calls=st.integers(0, 6))
     def sync_fails(self, calls):
         """fdatasync fails, and perhaps what is tried after it too."""
@@ -102,13 +129,13 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def add_reader(self):
         if len(self.readers) < 3:
-            self.readers.append(JournalReader(FOLDER, self.cursor, self.disk))
+            self.readers.append(Follower(self.cursor, self.disk))
 
     @rule(max_bytes=st.integers(1, 5000), times=st.integers(1, 4))
     def read_some(self, max_bytes, times):
         for reader in self.readers:
             for _ in range(times):
-                self.take(reader, max_bytes)
+                reader.seen |= {position for position, _ in self.take(reader, max_bytes)}
 
     @precondition(lambda self: self.readers)
     @rule()
@@ -159,7 +186,7 @@ class JournalMachine(RuleBasedStateMachine):
     # -- ends and beginnings
 
     def reopen(self):
-        self.journal = Journal.open(FOLDER, segment_bytes=SEGMENT_BYTES, files=self.disk)
+        self.journal = Journal.open(FOLDER, segment_bytes=SEGMENT_BYTES, files=self.process)
         assert self.journal.next_position >= self.floor
         assert self.journal.durable_position == self.journal.next_position
         self.synced = dict(self.alive)
@@ -173,8 +200,8 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def kill(self):
-        self.disk.kill()
-        self.readers = []
+        """The writer alone: readers in other processes go on."""
+        self.process.kill()
         self.reopen()
         if not self.disk.evicts_after_failed_sync:
             assert self.read_all(0) == self.alive
@@ -186,6 +213,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.has_lost_power = True
         self.readers = []
         self.disk.lose_power(random.Random(seed))
+        self.process = SimProcess(self.disk)
         promised = dict(self.synced)
         self.reopen()
         self.settle()
@@ -222,9 +250,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.sync()
         assert self.read_all(0) == self.alive
         for reader in self.readers:
-            while self.take(reader, 1 << 20):
-                pass
-            assert reader.position >= max(self.alive, default=-1) + 1
+            while entries := self.take(reader, 1 << 20):
+                reader.seen |= {position for position, _ in entries}
+            assert reader.seen >= {position for position in self.alive if position >= reader.begun}
             reader.close()
         self.journal.close()
         assert self.disk.open_files == 0

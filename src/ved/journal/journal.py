@@ -84,7 +84,8 @@ class Journal:
         self._offset = found.tail.suspect_offset if self._suspects else found.tail.offset
         self._unsynced: list[bytes] = []  # packed records, the last ones of the newest segment
         self._unsynced_bytes = 0
-        self._is_poisoned = False
+        self._is_poisoned = False  # the newest segment's pages are not trusted
+        self._is_sealed = False  # a newer segment may have shown for a moment, so this one may not grow
         self._is_mark_stale = True
         self._is_closed = False
         self._readers: list[JournalReader] = []
@@ -153,7 +154,7 @@ class Journal:
         After StorageError the record is not in the journal, which stays usable for a later try.
         """
         size = RECORD_HEADER_BYTES + len(payload)
-        if self._fd < 0 or self._is_poisoned or self._is_mark_stale or self._offset + size > self._segment_bytes:
+        if not self._is_ready() or self._offset + size > self._segment_bytes:
             self._make_ready(size)
         position = self._next
         record = pack_record(self._seed, position, payload)
@@ -226,6 +227,7 @@ class Journal:
             return
         try:
             self._sync()
+            self._unlink_doomed()
             state = self._state.current
             last = self._segments[-1].serial if self._segments else 0
             exact = state.changed(reserved_end=self._next, last_serial=last, is_clean=True)
@@ -272,6 +274,9 @@ class Journal:
         if self._is_closed:
             raise ValueError(f"journal {self.path} is closed")
 
+    def _is_ready(self) -> bool:
+        return self._fd >= 0 and not (self._is_poisoned or self._is_sealed or self._is_mark_stale)
+
     def _make_ready(self, size: int) -> None:
         """Have a trusted segment with room for `size` bytes, and readers told of it."""
         self._check_open()
@@ -282,13 +287,17 @@ class Journal:
                 self._sync()
             if self._fd < 0:
                 self._create(self._next, self._previous_end, [], self._lost_serial)
-            elif self._offset + size > self._segment_bytes and self._offset > SEGMENT_HEADER_BYTES:
+            elif self._is_sealed or self._is_full(size):
                 self._sync()
                 self._create(self._next, self._next, [])
             if self._is_mark_stale:
                 self._publish()
         except OSError as error:
             raise StorageError(f"journal {self.path}: cannot write: {error}") from error
+
+    def _is_full(self, size: int) -> bool:
+        """True when `size` more bytes do not fit; an empty segment takes anything."""
+        return self._offset + size > self._segment_bytes and self._offset > SEGMENT_HEADER_BYTES
 
     def _append_rest(self, record: bytes) -> None:
         """Go on after a short write, from what the file says it has."""
@@ -362,16 +371,27 @@ class Journal:
             self._files.sync_folder(self.path)
             fd = self._files.open(path, "append")
         except OSError:
-            for leftover in (temporary, path):
-                with contextlib.suppress(OSError):
-                    self._files.unlink(leftover)
+            self._is_sealed = True
+            self._remove_failed(temporary, SegmentInfo(serial, first, first, 0))
             raise
+        self._is_sealed = False
         if self._fd >= 0:
             self._files.close(self._fd)
         self._fd, self._offset = fd, len(data)
         self._size_bytes += len(data)
         self._segments.append(SegmentInfo(serial, first, first + len(records), len(data)))
         self._is_mark_stale = True
+
+    def _remove_failed(self, temporary: Path, segment: SegmentInfo) -> None:
+        """Take away a segment that could not be made."""
+        with contextlib.suppress(OSError):
+            self._files.unlink(temporary)
+        try:
+            self._files.unlink(self.path / segment.name)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._doomed.append(segment)
 
     def _publish(self) -> None:
         """Tell readers the durable position and the newest segment."""
