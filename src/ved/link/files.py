@@ -1,6 +1,5 @@
 """Small private files that must survive a power cut."""
 
-import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -17,10 +16,14 @@ def create_private(path: Path, data: bytes) -> None:
     """Like `write_private`, but a file that is there already stays as it is."""
     partial = _write_partial(path, data)
     try:
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(partial)
+        path.hardlink_to(partial)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links: no better than asking first
+        if not path.exists():
+            partial.replace(path)
     finally:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
