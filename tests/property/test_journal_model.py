@@ -1,5 +1,6 @@
 """The journal against a dictionary: whatever happens, positions keep their meaning and nothing promised is lost."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -95,10 +96,8 @@ class JournalMachine(RuleBasedStateMachine):
         for size in sizes:
             self.counter += 1
             payload = random.Random(self.counter).randbytes(size)
-            try:
+            with contextlib.suppress(StorageError):
                 self.note(self.journal.append(payload), payload)
-            except StorageError:
-                pass
             self.read_some(5000, 2)
         self.disk.heal()
 
