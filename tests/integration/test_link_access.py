@@ -1,6 +1,7 @@
 """Who may come in over the link's port, and what happens to everybody else."""
 
 import asyncio
+import base64
 import contextlib
 import logging
 import secrets
@@ -15,7 +16,7 @@ import pytest
 
 from ved.agent.agent import AgentSettings, run_agent
 from ved.codec.batch import encode_batch
-from ved.codec.link import Held, Hello, Stored
+from ved.codec.link import Held, Hello, Stored, encode_message
 from ved.codec.records import encode_record, peek
 from ved.db.database import Database
 from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
@@ -365,8 +366,6 @@ def test_garbage_messages_after_a_good_handshake(site: Site) -> None:
             for garbage in (b"", b"\x63", b"\x01short", secrets.token_bytes(200), "text"):
                 dialer = Dialer([parse_server_url(credentials.server_urls[0])])
                 tls = client_context(credentials.ca_pem, time.time())
-                import base64
-
                 token = base64.urlsafe_b64encode(credentials.key).decode().rstrip("=")
                 link = await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
                 await link.send(garbage)
@@ -376,6 +375,25 @@ def test_garbage_messages_after_a_good_handshake(site: Site) -> None:
 
     asyncio.run(go())
     assert counters[CONNECTIONS_GARBAGE_TOTAL] == 5
+
+
+def test_a_car_that_goes_silent_is_down_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still has its TCP connection, but neither sends nor answers pings."""
+    monkeypatch.setattr("ved.ingest.car.PING_S", 0.05)
+    monkeypatch.setattr("ved.ingest.car.SILENCE_S", 0.3)
+
+    async def go() -> None:
+        async with site.serving():
+            credentials = site.credentials()
+            dialer = Dialer([parse_server_url(credentials.server_urls[0])])
+            token = base64.urlsafe_b64encode(credentials.key).decode().rstrip("=")
+            tls = client_context(credentials.ca_pem, time.time())
+            link = await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
+            await link.send(encode_message(Hello(Lane.LIVE, "fs", "silent", EPOCH, 1, 1)))
+            await link.wait_closed()
+
+    asyncio.run(go())
+    assert [one.is_up for one in site.records() if isinstance(one, LinkState)] == [True, False]
 
 
 def test_enrolment_gives_a_working_key_once(site: Site, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from ved.ingest import loglimit
 from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry
 from ved.ingest.checkpoint import encode_checkpoint, load_checkpoint, rebuild, save_checkpoint
 from ved.ingest.loglimit import LogLimit
+from ved.ingest.role import KEEP_FOR
 from ved.ingest.store import Store
-from ved.ingest.writer import Taken
+from ved.ingest.writer import Taken, TrimOrder
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
@@ -263,5 +264,25 @@ def test_decode_is_what_was_taken(tmp_path: Path) -> None:
         assert entry.record == batch(1)
         assert entry.arrival.lane == Lane.LIVE
         assert decode_record(entry.record).frames.equals(decode_record(batch(1)).frames)
+
+    asyncio.run(go())
+
+
+def test_trim_reaches_the_writer_and_a_refusal_stops_nothing(tmp_path: Path) -> None:
+    async def go() -> None:
+        bench = Bench(tmp_path)
+        asked: list[tuple[int, int, tuple[str, ...]]] = []
+
+        def trim(keep_bytes: int, keep_us: int, never_past: tuple[str, ...]) -> None:
+            asked.append((keep_bytes, keep_us, never_past))
+            raise StorageError("cannot trim")
+
+        bench.writer.trim = trim
+        bench.store.trim(TrimOrder(1, 2, KEEP_FOR))
+        await bench.until(lambda: bench.storing == [False])
+        await bench.take(1)
+        await bench.until(lambda: bench.stored.contains(1, 10))
+        await bench.close()
+        assert asked == [(1, 2, ("record",))]
 
     asyncio.run(go())
