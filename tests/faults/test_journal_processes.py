@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.faults.journal_process import SEGMENT_BYTES, TOLD_BYTES, payload_of
+
 from ved.errors import UserError
 from ved.journal.journal import Journal
 from ved.journal.reader import JournalReader
