@@ -68,7 +68,7 @@ describe("default charts", () => {
   });
 
   it("are guessed by unit and name", () => {
-    const charts = defaultCharts(vehicle([["G.Speed", "m/s"], ["G.Satellites", ""], ["T.MotorTemp", "degC"], ["I.AccelerationX", "m/s^2"]]));
+    const charts = defaultCharts(vehicle([["G.Speed", "m/s"], ["G.Satellites", ""], ["T.MotorTemp", "degC"], ["I.AccelerationX", "m/s^2"], ["G.SpeedAccuracy", "m/s"]]));
     expect(charts.map((chart) => chart.channels)).toEqual([["G.Speed"], ["T.MotorTemp"], ["I.AccelerationX"]]);
   });
 

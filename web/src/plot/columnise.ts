@@ -3,13 +3,14 @@ import type { ChannelBuffer } from "../buffer/channelBuffer";
 /**
  * Samples reduced to pixel columns: what a curve of a few thousand pixels can show of any number of samples.
  *
- * Per column: the first and last value of the line, the least and greatest of it, and the band of minima and maxima.
+ * Per column: the first and last point of the line, its least and greatest value, and the band of minima and maxima.
  * A column is broken when no line leads to it from the one before.
  */
 export class PixelColumns {
   n = 0;
   private capacity = 0;
   x = new Float64Array(0);
+  xLast = new Float64Array(0);
   first = new Float64Array(0);
   low = new Float64Array(0);
   high = new Float64Array(0);
@@ -51,6 +52,7 @@ export class PixelColumns {
         if (value > this.high[c]!) this.high[c] = value;
         if (minimum[i]! < this.minimum[c]!) this.minimum[c] = minimum[i]!;
         if (maximum[i]! > this.maximum[c]!) this.maximum[c] = maximum[i]!;
+        this.xLast[c] = x;
         this.last[c] = value;
         this.isSingle[c] = 0;
         continue;
@@ -58,7 +60,7 @@ export class PixelColumns {
       c++;
       if (c === this.capacity) this.reserve(this.capacity * 2);
       pixel = here;
-      this.x[c] = x;
+      this.x[c] = this.xLast[c] = x;
       this.first[c] = this.low[c] = this.high[c] = this.last[c] = value;
       this.minimum[c] = minimum[i]!;
       this.maximum[c] = maximum[i]!;
@@ -83,6 +85,7 @@ export class PixelColumns {
       return to;
     };
     this.x = grown(this.x);
+    this.xLast = grown(this.xLast);
     this.first = grown(this.first);
     this.low = grown(this.low);
     this.high = grown(this.high);

@@ -18,9 +18,10 @@ export interface CurveFrame {
 const BAND_ALPHA = 0.3;
 /** Samples further apart than this are marked with dots. */
 const DOT_DISTANCE_PX = 14;
-/** Columns this near to each other are drawn as bars where they are tall: bars are far cheaper than steep strokes. */
+/** Bands of columns this near to each other are drawn as bars. */
 const DENSE_PX = 1.6;
-const TALL_PX = 3;
+/** A column that swings further than from its first to its last value is drawn as a bar: far cheaper than steep strokes. */
+const SWING_PX = 1.5;
 
 type Place = (value: number) => number;
 
@@ -78,34 +79,29 @@ function drawBandArea(ctx: CanvasRenderingContext2D, columns: PixelColumns, begi
 }
 
 function drawLine(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: number, y: Place, style: CurveStyle): void {
-  const { n, x, first, low, high, last, isBroken, isSingle } = columns;
+  const { n, x, xLast, first, low, high, last, isBroken, isSingle } = columns;
   const pen = new Pen();
   for (let i = 0; i < n; i++) {
     const px = left + x[i]!;
-    const yLast = y(last[i]!);
+    const yFirst = y(first[i]!);
     const isJoined = isBroken[i] === 0;
-    const isNear = isJoined ? x[i]! - x[i - 1]! < DENSE_PX : isSingle[i] === 0;
-    const before = isJoined ? y(last[i - 1]!) : yLast;
-    if (isNear) {
-      const top = Math.min(y(high[i]!), before);
-      const tall = Math.max(y(low[i]!), before) - top;
-      if (tall > TALL_PX) {
-        if (isJoined) pen.line(px, before);
-        ctx.fillRect(px - style.widthPx / 2, top, style.widthPx, tall);
-        pen.move(px, yLast);
-      } else if (isJoined) pen.line(px, yLast);
-      else pen.move(px, yLast);
-      continue;
-    }
-    if (!isJoined) pen.move(px, y(first[i]!));
+    if (!isJoined) pen.move(px, yFirst);
     else {
-      if (style.isStep) pen.line(px, before);
-      pen.line(px, y(first[i]!));
+      if (style.isStep) pen.line(px, y(last[i - 1]!));
+      pen.line(px, yFirst);
     }
     if (isSingle[i] === 1) continue;
-    pen.line(px, y(low[i]!));
-    pen.line(px, y(high[i]!));
-    pen.line(px, yLast);
+    const yLast = y(last[i]!);
+    const top = y(high[i]!);
+    const bottom = y(low[i]!);
+    const pxLast = left + xLast[i]!;
+    if (Math.min(yFirst, yLast) - top > SWING_PX || bottom - Math.max(yFirst, yLast) > SWING_PX) {
+      ctx.fillRect(px - style.widthPx / 2, top, Math.max(style.widthPx, pxLast - px), bottom - top);
+      pen.move(pxLast, yLast);
+      continue;
+    }
+    if (style.isStep) pen.line(pxLast, yFirst);
+    pen.line(pxLast, yLast);
   }
   ctx.lineWidth = style.widthPx;
   ctx.stroke(pen.finish());

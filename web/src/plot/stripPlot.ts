@@ -42,6 +42,12 @@ interface YScale {
   range: Range | null;
 }
 
+/** Round distances of time labels. */
+const TIME_STEPS_S = [
+  ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
+  ...[1, 2, 3, 6, 12, 24].map((hours) => hours * 3600),
+];
 const SYNC_KEY = "ved";
 const MIN_SELECT_PX = 6;
 const FONT = "12px system-ui, sans-serif";
@@ -185,7 +191,7 @@ export class StripPlot {
     const visible = this.visibleScales();
     const padLeft = (Math.max(axisSlots, 1) - Math.max(visible.length, 0)) * this.axisPx();
     const common = { stroke: colours.text, font: FONT, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.grid, width: 1, size: 4 } };
-    const xAxis: uPlot.Axis = { ...common, size: 26, gap: 3, space: 90, values: (_, splits) => timeLabels(splits) };
+    const xAxis: uPlot.Axis = { ...common, size: 26, gap: 3, space: 90, incrs: [...TIME_STEPS_S], values: (_, splits) => timeLabels(splits) };
     const scales: Record<string, uPlot.Scale> = { x: { time: true, auto: false, range: (_, min, max) => [min, max] } };
     for (const scale of this.scales) scales[scale.key] = { range: () => [scale.range?.low ?? 0, scale.range?.high ?? 1] };
     return {

@@ -14,8 +14,12 @@ const THEMES: readonly Theme[] = [
   { title_en: "Motor", title_fr: "Moteur", name: /rpm|torque|couple|throttle|pedal/i, unit: /^(rpm|1\/min|tr\/min|nm|n·m|%)$/i },
   { title_en: "Electrical", title_fr: "Électrique", name: /volt|current|courant|power|soc/i, unit: /^(v|mv|a|ma|w|kw|%)$/i },
   { title_en: "Temperatures", title_fr: "Températures", name: /temp/i, unit: /^(°?c|degc|deg c|k)$/i },
-  { title_en: "Motion", title_fr: "Mouvement", name: /accel|gyro|yaw|angular|roll|pitch/i, unit: /./ },
+  { title_en: "Acceleration", title_fr: "Accélération", name: /accel/i, unit: /^(m\/s(²|\^2|2)|g)$/i },
+  { title_en: "Attitude", title_fr: "Attitude", name: /roll|pitch|yaw|heading/i, unit: /^(°|deg|rad)$/i },
+  { title_en: "Altitude", title_fr: "Altitude", name: /altitude/i, unit: /^m$/i },
 ];
+/** Figures about the measurement rather than the car. */
+const MINOR = /accuracy|error|status|counter|crc|checksum|reserved|delay/i;
 const PER_CHART = 4;
 const MAX_CHARTS = 4;
 
@@ -29,7 +33,7 @@ export function defaultCharts(vehicle: VehicleInfo): ChartSpec[] {
 }
 
 function guessCharts(channels: readonly ChannelInfo[]): ChartSpec[] {
-  const free = new Set(channels.filter((channel) => channel.kind === "continuous"));
+  const free = new Set(channels.filter((channel) => channel.kind === "continuous" && !MINOR.test(channel.signal)));
   const charts: ChartSpec[] = [];
   for (const theme of THEMES) {
     const found = [...free].filter((channel) => theme.name.test(channel.signal) && theme.unit.test(channel.unit)).slice(0, PER_CHART);
