@@ -186,14 +186,12 @@ class ObjectStore:
     def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
         """Write a Parquet file; its size in bytes. StorageError."""
         try:
-            sink = pa.BufferOutputStream()
-            write_parquet(sink, table, bounds, zstd_level)
-            data = sink.getvalue()
             with self._handler.open_output_stream(path) as out:
-                out.write(data)
+                write_parquet(out, table, bounds, zstd_level)
+                size = int(out.tell())
         except OSError as error:
             raise StorageError(f"cannot write {self._url}/{path}: {error}") from error
-        return int(data.size)
+        return size
 
     def open(self, path: str) -> pa.NativeFile:
         """The object, read by ranges."""
