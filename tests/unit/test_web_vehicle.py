@@ -162,7 +162,7 @@ def test_recent_batches_are_bounded():
     for k in range(100):
         one.take_batch(k, big, Lane.LIVE, k)
     assert one.recent_bytes <= MAX_RECENT_BYTES
-    assert one.recent_dropped_total == 100 - len(one.recent) > 0
+    assert one.recent_dropped == 100 - len(one.recent) > 0
     assert one.recent[-1].position == 99
 
 

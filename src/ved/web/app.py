@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ved.analysis.positions import find_map_channels
+from ved.codec.live import LIVE_VERSION
 from ved.db.database import Database
 from ved.db.people import User
 from ved.db.vehicles import VehicleRow, get_vehicle, list_vehicles
@@ -20,7 +21,6 @@ from ved.web import messages
 from ved.web.auth import SESSION_S, Auth, is_own_origin
 from ved.web.clock import monotonic_us
 from ved.web.hub import Hub, epoch_text
-from ved.web.limits import LIVE_VERSION
 from ved.web.page import PageFiles
 from ved.web.vehicle import VehicleFeed
 from ved.web.viewer import Viewer

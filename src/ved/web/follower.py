@@ -76,6 +76,13 @@ class Follower:
             cursor = await asyncio.to_thread(self._stream.cursor, RECORD_CURSOR)
             for feed in list(self._hub.feeds().values()):
                 feed.forget_recent((cursor or 0) - RECENT_MARGIN)
+                if feed.recent_dropped:
+                    log.warning(
+                        "%s: the lake is far behind; %d batches are missing in new windows until it has them",
+                        feed.name,
+                        feed.recent_dropped,
+                    )
+                    feed.recent_dropped = 0
                 self._put_clocks_in_force(feed)
                 if beats % round(REGISTRY_S / STATE_S) == 0:
                     await self._reload_decoder(feed)

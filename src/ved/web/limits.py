@@ -3,7 +3,6 @@
 import math
 from typing import Final
 
-LIVE_VERSION: Final = 1
 MAX_TEXT_BYTES: Final = 128 << 10
 MAX_SUBSCRIPTIONS: Final = 16
 MAX_CHANNELS: Final = 200

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
 
+from ved.codec.live import LIVE_VERSION
 from ved.db.people import User
 from ved.model.channel import Channel
-from ved.web.limits import LIVE_VERSION, MAX_CHANNELS, MAX_NAME_CHARS
+from ved.web.limits import MAX_CHANNELS, MAX_NAME_CHARS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 SubscriptionId = Annotated[int, Field(ge=0, le=65_535)]

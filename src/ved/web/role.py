@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from ved.web.auth import Auth, load_secret
 from ved.web.follower import Follower
 from ved.web.hub import Hub
 from ved.web.limits import MAX_TEXT_BYTES
+
+log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 0.8
 """How long viewers may take to close before uvicorn does it."""
@@ -84,6 +87,7 @@ async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], No
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            log.info("counters: %s", hub.counters.snapshot())
 
 
 def listen(host: str, port: int) -> socket.socket:

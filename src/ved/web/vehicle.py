@@ -80,7 +80,7 @@ class VehicleFeed:
     edge_utc_us: int | None = None
     recent: deque[Recent] = field(default_factory=deque)
     recent_bytes: int = 0
-    recent_dropped_total: int = 0
+    recent_dropped: int = 0
     sequence: int = 0
     rtt_us: int = -1
     _is_linked: bool | None = None
@@ -110,7 +110,7 @@ class VehicleFeed:
         self.recent.append(Recent(position, batch, lane, arrived_us))
         self.recent_bytes += _size_bytes(batch)
         while self.recent_bytes > MAX_RECENT_BYTES:
-            self.recent_dropped_total += 1
+            self.recent_dropped += 1
             self.recent_bytes -= _size_bytes(self.recent.popleft().batch)
         self._counts.append((arrived_us, batch.count))
         self._trim_counts(arrived_us)
