@@ -193,7 +193,7 @@ def query(load: SyntheticLoad, frames: int, folder: Path, repeat: int) -> None:
     first = timed(ours, 1)
     again = timed(ours, repeat)
     files = [str(path) for path in (folder / "lake").rglob("*.parquet")]
-    live = set(lake.live_paths())
+    live = lake.live_paths()
     files = [path for path in files if str(Path(path).relative_to(folder / "lake" / "frames")) in live]
     connection = duckdb.connect(config={"threads": 1})
     sql = (

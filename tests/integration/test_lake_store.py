@@ -474,3 +474,26 @@ def test_commit_metadata_is_as_the_spec_says(url: str) -> None:
     text = (Path(url) / "frames" / log.commit_path(1)).read_text()
     infos = [json.loads(line) for line in text.splitlines() if "commitInfo" in line]
     assert infos[0]["commitInfo"]["ved"] == {"added": {f"fs/{EPOCH.hex()}": [[1, 10], [21, 30]]}}
+
+
+LOOK = """
+import sys
+import numpy as np
+from ved.lake.lake import Lake
+import ved.record.role
+from ved.model.frames import FrameBatch, FrameColumns
+n = 100
+frames = FrameColumns(np.arange(n), np.zeros(n, np.uint8), np.zeros(n, np.uint32), np.zeros(n, np.uint8),
+                      np.full(n, 64, np.uint8), np.ones((n, 64), np.uint8))
+lake = Lake(sys.argv[1])
+lake.append([FrameBatch("fs", bytes(16), 1, frames)])
+lake.append([FrameBatch("fs", bytes(16), 101, frames)])
+lake.compact()
+assert len(lake.rows("fs", bytes(16))) == 200
+print(*sorted({"pandas", "numba", "cantools"} & set(sys.modules)))
+"""
+
+
+def test_record_does_not_pay_for_pandas_numba_or_cantools(url: str) -> None:
+    seen = subprocess.run([sys.executable, "-c", LOOK, url], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == ""

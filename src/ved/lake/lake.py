@@ -125,7 +125,7 @@ class Lake:
     def time_range(self, vehicle: str, epoch: bytes) -> tuple[int, int] | None:
         """(first, last) t_us of an epoch's stored frames, None where there are none."""
         with self._lock:
-            files = [entry for entry in self._table.files.values() if entry.key == (vehicle, epoch)]
+            files = self._table.files.of((vehicle, epoch))
         if not files:
             return None
         return min(entry.t_min_us for entry in files), max(entry.t_max_us for entry in files)
@@ -168,7 +168,7 @@ class Lake:
     def stats(self) -> LakeStats:
         """Exact sums over the live files, as of the last refresh."""
         with self._lock:
-            files = list(self._table.files.values())
+            files = list(self._table.files)
             return LakeStats(
                 frames=sum(entry.rows for entry in files),
                 bytes=sum(entry.size_bytes for entry in files),
@@ -187,7 +187,7 @@ class Lake:
         """
         self.refresh()
         with self._lock:
-            entries = [entry for entry in self._table.files.values() if entry.path not in self._broken]
+            entries = [entry for entry in self._table.files if entry.path not in self._broken]
         merged = 0
         for group in plan_merges(entries, is_final):
             if stop():
@@ -204,7 +204,7 @@ class Lake:
         found = list(self._store.walk())  # before the refresh: what is committed meanwhile is then seen as live
         self.refresh()
         with self._lock:
-            live = set(self._table.files)
+            live = self._table.files.paths()
         now_s = time.monotonic()
         dead = {file.path: file.age_s for file in found if file.path not in live}
         with self._lock:
@@ -216,10 +216,10 @@ class Lake:
             self._store.delete(path)
         return len(doomed)
 
-    def live_paths(self) -> list[str]:
+    def live_paths(self) -> set[str]:
         """Paths of the live files, relative to the table."""
         with self._lock:
-            return list(self._table.files)
+            return self._table.files.paths()
 
     def broken_files(self) -> dict[str, str]:
         """Files that could not be read so far, and why."""
@@ -290,7 +290,7 @@ class Lake:
 
     def _entries(self, vehicle: str, epoch: bytes, where: Where) -> list[FileEntry]:
         with self._lock:
-            files = [entry for entry in self._table.files.values() if entry.key == (vehicle, epoch)]
+            files = self._table.files.of((vehicle, epoch))
         wanted = [
             entry
             for entry in files
@@ -322,7 +322,7 @@ class Lake:
     def _intervals_from_files(self) -> IntervalMap:
         """Which seqs are stored, from the files themselves: the way back when the log lost its intervals."""
         out: IntervalMap = {}
-        for entry in self._table.files.values():
+        for entry in self._table.files:
             seq = np.sort(self._read(entry, ALL).seq)
             cuts = np.flatnonzero(np.diff(seq) > 1)
             firsts, lasts = seq[np.r_[0, cuts + 1]] if len(seq) else seq, seq[np.r_[cuts, len(seq) - 1]]

@@ -6,7 +6,7 @@ A commit that adds frames carries, in its commit info,
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -39,6 +39,41 @@ class FileEntry:
     def key(self) -> EpochKey:
         """(vehicle, epoch)."""
         return (self.vehicle, self.epoch)
+
+
+class LiveFiles:
+    """The live files, by path and by epoch."""
+
+    def __init__(self, entries: Iterable[FileEntry] = ()) -> None:
+        self._by_path: dict[str, FileEntry] = {}
+        self._by_epoch: dict[EpochKey, dict[str, FileEntry]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: FileEntry) -> None:
+        """Put a file in, in place of one of the same path."""
+        self._by_path[entry.path] = entry
+        self._by_epoch.setdefault(entry.key, {})[entry.path] = entry
+
+    def remove(self, path: str) -> None:
+        """Take a file out; nothing happens when it is not in."""
+        entry = self._by_path.pop(path, None)
+        if entry is not None:
+            del self._by_epoch[entry.key][path]
+
+    def of(self, key: EpochKey) -> list[FileEntry]:
+        """The files of an epoch."""
+        return list(self._by_epoch.get(key, {}).values())
+
+    def paths(self) -> set[str]:
+        """All paths."""
+        return set(self._by_path)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._by_path
+
+    def __iter__(self) -> Iterator[FileEntry]:
+        return iter(self._by_path.values())
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ved.lake.layout import COLUMN_NAMES
 from ved.lake.log import FileEntry
-from ved.lake.rows import FrameRows, payload_matrix
+from ved.lake.rows import FrameRows, numbers_of, payload_matrix
 from ved.lake.store import Store
 from ved.model.frames import FrameColumns, FrameFlag
 
@@ -207,7 +207,9 @@ def _from_table(table: pa.Table, constants: dict[str, int]) -> FrameRows:
     def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         if name in constants:
             return np.full(n, constants[name], dtype)
-        return np.asarray(table[name].to_numpy().astype(dtype, copy=False))
+        if table[name].null_count:
+            raise pa.ArrowInvalid(f"column {name} has nulls")
+        return numbers_of(table[name], dtype)
 
     tail = table["tail"].combine_chunks() if "tail" in table.column_names else None
     if isinstance(tail, pa.ChunkedArray):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -112,16 +112,21 @@ def disk_table(rows: FrameRows) -> tuple[pa.Table, list[int]]:
     bus, flags = np.take(frames.bus, order), np.take(frames.flags, order)
     arbitration_id = np.take(frames.arbitration_id, order)
     head = np.ascontiguousarray(frames.payload[:, :CLASSIC_WIDTH]).view("<i8").reshape(len(rows))
-    columns = [
-        pa.array(np.take(rows.seq, order)),
-        pa.array(np.take(frames.t_us, order)),
-        pa.array(bus.astype(np.int16)),
-        pa.array(arbitration_id.astype(np.int32)),
-        pa.array(flags.astype(np.int16)),
-        pa.array(np.take(frames.length, order).astype(np.int16)),
-        pa.array(np.take(head, order)),
-        _tail(frames, order),
+    numbers = [
+        np.take(rows.seq, order),
+        np.take(frames.t_us, order),
+        bus.astype(np.int16),
+        arbitration_id.astype(np.int32),
+        flags.astype(np.int16),
+        np.take(frames.length, order).astype(np.int16),
+        np.take(head, order),
     ]
+    # From buffers: pa.array would import pandas where that is installed, a second and 60 MB for nothing.
+    columns = [
+        pa.Array.from_buffers(field.type, len(order), [None, pa.py_buffer(column)])
+        for field, column in zip(FILE_SCHEMA, numbers, strict=False)
+    ]
+    columns.append(_tail(frames, order))
     return pa.Table.from_arrays(columns, schema=FILE_SCHEMA), group_bounds(bus, flags, arbitration_id)
 
 
@@ -142,6 +147,18 @@ def _tail(frames: FrameColumns, order: NDArray[np.intp]) -> pa.Array:
     validity = np.packbits(has_tail, bitorder="little")
     buffers = [pa.py_buffer(validity.tobytes()), pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
     return pa.Array.from_buffers(pa.binary(), n, buffers)
+
+
+def numbers_of(column: pa.ChunkedArray, dtype: type[np.generic]) -> NDArray[Any]:
+    """A column of numbers without nulls as a NumPy array of `dtype`; a view where it has one chunk of that type."""
+    stored = np.dtype(f"i{column.type.bit_width // 8}")
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], stored, count=len(chunk), offset=chunk.offset * stored.itemsize)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    out = chunks[0] if len(chunks) == 1 else np.concatenate(chunks) if chunks else np.empty(0, stored)
+    return out.astype(dtype, copy=False)
 
 
 def payload_matrix(payload: NDArray[np.int64], tail: pa.Array | None) -> NDArray[np.uint8]:

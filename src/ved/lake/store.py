@@ -41,7 +41,7 @@ class Store(Protocol):
         """A file to read at any place; FileNotFoundError, OSError."""
 
     def read_text(self, path: str) -> str | None:
-        """A small file as text, None when it is not there."""
+        """A small file as text, None when it is not there. StorageError."""
 
     def sync(self, path: str) -> None:
         """Make a file that somebody else wrote durable."""
@@ -119,11 +119,13 @@ class LocalStore:
         return pa.memory_map(str(self._root / path), "r")
 
     def read_text(self, path: str) -> str | None:
-        """A small file as text, None when it is not there."""
+        """A small file as text, None when it is not there. StorageError."""
         try:
             return (self._root / path).read_text("utf-8")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StorageError(f"cannot read {self._root / path}: {error.strerror or error}") from error
 
     def sync(self, path: str) -> None:
         """fsync of the file and its folder. StorageError."""
@@ -198,12 +200,14 @@ class ObjectStore:
         return self._handler.open_input_file(path)
 
     def read_text(self, path: str) -> str | None:
-        """A small object as text, None when it is not there."""
+        """A small object as text, None when it is not there. StorageError."""
         try:
             with self._handler.open_input_file(path) as file:
                 return bytes(file.read()).decode("utf-8")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StorageError(f"cannot read {self._url}/{path}: {error}") from error
 
     def sync(self, path: str) -> None:
         """Nothing to do: an object that is there is durable."""

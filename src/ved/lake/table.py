@@ -21,6 +21,7 @@ from ved.lake.log import (
     EpochKey,
     FileEntry,
     IntervalMap,
+    LiveFiles,
     commit_path,
     make_entry,
     merge_intervals,
@@ -48,7 +49,7 @@ class LakeTable:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.version = -1
-        self.files: dict[str, FileEntry] = {}
+        self.files = LiveFiles()
         self.intervals: IntervalMap = {}
         self._since_snapshot = 0
         self._delta: DeltaTable | None = None
@@ -187,7 +188,7 @@ class LakeTable:
             raise UserError(f"{self.store.url}: another tool switched on Delta features that ved cannot read")
         self._delta = delta
         self.version = delta.version()
-        self.files = {entry.path: entry for entry in _live_files(delta)}
+        self.files = LiveFiles(_live_files(delta))
         self._load_intervals()
         return True
 
@@ -211,9 +212,9 @@ class LakeTable:
 
     def _apply(self, notes: CommitNotes) -> None:
         for path in notes.removed_paths:
-            self.files.pop(path, None)
+            self.files.remove(path)
         for entry in notes.added_files:
-            self.files[entry.path] = entry
+            self.files.add(entry)
         merge_intervals(self.intervals, notes.added)
         self._since_snapshot = 0 if notes.snapshot is not None else self._since_snapshot + 1
         self.version += 1
