@@ -20,5 +20,6 @@ export default defineConfig({
       "/healthz": { target: server, changeOrigin: true },
     },
   },
+  resolve: process.env["VITEST"] ? { conditions: ["browser"] } : {},
   test: { include: ["tests/**/*.test.ts"], environment: "node" },
 });

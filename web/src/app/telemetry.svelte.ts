@@ -136,6 +136,23 @@ export class Telemetry {
       return; // The connection's own state tells that the server is away.
     }
     if (this.phase === "no_vehicle" && this.vehicles.length > 0) await this.chooseFirst(null);
+    else if (this.vehicle?.channels.length === 0) await this.refreshVehicle();
+  }
+
+  /** Reads the vehicle's definitions again: a new epoch or a new DBC may bring other channels. */
+  private async refreshVehicle(): Promise<void> {
+    const before = this.vehicle;
+    if (before === null) return;
+    let vehicle: VehicleInfo;
+    try {
+      vehicle = await getVehicle(before.name);
+    } catch (error) {
+      if (error instanceof SignedOutError || error instanceof UnreachableError) return; // The connection tells.
+      throw error;
+    }
+    if (this.vehicle !== before || JSON.stringify(vehicle) === JSON.stringify(before)) return;
+    this.vehicle = vehicle;
+    this.sendWatch();
   }
 
   async leave(): Promise<void> {
@@ -313,6 +330,7 @@ export class Telemetry {
       case "reset":
         this.goLive();
         this.store.reset();
+        void this.refreshVehicle();
         break;
       case "missed":
         this.onMissed(message);
@@ -326,6 +344,7 @@ export class Telemetry {
 
   private onState(message: VehicleState): void {
     if (message.vehicle !== this.vehicle?.name) return;
+    if (this.state !== null && this.state.epoch !== message.epoch) void this.refreshVehicle();
     this.state = message;
     this.nowMs = this.stateAtMs = performance.now();
     this.store.raiseEdge(message.edge_utc_us);

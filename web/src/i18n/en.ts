@@ -38,7 +38,7 @@ export const en = {
   "tools.theme.light": "Light theme for sunlight",
   "tools.language": "Passer en français",
   "tools.help": "Help",
-  "tools.more": "More",
+  "tools.label": "Display",
   "tools.reset": "Default charts",
   "tools.reset.hint": "Back to the charts of this vehicle",
   "tools.signout": "Sign out",

@@ -40,7 +40,7 @@ export const fr: Record<Key, string> = {
   "tools.theme.light": "Thème clair pour le plein soleil",
   "tools.language": "Switch to English",
   "tools.help": "Aide",
-  "tools.more": "Plus",
+  "tools.label": "Affichage",
   "tools.reset": "Courbes par défaut",
   "tools.reset.hint": "Revenir aux courbes de ce véhicule",
   "tools.signout": "Se déconnecter",

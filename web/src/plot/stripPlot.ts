@@ -108,6 +108,16 @@ export class StripPlot {
     });
     for (const scale of this.scales) scale.range = this.rangeOf(scale);
     this.plot.setScale("x", { min: fromUs / 1e6, max: toUs / 1e6 });
+    if (!this.isCursorOld) return;
+    this.isCursorOld = false;
+    queueMicrotask(() => this.publishCursor()); // After all charts have taken over the range.
+  }
+
+  private publishCursor(): void {
+    const { left = -1, top = -1 } = this.plot.cursor;
+    // The third argument, which the types leave out, moves the cursors of the other charts too.
+    const setCursor: (at: { left: number; top: number }, fire: boolean, publish: boolean) => void = this.plot.setCursor;
+    setCursor({ left, top }, true, true);
   }
 
   destroy(): void {
@@ -153,14 +163,6 @@ export class StripPlot {
     });
     ctx.restore();
     this.drawUnits(plot);
-    if (!this.isCursorOld) return;
-    this.isCursorOld = false;
-    // After all charts have taken over the new range.
-    queueMicrotask(() => {
-      const { left = -1, top = -1 } = plot.cursor;
-      plot.setCursor({ left, top });
-      uPlot.sync(SYNC_KEY).pub("mousemove", plot, left, top, plot.bbox.width / uPlot.pxRatio, plot.bbox.height / uPlot.pxRatio, 0);
-    });
   }
 
   /** The unit of each axis stands above it. */

@@ -1,0 +1,179 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Telemetry } from "../src/app/telemetry.svelte";
+import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
+
+class FakeSocket {
+  static last: FakeSocket;
+  readyState = 0;
+  binaryType = "";
+  readonly sent: { type: string; id: number; channels?: string[]; rate_hz?: number; window_s?: number }[] = [];
+  onmessage: ((event: { data: string | ArrayBuffer }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  constructor() {
+    FakeSocket.last = this;
+  }
+  send(text: string): void {
+    this.sent.push(JSON.parse(text));
+  }
+  close(): void {}
+  say(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+  open(): void {
+    this.readyState = 1;
+    this.say({ type: "welcome", version: 1, user: { name: "", role: "viewer" }, server_utc_us: 0 });
+  }
+}
+
+function channel(name: string): ChannelInfo {
+  const [message, signal] = name.split(".") as [string, string];
+  return { name, unit: "V", kind: "continuous", message, signal, bus: 0, comment: "", choices: [], minimum: null, maximum: null };
+}
+
+let vehicle: VehicleInfo;
+let isSignedIn: boolean;
+let items: Map<string, string>;
+let place: { protocol: string; host: string; search: string };
+
+function respond(path: string): object {
+  if (path === "/api/me") return { name: "a", role: "admin" };
+  if (path === "/api/vehicles") return [{ name: "fs", title_en: "", title_fr: "", link: "up", age_ms: 1, epoch: null }];
+  return vehicle;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+  isSignedIn = true;
+  items = new Map();
+  place = { protocol: "http:", host: "car", search: "" };
+  vehicle = {
+    name: "fs",
+    title_en: "Car",
+    title_fr: "Voiture",
+    channels: ["A.b", "A.c", "G.lat", "G.lon", "G.ok"].map(channel),
+    map: { latitude: "G.lat", longitude: "G.lon", valid: "G.ok" },
+    charts: [{ title_en: "", title_fr: "", channels: ["A.b"] }],
+  };
+  vi.stubGlobal("WebSocket", FakeSocket);
+  vi.stubGlobal("location", place);
+  vi.stubGlobal("document", { hidden: false });
+  vi.stubGlobal("history", { replaceState: (_: unknown, __: string, query: string) => (place.search = query) });
+  vi.stubGlobal("localStorage", { getItem: (key: string) => items.get(key) ?? null, setItem: (key: string, value: string) => items.set(key, value) });
+  vi.stubGlobal("requestAnimationFrame", () => 0);
+  vi.stubGlobal("fetch", (path: string) =>
+    Promise.resolve({ ok: isSignedIn, status: isSignedIn ? 200 : 401, json: () => Promise.resolve(respond(path)) }),
+  );
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+async function started(): Promise<Telemetry> {
+  const telemetry = new Telemetry();
+  await telemetry.load();
+  FakeSocket.last.open();
+  return telemetry;
+}
+
+const watches = (): FakeSocket["sent"] => FakeSocket.last.sent.filter((message) => message.type === "watch");
+const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
+
+function state(age_ms: number | null, link = "up", edge = 100e6, epoch = "e1"): object {
+  return { type: "state", vehicle: "fs", link, age_ms, epoch, edge_utc_us: edge, frames_per_s: 1, rtt_ms: 1 };
+}
+
+function watching(edge: number): object {
+  const { id } = last(watches());
+  const channels = [{ index: 0, name: "A.b", unit: "V", kind: "continuous", choices: [], minimum: null, maximum: null }];
+  return { type: "watching", id, vehicle: "fs", channels, unknown: [], rate_hz: 20, window_s: 60, bucket_us: 50_000, epoch: "e1", edge_utc_us: edge };
+}
+
+describe("Telemetry", () => {
+  it("watches the channels of charts and map in one request", async () => {
+    await started();
+    expect(watches()).toEqual([{ type: "watch", id: 1, vehicle: "fs", channels: ["A.b", "G.lat", "G.lon", "G.ok"], rate_hz: 20, window_s: 60 }]);
+  });
+
+  it("joins quick changes into one request, and keeps them in storage and address", async () => {
+    const telemetry = await started();
+    telemetry.toggleChannel(0, "A.c");
+    telemetry.setRate(50);
+    telemetry.setMap(false);
+    vi.advanceTimersByTime(500);
+    expect(watches().length).toBe(2);
+    expect(last(watches())).toMatchObject({ channels: ["A.b", "A.c"], rate_hz: 50 });
+    const again = await started();
+    expect(again.view).toEqual(telemetry.view);
+    place.search = "";
+    expect((await started()).charts[0]!.channels).toEqual(["A.b", "A.c"]);
+  });
+
+  it("is live, stale after a second of silence, offline with the link down", async () => {
+    const telemetry = await started();
+    expect(telemetry.lamp).toBe("wait");
+    FakeSocket.last.say(state(20));
+    expect(telemetry.lamp).toBe("live");
+    telemetry.nowMs = performance.now() + 1100;
+    expect(telemetry.lamp).toBe("stale");
+    FakeSocket.last.say(state(1200, "down"));
+    expect(telemetry.lamp).toBe("offline");
+    expect(telemetry.ageMs).toBe(1200);
+  });
+
+  it("pauses at the edge, scrubs inside the window, and goes live again", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(watching(100e6));
+    telemetry.togglePause();
+    expect(telemetry.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
+    FakeSocket.last.say(state(1, "up", 105e6));
+    expect(telemetry.range().toUs).toBe(100e6);
+    telemetry.show({ fromUs: 50e6, toUs: 60e6 });
+    telemetry.pan(0.5);
+    expect(telemetry.range()).toEqual({ fromUs: 55e6, toUs: 65e6 });
+    telemetry.showAll();
+    expect(telemetry.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
+    telemetry.togglePause();
+    expect(telemetry.range()).toEqual({ fromUs: 45e6, toUs: 105e6 });
+  });
+
+  it("throws all away on a reset, and takes new channels over", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(watching(100e6));
+    telemetry.pause();
+    vehicle = { ...vehicle, channels: [...vehicle.channels, channel("N.ew")] };
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id });
+    expect(telemetry.isPaused).toBe(false);
+    expect(telemetry.store.edgeUs).toBe(-Infinity);
+    await vi.waitFor(() => expect(telemetry.channel("N.ew")).toBeDefined());
+  });
+
+  it("tells what was missed, all of it, and fetches it on demand", async () => {
+    const telemetry = await started();
+    const { id } = last(watches());
+    FakeSocket.last.say({ type: "missed", id, messages: 3, from_utc_us: 10, to_utc_us: 20 });
+    FakeSocket.last.say({ type: "missed", id, messages: 4, from_utc_us: 15, to_utc_us: 40 });
+    expect(telemetry.missed).toEqual({ messages: 7, fromUs: 10, toUs: 40 });
+    telemetry.fetchMissed();
+    expect(telemetry.missed).toBeNull();
+    expect(watches().length).toBe(2);
+  });
+
+  it("a refused connection with nobody signed in shows the sign-in page", async () => {
+    const telemetry = await started();
+    isSignedIn = false;
+    FakeSocket.last.onclose?.();
+    await vi.waitFor(() => expect(telemetry.phase).toBe("signed_out"));
+  });
+
+  it("never watches more channels than the server allows", async () => {
+    vehicle = { ...vehicle, channels: Array.from({ length: 300 }, (_, i) => channel(`M.s${i}`)), map: null };
+    const telemetry = await started();
+    let added = 0;
+    for (let i = 0; i < 300; i++) if (telemetry.toggleChannel(0, `M.s${i}`)) added++;
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).channels?.length).toBe(200);
+    expect(added).toBeLessThan(300);
+  });
+});
