@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from ved.broker.base import StreamWriter
 from ved.broker.open import open_stream
@@ -34,6 +36,7 @@ from ved.model.records import (
     LossPlace,
     Record,
 )
+from ved.record import recorder
 from ved.record.role import CURSOR, RecordSettings, run_record
 
 EPOCH = bytes(range(16))
@@ -231,6 +234,27 @@ def test_a_disk_that_refuses_is_tried_again_and_the_cursor_waits(
     server.check()
 
 
+def test_a_database_that_refuses_is_tried_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.put(Clock("fs", EPOCH, 0, 100, 1_700_000_000_000_130, ClockSource.SERVER, 1000))
+    server.put_frames(100)
+    server.writer.sync()
+    refusals: list[int | None] = []
+    note = recorder.note_clock
+
+    def refuse(db: Database, clock: Clock) -> None:
+        if len(refusals) < 2:
+            refusals.append(server.stream.cursor(CURSOR))
+            raise OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
+        note(db, clock)
+
+    monkeypatch.setattr(recorder, "note_clock", refuse)
+    monkeypatch.setattr("ved.record.role._RETRY_S", 0.01)
+    run(server.settings, lambda: server.stream.cursor(CURSOR) == server.writer.next_position)
+    assert refusals == [None, None]
+    assert [pair.utc_us for pair in clock_pairs(server.db, "fs", EPOCH)] == [1_700_000_000_000_130]
+    server.check()
+
+
 def test_stopping_while_the_disk_refuses_loses_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.put_frames(100)
     server.writer.sync()
@@ -276,6 +300,7 @@ def test_small_files_are_merged_beside_the_recording(server: Server) -> None:
 CHILD = """
 import asyncio, json, sys
 from pathlib import Path
+from ved.record import recorder
 from ved.record.role import RecordSettings, run_record
 data, db_url, lake = sys.argv[1:]
 often = {"commit_s": 0.03, "commit_frames": 3000, "quiet_s": 0.05, "housekeeping_s": 0.03}

@@ -129,16 +129,16 @@ class Recorder:
             note_description(self._db, record, pending.utc_us)
         elif isinstance(record, Loss):
             note_loss(self._db, record)
-        elif isinstance(record, Clock) and self._is_news(record):
-            note_clock(self._db, record)
+        elif isinstance(record, Clock):
+            self._note_clock(record)
 
-    def _is_news(self, clock: Clock) -> bool:
-        """False for a server pair that came no earlier than one before it: the database would not keep it either."""
+    def _note_clock(self, clock: Clock) -> None:
+        """Leaves out a server pair that came no earlier than one before it: the database would not keep it either."""
         if clock.source != ClockSource.SERVER:
-            return True
+            note_clock(self._db, clock)
+            return
         key, offset_us = (clock.vehicle, clock.epoch), clock.utc_us - clock.t_us
         known_us = self._least_offset_us.get(key)
-        if known_us is not None and offset_us >= known_us:
-            return False
-        self._least_offset_us[key] = offset_us
-        return True
+        if known_us is None or offset_us < known_us:
+            note_clock(self._db, clock)
+            self._least_offset_us[key] = offset_us
