@@ -215,8 +215,6 @@ def query(load: SyntheticLoad, frames: int, folder: Path, repeat: int) -> None:
     line("  DuckDB on our files", f"{own:.1f} ms", f"CPU {own_cpu:.1f} ms, {own_cpu / again[1]:.1f} times ours")
     note = f"CPU {plain_cpu:.1f} ms, {plain_cpu / again[1]:.1f} times ours"
     line("  DuckDB on plain Parquet", f"{plain:.1f} ms", note)
-        "  DuckDB on plain Parquet", f"{plain:.1f} ms", f"CPU {plain_cpu:.1f} ms, {plain_cpu / again[1]:.1f} times ours"
-    )
     db.close()
 
 
