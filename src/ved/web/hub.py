@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -37,10 +38,15 @@ class Hub:
         self._db = db
         self._lake = lake
         self._history = history
-        self._turns = asyncio.Semaphore(HISTORIES_AT_ONCE)
+        # Threads of their own: they work on large arrays, and each thread that does keeps memory of its own.
+        self._readers = ThreadPoolExecutor(HISTORIES_AT_ONCE, "window")
         self._feeds: dict[str, VehicleFeed] = {}
         self._fanouts: dict[str, Fanout] = {}
         self._open: dict[str, set[Subscription]] = {}
+
+    def shut(self) -> None:
+        """Give the reading threads back."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
 
     def feed_of(self, vehicle: str) -> VehicleFeed:
         """The live state of a vehicle, made when it is not there."""
@@ -170,8 +176,7 @@ class Hub:
 
     async def _send_past(self, past: "_Past", answer: Answer, outbox: Outbox) -> None:
         for part in slices(past.window):
-            async with self._turns:
-                made = await asyncio.to_thread(self._read, past, part, answer)
+            made = await asyncio.get_running_loop().run_in_executor(self._readers, self._read, past, part, answer)
             for data in made:
                 await outbox.room()
                 outbox.put_history(answer.subscription, data)

@@ -87,6 +87,7 @@ async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], No
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            hub.shut()
             log.info("counters: %s", hub.counters.snapshot())
 
 
