@@ -70,3 +70,11 @@ class Fault:
         if name not in messages:
             raise UserError(f"fault sensor_dropout: no message '{name}'; messages are {', '.join(messages)}")
         return name
+
+
+def active(faults: Sequence[Fault], time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where one of the faults is there, else 0."""
+    out = np.zeros(len(time_s))
+    for fault in faults:
+        out[fault.is_active(time_s)] = 1.0
+    return out

@@ -16,7 +16,7 @@ from ved.model.vehicle import NAME_PATTERN, ChartPanel, MapChannels, Vehicle, Ve
 VEHICLE_FILE: Final = "vehicle.toml"
 MAX_DBC_BYTES: Final = 16 << 20
 
-SimulatorModel = Literal["formula_student"]
+SimulatorModel = Literal["formula_student", "efficiency_prototype", "solar_prototype"]
 
 _Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN.pattern}$")]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=100)]

@@ -4,9 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ved.canbus.faults import Fault, FaultKind
+from ved.canbus.simulation.efficiency.model import FAULTS as EFFICIENCY_FAULTS
+from ved.canbus.simulation.efficiency.model import EfficiencyPrototype
 from ved.canbus.simulation.formula_student.model import FAULTS as FORMULA_STUDENT_FAULTS
 from ved.canbus.simulation.formula_student.model import FormulaStudent
 from ved.canbus.simulation.signals import CarModel
+from ved.canbus.simulation.solar.model import FAULTS as SOLAR_FAULTS
+from ved.canbus.simulation.solar.model import SolarPrototype
 from ved.errors import UserError
 from ved.model.vehicle import Vehicle
 
@@ -14,6 +18,8 @@ _Make = Callable[[int, Sequence[Fault]], CarModel[Any]]
 
 MODELS: Final[dict[str, tuple[_Make, tuple[FaultKind, ...]]]] = {
     "formula_student": (FormulaStudent, FORMULA_STUDENT_FAULTS),
+    "efficiency_prototype": (EfficiencyPrototype, EFFICIENCY_FAULTS),
+    "solar_prototype": (SolarPrototype, SOLAR_FAULTS),
 }
 
 

@@ -73,6 +73,15 @@ class Track:
         out: Floats = column[row] + (position - row) * (after - column[row])
         return out
 
+    def place_at(self, distance_m: Floats) -> Place:
+        """Where the centre line is at distances from the start line."""
+        return Place(
+            self.at(self.x_m, distance_m),
+            self.at(self.y_m, distance_m),
+            self.at(self.height_m, distance_m),
+            self.heading_at(distance_m),
+        )
+
     def heading_at(self, distance_m: Floats) -> Floats:
         """Heading in radians, counter-clockwise from east, not wrapped: it gains a full turn at each lap."""
         laps = np.floor(distance_m / self.length_m)

@@ -20,6 +20,7 @@ from ved.canbus.simulation.formula_student.powertrain import (
     Sequence,
     run_powertrain,
 )
+from ved.canbus.simulation.laps import LapMeter
 from ved.canbus.simulation.signals import Floats
 from ved.canbus.simulation.track import Track, build_track
 
@@ -85,7 +86,7 @@ class Car:
         self._low_soc = 0.93
         self._step = 0
         self._is_battery_new, self._battery_began_m = True, 0.0
-        self._lap, self._lap_began_wh = -1.0, 0.0
+        self._lap_energy = LapMeter()
 
     def run(self, steps: int) -> CarState:
         """The next `steps` steps of the day."""
@@ -118,7 +119,7 @@ class Car:
             battery=battery,
             heat=heat,
             low_voltage=self._run_low_voltage(powertrain),
-            lap_energy_wh=self._lap_energy(motion, battery),
+            lap_energy_wh=self._lap_energy.run(motion.lap, battery.energy_wh),
             battery_m=motion.distance_m - self._battery_began_m,
             cycles=self._battery.cycles,
             track=self._track,
@@ -132,7 +133,7 @@ class Car:
         elif not self._is_battery_new and motion.stopped_s[0] > motion.leaves_s[0]:
             self._battery.fit_charged()
             self._is_battery_new, self._battery_began_m = True, float(motion.distance_m[0])
-            self._lap = -1.0
+            self._lap_energy.restart()
 
     def _run_low_voltage(self, powertrain: Powertrain) -> LowVoltage:
         """The converter carries the load and charges the battery, or the battery carries it alone."""
@@ -143,15 +144,3 @@ class Car:
         soc = np.clip(self._low_soc - np.cumsum(current) * STEP_S / (3600 * LOW_VOLTAGE_AH), 0.2, 1.0)
         self._low_soc = float(soc[-1])
         return LowVoltage(voltage, current, soc, voltage + 0.12 * (converter_w > 0), converter_w / 13.2)
-
-    def _lap_energy(self, motion: Motion, battery: BatteryState) -> Floats:
-        """Net energy since the lap's first step."""
-        out = np.empty(len(motion.lap))
-        changes = np.flatnonzero(np.diff(motion.lap, prepend=self._lap))
-        starts = [0, *changes.tolist()] if not changes.size or changes[0] > 0 else changes.tolist()
-        for start, end in zip(starts, [*starts[1:], len(out)], strict=True):
-            if start in changes:
-                self._lap_began_wh = float(battery.energy_wh[start])
-            out[start:end] = battery.energy_wh[start:end] - self._lap_began_wh
-        self._lap = float(motion.lap[-1])
-        return out
