@@ -236,17 +236,21 @@ class Lake:
                 continue
             total += batch.count
             key = (batch.vehicle, batch.epoch)
-            have = known.get(key)
-            if have is None:
-                have = known[key] = self._table.intervals.get(key, Intervals()).copy()
-            for first, last in have.missing(batch.first_seq, batch.last_seq):
-                frames = batch.frames
-                if last - first + 1 != batch.count:
-                    frames = frames.take(slice(first - batch.first_seq, last - batch.first_seq + 1))
-                parts.setdefault(key, []).append((first, frames))
-                added.setdefault(key, Intervals()).add(first, last)
+            if key not in known:
+                known[key] = self._table.intervals.get(key, Intervals()).copy()
+                added[key], parts[key] = Intervals(), []
+            have = known[key]
+            if not have.overlaps(batch.first_seq, batch.last_seq):
+                parts[key].append((batch.first_seq, batch.frames))
+                added[key].add(batch.first_seq, batch.last_seq)
+            else:
+                for first, last in have.missing(batch.first_seq, batch.last_seq):
+                    part = slice(first - batch.first_seq, last - batch.first_seq + 1)
+                    parts[key].append((first, batch.frames.take(part)))
+                    added[key].add(first, last)
             have.add(batch.first_seq, batch.last_seq)
-        return {key: _numbered(found) for key, found in parts.items()}, added, total
+        new = {key: _numbered(found) for key, found in parts.items() if found}
+        return new, {key: runs for key, runs in added.items() if runs}, total
 
     def _write(self, key: EpochKey, rows: FrameRows, zstd_level: int, *, is_new_data: bool) -> AddAction:
         """Write rows as one file in disk order; the action that makes it live."""

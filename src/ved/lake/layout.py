@@ -42,7 +42,7 @@ COLUMN_NAMES: Final = tuple(FILE_SCHEMA.names)
 STATISTICS_COLUMNS: Final = ("seq", "t_us", "bus", "arbitration_id", "flags", "length")
 
 ENCODINGS: Final = {"seq": "DELTA_BINARY_PACKED", "t_us": "DELTA_BINARY_PACKED", "payload": "BYTE_STREAM_SPLIT"}
-DICTIONARY_COLUMNS: Final = ["bus", "arbitration_id", "flags", "length"]
+"""The others are plain: sorted, they compress to next to nothing, at half the time that dictionaries take."""
 
 APPEND_ZSTD_LEVEL: Final = 1
 COMPACT_ZSTD_LEVEL: Final = 6

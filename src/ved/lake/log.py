@@ -15,7 +15,7 @@ from ved.errors import CorruptDataError
 from ved.model.intervals import Intervals
 
 COMMIT_KEY: Final = "ved"
-SNAPSHOT_EVERY: Final = 64
+SNAPSHOT_EVERY: Final = 32
 
 EpochKey = tuple[str, bytes]
 IntervalMap = dict[EpochKey, Intervals]

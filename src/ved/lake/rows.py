@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from ved.lake.layout import FILE_SCHEMA, GROUP_LEAST_ROWS, GROUP_MOST_ROWS
 from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
 
-_HIGH_ID_BITS: Final = 13
-_EXTENDED_BIT: Final = 1 << _HIGH_ID_BITS
-_BUS_SHIFT: Final = _HIGH_ID_BITS + 1
-_BUSES_IN_HIGH_KEY: Final = 4
+_ID_BITS: Final = 29
+_KEY_BITS: Final = _ID_BITS + 1 + 8
+_INT64_BITS: Final = 63
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,27 +50,27 @@ class FrameRows:
 def disk_order(rows: FrameRows) -> NDArray[np.intp]:
     """The order of rows in a file: by (bus, is_extended, arbitration_id, seq).
 
-    16-bit keys from the least to the most significant: NumPy sorts those by radix, which costs a tenth of a
-    comparison sort.
+    One 64-bit key a row, the row's own number in its low bits: NumPy sorts that several times faster than it finds the
+    order of several keys.
     """
-    frames = rows.frames
-    low = (frames.arbitration_id & np.uint32(0xFFFF)).astype(np.uint16)
-    extended = frames.is_extended.astype(np.uint16) << np.uint16(_HIGH_ID_BITS)
-    high = (frames.arbitration_id >> np.uint32(16)).astype(np.uint16) | extended
-    keys = [low, high]
-    if len(rows) and int(frames.bus.max()) < _BUSES_IN_HIGH_KEY:
-        high |= frames.bus.astype(np.uint16) << np.uint16(_BUS_SHIFT)
-    else:
-        keys.append(frames.bus.astype(np.uint16))
-    ascending = bool(np.all(np.diff(rows.seq) > 0))
-    order = np.arange(len(rows), dtype=np.intp) if ascending else np.argsort(rows.seq, kind="stable")
-    is_sorted = ascending
-    for key in keys:
-        if len(key) == 0 or key.min() == key.max():
-            continue
-        order = np.argsort(key, kind="stable") if is_sorted else order[np.argsort(key[order], kind="stable")]
-        is_sorted = False
-    return order
+    frames, n = rows.frames, len(rows)
+    row_bits = max(1, n).bit_length()
+    if _KEY_BITS + row_bits > _INT64_BITS:
+        return np.lexsort((rows.seq, frames.arbitration_id, frames.is_extended, frames.bus))
+    key = frames.arbitration_id.astype(np.int64)
+    key |= frames.is_extended.astype(np.int64) << _ID_BITS
+    key |= frames.bus.astype(np.int64) << (_ID_BITS + 1)
+    key <<= row_bits
+    if n < 2 or bool((rows.seq[1:] > rows.seq[:-1]).all()):
+        key |= np.arange(n)
+        key.sort()
+        key &= (1 << row_bits) - 1
+        return key
+    by_seq = np.argsort(rows.seq, kind="stable")
+    key[by_seq] |= np.arange(n)
+    key.sort()
+    key &= (1 << row_bits) - 1
+    return by_seq[key]
 
 
 def group_bounds(bus: NDArray[np.uint8], flags: NDArray[np.uint8], arbitration_id: NDArray[np.uint32]) -> list[int]:

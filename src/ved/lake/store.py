@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from deltalake.fs import DeltaStorageHandler
 
 from ved.errors import StorageError, UserError
-from ved.lake.layout import DICTIONARY_COLUMNS, ENCODINGS, FILE_SCHEMA, STATISTICS_COLUMNS
+from ved.lake.layout import ENCODINGS, FILE_SCHEMA, STATISTICS_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def write_parquet(sink: pa.NativeFile, table: pa.Table, bounds: list[int], zstd_
         FILE_SCHEMA,
         compression="zstd",
         compression_level=zstd_level,
-        use_dictionary=DICTIONARY_COLUMNS,
+        use_dictionary=False,
         column_encoding=ENCODINGS,
         write_statistics=list(STATISTICS_COLUMNS),
         write_page_checksum=True,
