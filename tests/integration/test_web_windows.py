@@ -102,6 +102,25 @@ def test_a_slow_viewer_loses_its_own_increments_and_is_told(tmp_path):
     run(tmp_path, go)
 
 
+def test_catching_up_makes_no_huge_message(tmp_path):
+    """Nothing is in the lake and everything is in the journal when the page comes: the client takes 1 MiB at most."""
+
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed", window_s=100)
+            await until(lambda: page.is_history_done)
+            t = np.arange(10_000, dtype=np.int64) * 10_000
+            for k in range(40):
+                server.send(t + k * 100_000_000, np.full(10_000, k), is_durable=False)
+            end_us = START_UTC_US + int(t[-1]) + 39 * 100_000_000
+            await until(lambda: page.column().t_us[-1:].tolist() == [end_us])
+            assert page.largest_bytes <= 8 * (30_000 + 10_000) + 100
+
+    run(tmp_path, go)
+
+
 def test_many_viewers_with_wishes_of_their_own(tmp_path):
     rng = np.random.default_rng(5)
     t = np.sort(rng.integers(0, 5_000_000, 2000))

@@ -139,6 +139,7 @@ class Page:
         self.watching: dict | None = None
         self.state: dict = {}
         self.is_history_done = False
+        self.largest_bytes = 0
 
     async def watch(self, *channels, rate_hz=100, window_s=60, vehicle="fs") -> None:
         message = {"vehicle": vehicle, "channels": channels, "rate_hz": rate_hz, "window_s": window_s}
@@ -149,6 +150,7 @@ class Page:
             if isinstance(data, str):
                 self._take_text(json.loads(data))
                 continue
+            self.largest_bytes = max(self.largest_bytes, len(data))
             message = decode_message(data)
             self.kinds.append(message.header.kind)
             self.is_history_done |= message.header.is_last_history

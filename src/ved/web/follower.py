@@ -26,6 +26,8 @@ LOOK_BACK: Final = 600
 """Stream entries before record's cursor that are read at the start: they tell epochs, link states and the live edge."""
 RECENT_MARGIN: Final = 50
 READ_BYTES: Final = 256 << 10
+MAX_FLUSH_FRAMES: Final = 30_000
+"""Frames that make one increment when web catches up, so that no message grows without bound."""
 STATE_S: Final = 0.5
 RESET_US: Final = 1_000_000
 REGISTRY_S: Final = 5.0
@@ -40,6 +42,7 @@ class _Flush:
     epoch: EpochFeed
     lane: Lane
     batches: list[FrameBatch] = field(default_factory=list)
+    frames: int = 0
     arrived_us: int = 0
 
 
@@ -123,7 +126,10 @@ class Follower:
         key = (batch.vehicle, batch.epoch, entry.arrival.lane)
         flush = flushes.setdefault(key, _Flush(feed, epoch, entry.arrival.lane))
         flush.batches.append(batch)
+        flush.frames += batch.count
         flush.arrived_us = arrived_us
+        if flush.frames >= MAX_FLUSH_FRAMES:
+            self._flush(flushes.pop(key))
 
     def _flush(self, flush: _Flush) -> None:
         """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""
