@@ -34,6 +34,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	mkdir -p web/dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -c "from ved.dbc.decode import Decoder; from ved.dbc.load import load_set; Decoder(load_set([]))"
 	touch $@
 
 web/dist/index.html: $(VENV)/ready $(WEB_SOURCES)

@@ -40,12 +40,12 @@ class Ved:
         return json.loads(done.stdout)
 
     @contextmanager
-    def serving(self, command: str = "serve", *arguments: str) -> Iterator["Serving"]:
-        """A server that runs for the length of the block and must stop cleanly."""
+    def serving(self, *, is_killed: bool = False) -> Iterator["Serving"]:
+        """A server that runs for the length of the block and must stop cleanly (unless the block kills it)."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ved.cli", command, "--data", str(self.data), "--web-port", "0",
-                 "--link-port", "0", *arguments],
+                [sys.executable, "-m", "ved.cli", "serve", "--data", str(self.data), "--web-port", "0",
+                 "--link-port", "0"],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -59,7 +59,7 @@ class Ved:
                 os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
             code = process.wait(timeout=60)
             process.stdout.close()
-        assert code == 0, self.log.read_text()
+        assert is_killed or code == 0, self.log.read_text()
 
 
 class Serving:
@@ -95,14 +95,6 @@ class Serving:
                     if parent == self.process.pid:
                         return int(folder.name)
         raise LookupError(role)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def decode_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One cache of the compiled decode kernel for all servers of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "numba"))
-        yield
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ved.broker.open import open_stream
 from ved.canbus.source import Source
 from ved.cli.describe import describe
 from ved.cli.enrolment import enrol_here
-from ved.cli.keys import ensure_named_vehicle
+from ved.cli.keys import check_vehicle_name, ensure_named_vehicle
 from ved.cli.progress import LateProgress
 from ved.cli.serve import stop_on_signals
 from ved.cli.server import Server, find_running, open_database
@@ -47,6 +47,7 @@ class Drive:
 
 def run_drive(drive: Drive, settings: ServerSettings, server_url: str | None, state: Path) -> None:
     """Drive to a far server (`server_url`, key in `state`), or to the one on the data folder, started if need be."""
+    check_vehicle_name(drive.vehicle)
     if server_url is None:
         report = asyncio.run(_drive_here(drive, settings))
     else:

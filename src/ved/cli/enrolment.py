@@ -10,7 +10,7 @@ from ved.cli.server import open_database
 from ved.config.settings import ServerSettings
 from ved.db.keys import find_car_key
 from ved.errors import UserError
-from ved.link.credentials import load_credentials
+from ved.link.credentials import load_credentials, parse_server_url
 from ved.link.enrol import enrol
 
 _TTL_S = 300.0
@@ -19,6 +19,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 def enrol_with_code(server_url: str, code: str, state: Path) -> None:
     """Trade the code that a person typed for a key in `state`."""
+    parse_server_url(server_url)
     known = asyncio.run(enrol(server_url, code, state))
     console.print(f"This car is now '{known.vehicle}' for {', '.join(known.server_urls)}; its key lies in {state}")
 

@@ -57,9 +57,14 @@ def enrolment_code(settings: ServerSettings, vehicle: str, ttl_s: float) -> str:
 
 def ensure_named_vehicle(db: Database, vehicle: str) -> None:
     """Make a bare vehicle of this name if there is none; UserError when it is no name."""
+    check_vehicle_name(vehicle)
+    if get_vehicle(db, vehicle) is None:
+        ensure_vehicle_name(db, vehicle)
+
+
+def check_vehicle_name(vehicle: str) -> None:
+    """UserError when a vehicle cannot have this name."""
     if not NAME_PATTERN.fullmatch(vehicle):
         raise UserError(
             f"vehicle '{vehicle}': a name has 1 to 32 small letters, digits, - or _, and begins with a letter"
         )
-    if get_vehicle(db, vehicle) is None:
-        ensure_vehicle_name(db, vehicle)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ved.cli.lock import FolderLock
 from ved.cli.supervisor import RoleSpec, Supervisor
-from ved.config.places import page_folder, vehicles_folder
+from ved.config.places import can_write_package, page_folder, vehicles_folder
 from ved.config.settings import ServerSettings
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
@@ -59,7 +59,7 @@ class Server:
             seed_vehicles(db, self.data)
         finally:
             db.close()
-        cache = prepare_folder(self.data / "cache" / "numba")
+        cache = None if can_write_package() else prepare_folder(self.data / "cache" / "numba")
         self._supervisor = Supervisor(self._specs(), cache, self.lock.inherited_fds)
         said = await self._supervisor.start()
         self.running = RunningServer(

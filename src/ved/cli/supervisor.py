@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -36,11 +37,11 @@ class RoleSpec:
 class RoleProcess:
     """Keeps one role running until it is told to stop."""
 
-    def __init__(self, spec: RoleSpec, cache: Path, inherited_fds: Sequence[int]) -> None:
+    def __init__(self, spec: RoleSpec, cache: Path | None, inherited_fds: Sequence[int]) -> None:
         self.name = spec.name
         self.restarts = 0
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._settings = TypeAdapter(type(spec.settings)).dump_json(spec.settings) + b"\n"
+        self._settings = spec.settings
         self._cache = cache
         self._inherited_fds = inherited_fds
         self._process: asyncio.subprocess.Process | None = None
@@ -92,7 +93,9 @@ class RoleProcess:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        environment = {"NUMBA_CACHE_DIR": str(self._cache), **os.environ, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if self._cache is not None:
+            environment["NUMBA_CACHE_DIR"] = str(self._cache)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ved.cli.role", self.name),
             stdin=asyncio.subprocess.PIPE,
@@ -101,7 +104,7 @@ class RoleProcess:
             pass_fds=self._inherited_fds,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(self._settings)
+        self._process.stdin.write(TypeAdapter(type(self._settings)).dump_json(self._settings) + b"\n")
         return self._process
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str:
@@ -110,15 +113,24 @@ class RoleProcess:
         while line := await process.stdout.readline():
             said = json.loads(line)
             if "ready" in said and not self.ready.done():
+                self._keep_port(said["ready"])
                 self.ready.set_result(said["ready"])
             refusal = said.get("error", refusal)
         return refusal
 
+    def _keep_port(self, said: dict[str, Any]) -> None:
+        """A role that took a free port gets the same one when it starts again: cars and pages know it by then."""
+        if "port" in said:
+            self._settings = dataclasses.replace(self._settings, port=said["port"])
+
 
 class Supervisor:
-    """All role processes of one server. They stop in the order in which they were given."""
+    """All role processes of one server. They stop in the order in which they were given.
 
-    def __init__(self, specs: Sequence[RoleSpec], cache: Path, inherited_fds: Sequence[int] = ()) -> None:
+    `cache` is where the compiled decode kernel is kept; None: beside the program.
+    """
+
+    def __init__(self, specs: Sequence[RoleSpec], cache: Path | None, inherited_fds: Sequence[int] = ()) -> None:
         self._specs = specs
         self._cache = cache
         self._inherited_fds = inherited_fds

@@ -1,5 +1,6 @@
 """Where the files lie that travel with the program: in a wheel inside the package, in a checkout at its root."""
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -16,3 +17,8 @@ def page_folder() -> Path:
     """The built pit-wall page; may be absent in a checkout that was not set up."""
     packed = _PACKAGE / "web" / "page"
     return packed if packed.is_dir() else _CHECKOUT / "web" / "dist"
+
+
+def can_write_package() -> bool:
+    """True where compiled code can be kept beside the program; not so on a read-only root."""
+    return os.access(_PACKAGE / "dbc", os.W_OK)

@@ -1,0 +1,128 @@
+"""The page in a real browser: signed in by the printed link, showing what is in the lake."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from ved.api.history import History
+from ved.db.database import Database
+from ved.lake.lake import Lake
+
+DRIVE = Path(__file__).parent.parent / "data" / "canedge-gps"
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def drive(served):
+    """The recorded drive, replayed into the running server."""
+    done = served.ved.run(
+        "replay", str(DRIVE / "drive-9min.MF4"), "--dbc", str(DRIVE / "canmod-gps.dbc"), "--vehicle", "drive",
+        "--speed", "max", "--data", str(served.ved.data),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return served
+
+
+@pytest.fixture
+def page(browser: Browser, drive) -> Iterator[Page]:
+    """A signed-in page; anything that the browser complains about fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    link = drive.ved.run("signin", "--data", str(drive.ved.data)).stdout.strip()
+    page.goto(link)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def painted_pixels(page: Page) -> int:
+    """Pixels of the map that are not empty."""
+    return page.evaluate(
+        """() => {
+            const canvas = document.querySelector('section[aria-label="Map"] canvas');
+            const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+            let painted = 0;
+            for (let at = 3; at < data.length; at += 4) if (data[at] > 0) painted += 1;
+            return painted;
+        }"""
+    )
+
+
+def test_the_recorded_drive_is_on_the_map_and_its_last_value_is_the_lakes(page: Page, drive, eventually):
+    page.goto(f"{drive.origin}/?vehicle=drive&rate=10&window=600")
+    eventually(lambda: painted_pixels(page) > 500, "a track on the map")
+    expect(page.get_by_role("img").first).to_be_visible()
+    page.keyboard.press("/")
+    page.get_by_role("combobox").fill("gnss_speed")
+    page.get_by_role("option", name=re.compile("Speed.*gnss_speed|gnss_speed.*Speed")).first.click()
+    page.keyboard.press("Escape")
+    row = page.locator("section.chart", has_text="gnss_speed").first
+    shown = row.get_by_text(re.compile(r"^[−-]?\d+(\.\d+)?$")).first
+    db, lake = Database(f"sqlite:///{drive.ved.data / 'db.sqlite'}"), Lake(str(drive.ved.data / "lake"))
+    try:
+        last = float(History(lake, db).samples("drive", "gnss_speed.Speed", 0, 2**62).values[-1])
+    finally:
+        db.close()
+    expect(shown).to_be_visible()
+    text = shown.inner_text().replace("−", "-")
+    assert float(text) == pytest.approx(last, abs=0.5 * 10 ** -len(text.partition(".")[2]))
+
+
+def test_a_recording_of_the_past_is_stale_by_arrival_not_by_its_date(page: Page, drive):
+    page.goto(f"{drive.origin}/?vehicle=drive&rate=10&window=600")
+    expect(page.get_by_text(re.compile("STALE|OFFLINE|LIVE")).first).to_be_visible()
+    expect(page.locator("header")).to_contain_text(re.compile(r"20\d\d-\d\d-\d\d"))
+
+
+def test_a_simulated_car_is_live_and_pause_and_language_work(page: Page, drive):
+    import subprocess
+    import sys
+
+    car = subprocess.Popen(
+        [sys.executable, "-m", "ved.cli", "simulate", "fs", "--minutes", "2", "--data", str(drive.ved.data)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        page.goto(f"{drive.origin}/?vehicle=fs&rate=50&window=30")
+        expect(page.locator("header")).to_contain_text("LIVE")
+        expect(page.locator("section.chart").first).to_contain_text("km/h")
+        page.keyboard.press("Space")
+        expect(page.get_by_role("toolbar")).to_contain_text(re.compile("live", re.IGNORECASE))
+        page.keyboard.press("Space")
+        page.get_by_role("button", name="Language").or_(page.get_by_role("button", name=re.compile("^Fran"))).click()
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
+    finally:
+        car.terminate()
+        car.wait(60)
+
+
+def test_without_a_signin_nothing_is_told(browser: Browser, drive):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{drive.origin}/")
+    expect(page.locator("body")).to_contain_text(re.compile("sign", re.IGNORECASE))
+    assert context.request.get(f"{drive.origin}/api/vehicles").status == 401
+    used = context.request.get(drive.signin_link, max_redirects=0)
+    again = context.request.get(drive.signin_link, max_redirects=0)
+    assert used.status in (302, 303)
+    assert again.status >= 400
+    context.close()
