@@ -71,7 +71,14 @@ def test_a_commit_that_was_not_synced_counts_once(url: str, monkeypatch: pytest.
     lake = Lake(url)
     lake.append([batch(frames, 1, 50)])
     with monkeypatch.context() as patch:
-        patch.setattr(lake._store, "sync", lambda _: (_ for _ in ()).throw(StorageError("no")))
+        real = store._sync_folder
+
+        def refuse(folder: Path) -> None:
+            if folder.name == "_delta_log":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            real(folder)
+
+        patch.setattr(store, "_sync_folder", refuse)
         with pytest.raises(StorageError):
             lake.append([batch(frames, 1, 100)])
     assert lake.append([batch(frames, 1, 100)]).frames in (0, 50)
@@ -190,3 +197,19 @@ def test_another_tools_optimize_does_no_harm(url: str) -> None:
     for one in (lake, Lake(url)):
         assert stored(one)[1].equals(frames)
         assert one.append([batch(frames, 1, 500)]).frames == 0
+
+
+def test_a_folder_without_hard_links(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(store.os, "link", no_links)
+    frames = make_frames(100)
+    one, two = Lake(url), Lake(url)
+    one.append([batch(frames, 1, 50)])
+    two.append([batch(frames, 1, 100)])
+    assert one.append([batch(frames, 1, 100)]).frames == 0
+    assert one.compact() == 2
+    assert stored(Lake.existing(url))[1].equals(frames)
+    names = [file.name for file in (Path(url) / "frames" / "_delta_log").iterdir()]
+    assert sorted(names) == [Path(log.commit_path(version)).name for version in range(4)]

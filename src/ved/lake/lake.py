@@ -13,13 +13,14 @@ import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from ved.errors import StorageError, UserError
+from ved.lake.commit import ConflictError
 from ved.lake.compaction import plan_merges
 from ved.lake.layout import APPEND_ZSTD_LEVEL, COMPACT_ZSTD_LEVEL, STATISTICS_COLUMNS, TABLE_NAME, partition_path
 from ved.lake.log import EpochKey, FileEntry, IntervalMap
 from ved.lake.reading import ALL, FileReader, FrameKey, Where
 from ved.lake.rows import FrameRows, disk_table
 from ved.lake.store import open_store
-from ved.lake.table import ConflictError, IntervalsLostError, LakeTable, add_action
+from ved.lake.table import IntervalsLostError, LakeTable, add_action
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
 

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,6 @@ class Store(Protocol):
 
     def read_text(self, path: str) -> str | None:
         """A small file as text, None when it is not there. StorageError."""
-
-    def sync(self, path: str) -> None:
-        """Make a file that somebody else wrote durable."""
 
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens when it is not there. StorageError."""
@@ -127,16 +125,6 @@ class LocalStore:
         except OSError as error:
             raise StorageError(f"cannot read {self._root / path}: {error.strerror or error}") from error
 
-    def sync(self, path: str) -> None:
-        """fsync of the file and its folder. StorageError."""
-        target = self._root / path
-        try:
-            with target.open("rb") as file:
-                os.fsync(file.fileno())
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise StorageError(f"cannot sync {target}: {error.strerror or error}") from error
-
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens when it is not there. StorageError."""
         try:
@@ -151,8 +139,23 @@ class LocalStore:
             status = file.stat()
             yield StoredFile(str(file.relative_to(self._root)), status.st_size, now_s - status.st_mtime)
 
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write a small file, whole and durable, unless there is one; False then. StorageError."""
+        target = self._root / path
+        draft = target.with_name(f"{target.name}.{uuid.uuid4().hex}.new")
+        try:
+            self._make_folder(target.parent)
+            _write_synced(draft, data)
+            is_new = _link(draft, target, data)
+            draft.unlink()
+            _sync_folder(target.parent)
+        except OSError as error:
+            _remove_quietly(draft)
+            raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+        return is_new
+
     def newest_commit(self) -> str | None:
-        """The log's newest commit file: it may be there without its content, when power went before the sync."""
+        """The log's newest commit file: where there are no hard links, a power cut may have left it without content."""
         names = [file.name for file in (self._root / "_delta_log").glob("*.json") if file.stem.isdigit()]
         return f"_delta_log/{max(names)}" if names else None
 
@@ -209,9 +212,6 @@ class ObjectStore:
         except OSError as error:
             raise StorageError(f"cannot read {self._url}/{path}: {error}") from error
 
-    def sync(self, path: str) -> None:
-        """Nothing to do: an object that is there is durable."""
-
     def delete(self, path: str) -> None:
         """Remove an object. StorageError."""
         try:
@@ -235,6 +235,31 @@ class ObjectStore:
     def put_away(self, path: str) -> None:
         """Never needed here."""
         raise StorageError(f"{self._url}/{path}: an object is never half written")
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link(draft: Path, target: Path, data: bytes) -> bool:
+    """Give `draft` the name `target` as well, unless that is taken: False then."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+    else:
+        return True
+    try:  # no hard links here: the name is still taken by one writer only, but a power cut may leave it without content
+        _write_synced(target, data)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,17 +5,17 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from ved.errors import CorruptDataError, StorageError, UserError
-from ved.lake.layout import PARTITION_COLUMNS, TABLE_NAME, TABLE_SCHEMA
+from ved.lake.commit import Action, committer_for, first_line
+from ved.lake.layout import PARTITION_COLUMNS, TABLE_SCHEMA
 from ved.lake.log import (
-    COMMIT_KEY,
     SNAPSHOT_EVERY,
     CommitNotes,
     EpochKey,
@@ -32,11 +32,6 @@ from ved.lake.store import Store
 from ved.model.intervals import Intervals
 
 _log = logging.getLogger(__name__)
-_NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-
-
-class ConflictError(Exception):
-    """Another writer committed first: read on and decide again."""
 
 
 class IntervalsLostError(Exception):
@@ -52,7 +47,7 @@ class LakeTable:
         self.files = LiveFiles()
         self.intervals: IntervalMap = {}
         self._since_snapshot = 0
-        self._delta: DeltaTable | None = None
+        self._committer = committer_for(store)
 
     def refresh(self) -> bool:
         """Read on to the newest version; True when anything changed. UserError for a foreign folder."""
@@ -85,18 +80,7 @@ class LakeTable:
         """Make the table when there is none; safe when another process does the same."""
         if self.version >= 0:
             return
-        if "://" not in self.store.url:
-            try:
-                Path(self.store.url).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageError(f"cannot make the lake's folder {self.store.url}: {error.strerror}") from error
-        try:
-            DeltaTable.create(
-                self.store.url, TABLE_SCHEMA, mode="ignore", partition_by=PARTITION_COLUMNS, name=TABLE_NAME
-            )
-        except (DeltaError, OSError) as error:
-            raise StorageError(f"cannot make the lake's table at {self.store.url}: {_line(error)}") from error
-        self.store.sync(commit_path(0))
+        self._committer.create()
         self._load()
 
     def commit_append(self, adds: Sequence[AddAction], added: Mapping[EpochKey, Intervals]) -> None:
@@ -107,7 +91,7 @@ class LakeTable:
             whole = {key: runs.copy() for key, runs in self.intervals.items()}
             merge_intervals(whole, added)
             notes["snapshot"] = pack_intervals(whole)
-        self._commit(list(adds), notes)
+        self._commit(adds, notes)
         if with_snapshot:
             self._checkpoint()
 
@@ -129,50 +113,16 @@ class LakeTable:
         ]
         self._commit([*adds, *removes], {"added": {}})
 
-    def _commit(self, actions: list[AddAction | RemoveAction], notes: Mapping[str, Any]) -> None:
-        """Write version + 1 or nothing: no retry inside, since Delta's own conflict rules would let two writers add the
-        same frames, or merge the same files, one after the other.
-        """
-        delta = self._delta_at_version()
-        try:
-            delta.create_write_transaction(
-                actions,
-                "append",
-                TABLE_SCHEMA,
-                PARTITION_COLUMNS,
-                commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: notes}, max_commit_retries=0),
-                post_commithook_properties=_NO_HOOKS,
-            )
-        except (DeltaError, OSError) as error:
-            if self.refresh() or isinstance(error, CommitFailedError):
-                raise ConflictError(_line(error)) from error
-            raise StorageError(f"cannot commit to the lake at {self.store.url}: {_line(error)}") from error
-        before = self.version
+    def _commit(self, actions: Sequence[Action], notes: Mapping[str, Any]) -> None:
+        self._committer.commit(self.version + 1, actions, notes)
         self.refresh()
-        for version in range(before + 1, self.version + 1):
-            self.store.sync(commit_path(version))
-
-    def _delta_at_version(self) -> DeltaTable:
-        """The Delta handle at exactly self.version: conflicts are judged against what was decided on."""
-        delta = self._delta
-        if delta is None:
-            delta = self._delta = _open(self.store.url, self.version)
-        elif delta.version() != self.version:
-            try:
-                delta.update_incremental()
-            except (DeltaError, OSError) as error:
-                raise StorageError(f"cannot read the lake's log at {self.store.url}: {_line(error)}") from error
-        if delta.version() != self.version:
-            self.refresh()
-            raise ConflictError("another writer committed")
-        return delta
 
     def _checkpoint(self) -> None:
         try:
-            self._delta_at_version().create_checkpoint()
-        except (DeltaError, OSError, ConflictError) as error:
-            _log.warning("no checkpoint of the lake's log this time: %s", _line(error))
-        self._delta = None  # opened again from the checkpoint, a handle costs less per commit
+            _open(self.store.url, self.version).create_checkpoint()
+        except (DeltaError, OSError, StorageError) as error:
+            # Only a start is slower without one, and the next snapshot tries again.
+            _log.warning("no checkpoint of the lake's log this time: %s", first_line(error))
 
     def _load(self) -> bool:
         try:
@@ -186,7 +136,6 @@ class LakeTable:
             raise UserError(f"{self.store.url}: a Delta table, but not a lake of ved; give another folder")
         if delta.protocol().min_reader_version > 1:
             raise UserError(f"{self.store.url}: another tool switched on Delta features that ved cannot read")
-        self._delta = delta
         self.version = delta.version()
         self.files = LiveFiles(_live_files(delta))
         self._load_intervals()
@@ -220,25 +169,20 @@ class LakeTable:
         self.version += 1
 
 
-def _line(error: Exception) -> str:
-    """The first line: what delta-rs says goes on with a stack."""
-    return str(error).partition("\n")[0]
-
-
 def _open(url: str, version: int | None) -> DeltaTable:
     try:
         return DeltaTable(url, version=version)
     except TableNotFoundError:
         raise
     except (DeltaError, OSError) as error:
-        raise StorageError(f"cannot read the lake's log at {url}: {_line(error)}") from error
+        raise StorageError(f"cannot read the lake's log at {url}: {first_line(error)}") from error
 
 
 def _parse(text: str, version: int) -> CommitNotes:
     try:
         return parse_commit(text)
     except (CorruptDataError, KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"commit {version} of the lake cannot be read: {_line(error)}") from error
+        raise StorageError(f"commit {version} of the lake cannot be read: {first_line(error)}") from error
 
 
 def _check_commit(text: str, *, is_first: bool) -> None:
