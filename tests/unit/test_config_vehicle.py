@@ -13,7 +13,8 @@ from ved.errors import UserError
 from ved.model.vehicle import ChartPanel, MapChannels
 
 ROOT = Path(__file__).parents[2]
-FS = ROOT / "vehicles" / "fs"
+VEHICLES = ROOT / "vehicles"
+FS = VEHICLES / "fs"
 SAMPLE = ROOT / "docs" / "vehicle.sample.toml"
 
 DBC = """VERSION ""
@@ -75,13 +76,17 @@ def test_all_of_a_vehicle_file_is_read(tmp_path):
     assert vehicle.charts == (ChartPanel("Place", "Lieu", ("Gps.Latitude", "Gps.Longitude")),)
 
 
-def test_the_shipped_vehicle_loads_with_a_map_charts_and_a_model():
-    vehicle = load_vehicle(FS)
+@pytest.mark.parametrize(
+    ("name", "model"), [("fs", "formula_student"), ("pe", "efficiency_prototype"), ("ps", "solar_prototype")]
+)
+def test_the_shipped_vehicles_load_with_a_map_charts_and_a_model(name, model):
+    vehicle = load_vehicle(VEHICLES / name)
 
-    assert [bus.name for bus in vehicle.buses] == ["powertrain", "chassis", "sensors"]
+    assert vehicle.name == name
+    assert all(bus.dbc_texts for bus in vehicle.buses)
     assert vehicle.map is not None
     assert len(vehicle.charts) >= 6
-    assert vehicle.simulator == "formula_student"
+    assert vehicle.simulator == model
 
 
 MISTAKES = [

@@ -1,34 +1,25 @@
 """Faults show where they should, when they should, and nowhere else."""
 
-from pathlib import Path
-
-import cantools
 import numpy as np
 import pytest
+from tests.unit.simulated import log, messages, vehicle
 
 from ved.canbus.faults import Fault, FaultKind
 from ved.canbus.simulation.formula_student.car import STEP_S, Car
 from ved.canbus.simulation.formula_student.signals import powertrain_signals
 from ved.canbus.simulation.signals import Noise
-from ved.canbus.simulator import SimulatorSource, simulate_columns
-from ved.config.vehicle import load_vehicle
+from ved.canbus.simulator import SimulatorSource
 from ved.errors import UserError
-from ved.model.frames import FrameColumns
 
-VEHICLE = load_vehicle(Path(__file__).parents[2] / "vehicles" / "fs")
-MESSAGES = {
-    message.name: (bus.index, message)
-    for bus in VEHICLE.buses
-    for message in cantools.database.load_string(bus.dbc_texts[0], "dbc", strict=True).messages
-}
+VEHICLE = vehicle("fs")
+MESSAGES = messages("fs")
 CHUNK_STEPS = 400
 SECONDS = 24.0
 START, END = 12.0, 20.0
 
 
 def simulate(*faults):
-    chunks = simulate_columns(VEHICLE, SECONDS, 3, [Fault.parse(fault) for fault in faults])
-    return FrameColumns.concatenate(list(chunks))
+    return log("fs", SECONDS, 3, *faults)
 
 
 @pytest.fixture(scope="module")
@@ -36,34 +27,20 @@ def healthy():
     return simulate()
 
 
-def frames_of(frames, name):
-    bus, message = MESSAGES[name]
-    return frames.take((frames.bus == bus) & (frames.arbitration_id == message.frame_id))
-
-
-def values(frames, name, signal):
-    own = frames_of(frames, name)
-    message = MESSAGES[name][1]
-    decoded = [message.decode(row[: message.length].tobytes(), decode_choices=False) for row in own.payload]
-    kept = [(t_us / 1e6, row[signal]) for t_us, row in zip(own.t_us.tolist(), decoded, strict=True) if signal in row]
-    times, column = np.array(kept, float).T
-    return times, column
-
-
 def test_a_dropout_silences_one_message_in_its_time_and_changes_no_other(healthy):
     faulty = simulate(f"sensor_dropout:BrakePressures@{START}+{END - START}")
 
-    times = frames_of(faulty, "BrakePressures").t_us / 1e6
+    times = faulty.of("BrakePressures").t_us / 1e6
     assert np.sum((times > START + 0.01) & (times < END - 0.01)) == 0
-    expected = frames_of(healthy, "BrakePressures")
+    expected = healthy.of("BrakePressures")
     outside = (expected.t_us / 1e6 < START - 0.01) | (expected.t_us / 1e6 > END + 0.01)
     assert np.count_nonzero((times < START - 0.01) | (times > END + 0.01)) == pytest.approx(outside.sum(), abs=2)
     for name in MESSAGES.keys() - {"BrakePressures"}:
-        assert np.array_equal(frames_of(faulty, name).payload, frames_of(healthy, name).payload), name
+        assert np.array_equal(faulty.of(name).payload, healthy.of(name).payload), name
 
 
 def test_the_counter_shows_how_much_a_dropout_took():
-    times, counter = values(simulate("sensor_dropout:Pedals@15+0.05"), "Pedals", "Counter")
+    times, counter = simulate("sensor_dropout:Pedals@15+0.05").values("Pedals", "Counter")
     steps = np.diff(counter) % 16
     jumps = np.flatnonzero(steps != 1)
     assert len(jumps) == 1
@@ -73,35 +50,33 @@ def test_the_counter_shows_how_much_a_dropout_took():
 
 def test_wheel_speeds_drop_out_unless_another_message_is_named(healthy):
     faulty = simulate("sensor_dropout@12+6")
-    assert len(frames_of(faulty, "WheelSpeeds")) == pytest.approx(
-        len(frames_of(healthy, "WheelSpeeds")) * 0.75, rel=0.01
-    )
+    assert len(faulty.of("WheelSpeeds")) == pytest.approx(len(healthy.of("WheelSpeeds")) * 0.75, rel=0.01)
 
 
 def test_a_sagging_cell_shows_in_its_own_voltage_and_the_summary(healthy):
     faulty = simulate(f"cell_sag:17@{START}+{END - START}")
 
-    times, minimum = values(faulty, "CellSummary", "MinimumVoltage")
-    _, before = values(healthy, "CellSummary", "MinimumVoltage")
+    times, minimum = faulty.values("CellSummary", "MinimumVoltage")
+    _, before = healthy.values("CellSummary", "MinimumVoltage")
     # Its resistance has grown too: while the car recovers energy, the cell may even stand above the others.
-    during = (times > START + 0.02) & (times < END - 0.02) & (values(faulty, "BatteryPack", "Current")[1] > 1)
+    during = (times > START + 0.02) & (times < END - 0.02) & (faulty.values("BatteryPack", "Current")[1] > 1)
     assert during.sum() > 200
     assert np.all(minimum[during] < before[during] - 0.1)
     assert minimum[during].min() < before[during].min() - 0.4
     assert minimum[times < START - 0.02] == pytest.approx(before[times < START - 0.02])
     assert minimum[times > END + 0.02] == pytest.approx(before[times > END + 0.02], abs=2e-3)
-    _, number = values(faulty, "CellSummary", "MinimumCell")
+    _, number = faulty.values("CellSummary", "MinimumCell")
     assert set(number[during]) == {17}
-    cell_t, cell = values(faulty, "CellVoltages", "Cell17")
-    _, cell_before = values(healthy, "CellVoltages", "Cell17")
+    cell_t, cell = faulty.values("CellVoltages", "Cell17")
+    _, cell_before = healthy.values("CellVoltages", "Cell17")
     ill = (cell_t > START + 0.02) & (cell_t < END - 0.02)
     assert (cell - cell_before)[ill].min() < -0.2
     assert cell[~ill] == pytest.approx(cell_before[~ill], abs=2e-3)
     for other in ("Cell16", "Cell18", "Cell42"):
-        _, theirs = values(faulty, "CellVoltages", other)
-        assert theirs == pytest.approx(values(healthy, "CellVoltages", other)[1], abs=2e-3), other
-    _, state = values(faulty, "BatteryPack", "State")
-    state_t = frames_of(faulty, "BatteryPack").t_us / 1e6
+        _, theirs = faulty.values("CellVoltages", other)
+        assert theirs == pytest.approx(healthy.values("CellVoltages", other)[1], abs=2e-3), other
+    _, state = faulty.values("BatteryPack", "State")
+    state_t = faulty.of("BatteryPack").t_us / 1e6
     assert set(state[during]) == {5}  # Warning
     assert 5 not in set(state[(state_t < START - 0.02) | (state_t > END + 0.02)])
 
@@ -109,26 +84,26 @@ def test_a_sagging_cell_shows_in_its_own_voltage_and_the_summary(healthy):
 def test_a_sagging_cell_leaves_the_chassis_alone(healthy):
     faulty = simulate(f"cell_sag@{START}+{END - START}")
     for name, (bus, _) in MESSAGES.items():
-        if bus == 1:
-            assert np.array_equal(frames_of(faulty, name).payload, frames_of(healthy, name).payload), name
+        if bus.index == 1:
+            assert np.array_equal(faulty.of(name).payload, healthy.of(name).payload), name
 
 
 def test_over_temperature_heats_the_motor_and_stops_the_coolant(healthy):
     faulty = simulate(f"over_temperature@{START}+{END - START}")
 
-    flow_t, flow = values(faulty, "Cooling", "FlowRate")
+    flow_t, flow = faulty.values("Cooling", "FlowRate")
     during = (flow_t > START + 0.02) & (flow_t < END - 0.02)
     assert flow[during].max() < 1.0
     assert flow[~during & (flow_t > 5) & (np.abs(flow_t - START) > 0.05) & (np.abs(flow_t - END) > 0.05)].min() > 8.0
-    heat_t, winding = values(faulty, "MotorTemperatures", "Winding")
-    _, cool = values(healthy, "MotorTemperatures", "Winding")
+    heat_t, winding = faulty.values("MotorTemperatures", "Winding")
+    _, cool = healthy.values("MotorTemperatures", "Winding")
     assert winding[heat_t < START] == pytest.approx(cool[heat_t < START])
     at_end = np.searchsorted(heat_t, END)
     assert winding[at_end] > cool[at_end] + 8
     excess = (winding - cool)[heat_t > END]
     assert excess[-1] < excess[0] - 0.2  # it cools down again
     for name in ("WheelSpeeds", "GpsPosition", "BrakeTemperatures", "TyreTemperaturesFront", "Steering"):
-        assert np.array_equal(frames_of(faulty, name).payload, frames_of(healthy, name).payload), name
+        assert np.array_equal(faulty.of(name).payload, healthy.of(name).payload), name
 
 
 def test_half_a_minute_of_over_temperature_makes_a_warm_car_derate():

@@ -118,7 +118,7 @@ class EfficiencyCar:
         if not self._car.is_standing:
             self._pilot.plan(self._car.run_s, self._car.gone_m)
         ride = self._car.run(steps)
-        self._is_used = not self._car.is_standing
+        self._is_used = self._is_used or not self._car.is_standing
         extra = SHORTED_W * active(self._hot, ride.time_s)
         motor = self._motor.run(ride.drive_n, ride.mean_m_s, ride.is_driving, extra, STEP_S)
         battery = self._battery.run(ride.time_s, STEP_S, motor.electric_w, ride.speed_m_s)
