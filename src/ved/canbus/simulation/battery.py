@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ved.canbus.faults import Fault, FaultKind
-from ved.canbus.simulation.signals import Floats, before
+from ved.canbus.simulation.signals import Floats, Signals, before, numbered
 
 RC_TIME_S: Final = 18.0
 SAG_V: Final = 0.14
 SAG_FACTOR: Final = 3.5
+WARNING_SPREAD_V: Final = 0.12
 
 _SOC: Final = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 _OPEN_V: Final = np.array([2.80, 3.28, 3.42, 3.54, 3.61, 3.67, 3.74, 3.84, 3.93, 4.02, 4.09, 4.18])
@@ -52,6 +54,25 @@ class BatteryState:
     loss_w: Floats
     cell_v: Floats
     sensor_c: Floats
+
+    @property
+    def is_uneven(self) -> NDArray[np.bool_]:
+        """True where one cell stands so far below the others that the driver is warned."""
+        out: NDArray[np.bool_] = self.cell_v.mean(axis=1) - self.cell_v.min(axis=1) > WARNING_SPREAD_V
+        return out
+
+    def cell_signals(self) -> dict[str, Signals]:
+        """CellSummary and CellVoltages."""
+        return {
+            "CellSummary": {
+                "MinimumVoltage": self.cell_v.min(axis=1),
+                "MaximumVoltage": self.cell_v.max(axis=1),
+                "MeanVoltage": self.cell_v.mean(axis=1),
+                "MinimumCell": 1.0 + self.cell_v.argmin(axis=1),
+                "MaximumCell": 1.0 + self.cell_v.argmax(axis=1),
+            },
+            "CellVoltages": numbered("Cell", self.cell_v),
+        }
 
 
 class Battery:

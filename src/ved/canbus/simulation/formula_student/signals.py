@@ -18,7 +18,6 @@ from ved.canbus.simulation.signals import Floats, Noise, Signals, flag, numbered
 
 DERATING_WINDING_C: Final = 90.0
 DERATING_MODULE_C: Final = 80.0
-WARNING_SPREAD_V: Final = 0.12
 
 CORNERS: Final = ("FrontLeft", "FrontRight", "RearLeft", "RearRight")
 
@@ -178,8 +177,6 @@ def _safety(car: CarState, noise: Noise) -> dict[str, Signals]:
 
 def _battery(car: CarState, noise: Noise) -> dict[str, Signals]:
     battery, sequence = car.battery, car.sequence
-    low, high = battery.cell_v.min(axis=1), battery.cell_v.max(axis=1)
-    mean = battery.voltage_v / battery.cell_v.shape[1]
     room = np.clip((battery.soc - 0.02) / 0.1, 0.0, 1.0)
     state = np.where(sequence.closed, 3.0, np.where(sequence.precharge, 2.0, 1.0))
     return {
@@ -187,7 +184,7 @@ def _battery(car: CarState, noise: Noise) -> dict[str, Signals]:
             "Voltage": battery.voltage_v,
             "Current": battery.current_a + noise.of(0.05),
             "StateOfCharge": 100 * battery.soc,
-            "State": np.where(mean - low > WARNING_SPREAD_V, 5.0, state),
+            "State": np.where(battery.is_uneven, 5.0, state),
         },
         "BatteryPower": {
             "Power": battery.current_a * battery.voltage_v / 1000,
@@ -199,14 +196,7 @@ def _battery(car: CarState, noise: Noise) -> dict[str, Signals]:
             "DischargePower": 0.25 * battery.voltage_v * room,
             "ChargePower": 0.08 * battery.voltage_v * np.clip((0.99 - battery.soc) / 0.05, 0.0, 1.0),
         },
-        "CellSummary": {
-            "MinimumVoltage": low,
-            "MaximumVoltage": high,
-            "MeanVoltage": mean,
-            "MinimumCell": 1.0 + battery.cell_v.argmin(axis=1),
-            "MaximumCell": 1.0 + battery.cell_v.argmax(axis=1),
-        },
-        "CellVoltages": numbered("Cell", battery.cell_v),
+        **battery.cell_signals(),
     }
 
 

@@ -12,7 +12,6 @@ from ved.canbus.simulation.signals import KMH, Floats, Noise, Signals, numbered
 
 RPM: Final = 30 / np.pi
 DRIVES_NM: Final = 0.05
-WARNING_SPREAD_V: Final = 0.12
 HOT_WINDING_C: Final = 80.0
 HOTTEST_WINDING_C: Final = 100.0
 
@@ -75,23 +74,14 @@ def _controller_state(motor: MotorState, is_on: NDArray[np.bool_]) -> Floats:
 
 def battery_signals(battery: BatteryState, noise: Noise) -> dict[str, Signals]:
     """BatteryPack, CellSummary, CellVoltages and BatteryTemperatures."""
-    low, high = battery.cell_v.min(axis=1), battery.cell_v.max(axis=1)
-    mean = battery.voltage_v / battery.cell_v.shape[1]
     flows = np.where(battery.current_a > 0.02, 2.0, np.where(battery.current_a < -0.02, 3.0, 1.0))
     return {
         "BatteryPack": {
             "Voltage": battery.voltage_v,
             "Current": battery.current_a + noise.of(0.01),
             "StateOfCharge": 100 * battery.soc,
-            "State": np.where(mean - low > WARNING_SPREAD_V, 5.0, flows),
+            "State": np.where(battery.is_uneven, 5.0, flows),
         },
-        "CellSummary": {
-            "MinimumVoltage": low,
-            "MaximumVoltage": high,
-            "MeanVoltage": mean,
-            "MinimumCell": 1.0 + battery.cell_v.argmin(axis=1),
-            "MaximumCell": 1.0 + battery.cell_v.argmax(axis=1),
-        },
-        "CellVoltages": numbered("Cell", battery.cell_v),
+        **battery.cell_signals(),
         "BatteryTemperatures": numbered("Sensor", battery.sensor_c),
     }
