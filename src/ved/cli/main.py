@@ -106,7 +106,7 @@ def replay(
 
 @app.command()
 def simulate(
-    vehicle: Annotated[str, typer.Argument(help="A shipped vehicle (fs) or one in DATA/vehicles.")],
+    vehicle: Annotated[str, typer.Argument(help="A shipped vehicle (fs, pe, ps) or one in DATA/vehicles.")],
     out: Annotated[Path | None, typer.Option(help="Write a candump log instead of driving into a server.")] = None,
     minutes: Annotated[float | None, typer.Option(help="How long; without it the car drives until Ctrl-C.")] = None,
     speed: Speed = "1",
@@ -114,7 +114,7 @@ def simulate(
         list[str] | None,
         typer.Option(
             metavar="KIND[:TARGET]@START+SECONDS",
-            help="over_temperature, cell_sag or sensor_dropout, from a second for so many. Repeatable.",
+            help="over_temperature, cell_sag, sensor_dropout or string_loss, from a second for so many. Repeatable.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another number is another drive.")] = 1,
