@@ -13,6 +13,7 @@ LIMIT_S = 60
 
 
 async def main(link: str) -> None:
+    """Sign in, watch four channels, and return after twenty increments."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(link))
     async with httpx.AsyncClient() as client:
         assert (await client.get(link)).is_redirect
