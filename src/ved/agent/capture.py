@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ved.agent.framequeue import FrameQueue
-from ved.canbus.source import Source
+from ved.canbus.source import LossySource, Source
 from ved.model.clockmap import ClockPair
 
 READ_S: Final = 0.05
@@ -19,6 +19,7 @@ class Capture:
 
     def __init__(self, source: Source, queue: FrameQueue, origin_mono_ns: int, on_end: Callable[[], None]) -> None:
         self._source = source
+        self._lossy_source = source if isinstance(source, LossySource) else None
         self._queue = queue
         self._origin_mono_ns = origin_mono_ns
         self._on_end = on_end
@@ -49,6 +50,7 @@ class Capture:
             self.failure = error
         finally:
             self._source.close()
+            self._note_losses()
             self._queue.close()
             self._on_end()
 
@@ -61,6 +63,12 @@ class Capture:
                 return
             self.frames += len(frames)
             put(frames)
+            self._note_losses()
+
+    def _note_losses(self) -> None:
+        if self._lossy_source is not None:
+            for loss in self._lossy_source.losses():
+                self._queue.put_note(loss)
 
     def _note_clock(self) -> None:
         """A clock pair at the start and every ten seconds, unless it says the same as the last one."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ved.canbus.source import SourceLoss
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
 from ved.model.records import Loss
@@ -21,7 +22,7 @@ class Overflow:
     t_to_us: int
 
 
-QueueItem = FrameColumns | ClockPair | Overflow | Loss
+QueueItem = FrameColumns | ClockPair | Overflow | SourceLoss | Loss
 
 
 class FrameQueue:
@@ -35,7 +36,7 @@ class FrameQueue:
         self._is_closed = False
         self._changed = threading.Condition()
 
-    def put_note(self, note: ClockPair | Loss) -> None:
+    def put_note(self, note: ClockPair | SourceLoss | Loss) -> None:
         """Add a clock observation or a loss, from any thread; it always fits."""
         with self._changed:
             self._items.append(note)

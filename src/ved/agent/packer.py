@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ved.agent.framequeue import FrameQueue, Overflow, QueueItem
+from ved.canbus.source import SourceLoss
 from ved.codec.batch import encode_batch
 from ved.codec.records import RecordHeader, encode_record, peek
 from ved.model.clockmap import ClockPair
@@ -78,6 +79,8 @@ class Packer:
         elif isinstance(item, Overflow):
             place = LossPlace.SOURCE_QUEUE
             self._declare(Loss(vehicle, epoch, 0, place, item.bus, item.count, item.t_from_us, item.t_to_us))
+        elif isinstance(item, SourceLoss):
+            self._declare(Loss(vehicle, epoch, 0, item.place, item.bus, item.count, item.t_from_us, item.t_to_us))
         elif isinstance(item, Loss):
             self._declare(item)
         else:

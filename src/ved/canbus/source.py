@@ -1,9 +1,11 @@
 """Where frames come from: one small contract for buses, recordings and the simulator."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
+from ved.model.records import LossPlace
 
 
 class Source(Protocol):
@@ -27,3 +29,38 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give back what `open` took; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLoss:
+    """Frames of one bus that came to nobody: `count` of them (-1: not known), all within `t_from_us..t_to_us`."""
+
+    place: LossPlace
+    bus: int
+    count: int
+    t_from_us: int
+    t_to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusState:
+    """How a bus does, for people. `trouble` is why it is down or ill, or None; the counts are since the start."""
+
+    bus: int
+    interface: str
+    is_up: bool
+    trouble: str | None
+    frames: int
+    error_frames: int
+    lost_frames: int
+
+
+@runtime_checkable
+class LossySource(Protocol):
+    """A source on real buses also has these; a recording or a simulator needs neither."""
+
+    def losses(self) -> list[SourceLoss]:
+        """What was lost and not told before. Call it after each `read`, and once more after `close`."""
+
+    def bus_states(self) -> tuple[BusState, ...]:
+        """How each bus does; from any thread."""

@@ -1,0 +1,56 @@
+"""What one bus is read through."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ved.canbus.source import SourceLoss
+from ved.errors import VedError
+from ved.model.frames import FrameColumns
+
+
+class BusDownError(VedError):
+    """The bus went away or is not there yet. Declare the time as lost, and try to open it again after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came from one bus since the last reading; `t_us` never runs backwards."""
+
+    frames: FrameColumns
+    losses: tuple[SourceLoss, ...] = ()
+
+
+class BusReader(Protocol):
+    """One bus: its frames and nothing else; no reader can send. All methods are called from one thread."""
+
+    @property
+    def interface(self) -> str:
+        """What is read, for people: `can0`."""
+
+    @property
+    def is_open(self) -> bool:
+        """True once frames can come; after `open` it may take a while."""
+
+    @property
+    def alive_us(self) -> int:
+        """Everything that the bus brought from `open` until this moment has been read or counted as lost."""
+
+    @property
+    def opened_us(self) -> int:
+        """When frames began to come after the last `open`."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why an open bus brings nothing, or None."""
+
+    def open(self, origin_mono_ns: int) -> None:
+        """Begin, without waiting. BusDownError when the bus is not there, UserError when it never can be."""
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when there is something to read."""
+
+    def read(self) -> Reading:
+        """What has come, without waiting. BusDownError when the bus went away."""
+
+    def close(self) -> tuple[SourceLoss, ...]:
+        """Give back what `open` took, with the losses not told before; may be called twice."""
