@@ -56,9 +56,11 @@ def test_the_demo_runs_from_a_wheel(root: Path, tmp_path: Path):
             assert live.returncode == 0, live.stderr
         finally:
             os.killpg(demo.pid, 2)
-            demo.stdout.close()
+            said = demo.stdout.read()  # to its end
             code = demo.wait(60)
+            demo.stdout.close()
     assert code == 0, (tmp_path / "demo.log").read_text()
+    assert "Stopped" in said
     counted = subprocess.run(
         [str(tmp_path / "venv" / "bin" / "ved"), "lake", "stats"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
