@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.asyncio.client import connect
 
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 async def main(link: str) -> None:
     """Sign in, watch four channels, and return after twenty increments."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(link))
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         assert (await client.get(link)).is_redirect
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         page = await client.get(origin + "/")
