@@ -103,11 +103,11 @@ class History:
             if t_from >= t_to:
                 continue
             decoder = decoder_of(registry, vehicle, span.buses)
-            for keys, names in _queries(decoder, channels, t_to - t_from):
+            for keys, names in queries(decoder, channels, t_to - t_from):
                 where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
                 for frames in self._frames(vehicle, span.epoch, where, by_epoch.get(span.epoch, ())):
-                    _decode(decoder, frames, names, span.clock, parts)
-        return {name: _join(found) for name, found in parts.items()}
+                    decode_into(decoder, frames, names, span.clock, parts)
+        return {name: join(found) for name, found in parts.items()}
 
     def _frames(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> Iterator[FrameColumns]:
         """The wanted frames of the lake, file by file, then those of the recent batches that the lake lacks."""
@@ -164,7 +164,7 @@ class History:
         return clock
 
 
-def _queries(
+def queries(
     decoder: Decoder, channels: Sequence[str], span_us: int
 ) -> list[tuple[tuple[FrameKey, ...], list[tuple[str, int]]]]:
     """What to read together: all of a short time in one go, of a long time one kind of frame after the other."""
@@ -179,13 +179,14 @@ def _queries(
     return [((key,), pairs) for key, pairs in by_key.items()]
 
 
-def _decode(
+def decode_into(
     decoder: Decoder,
     frames: FrameColumns,
     names: Sequence[tuple[str, int]],
     clock: ClockMap,
     out: Mapping[str, list[Samples]],
 ) -> None:
+    """Decode the channels `names` (name, number) of `frames` and add what there is to `out`."""
     wanted = np.zeros(len(decoder.channels), np.bool_)
     wanted[[index for _, index in names]] = True
     decoded = decoder.decode(frames, wanted)
@@ -195,7 +196,8 @@ def _decode(
             out[name].append(Samples(clock.to_utc(t_us), values))
 
 
-def _join(parts: Sequence[Samples]) -> Samples:
+def join(parts: Sequence[Samples]) -> Samples:
+    """All parts as one, in time order."""
     if not parts:
         return Samples(np.empty(0, np.int64), np.empty(0, np.float64))
     utc_us = np.concatenate([part.utc_us for part in parts])
