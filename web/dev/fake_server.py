@@ -42,7 +42,16 @@ SIGNALS: list[Signal] = [
     ("GNSS_Position", "Latitude", "deg", "continuous", 0, 0, 0, ""),
     ("GNSS_Position", "Longitude", "deg", "continuous", 0, 0, 0, ""),
     ("GNSS_Position", "Valid", "", "discrete", 1, 0, 0, "1: the position can be trusted"),
-    ("Hostile", '<img src=x onerror="alert(1)">', "<b>V</b>", "continuous", 3, 1, 5, '"quotes" & <script>alert(2)</script>'),
+    (
+        "Hostile",
+        '<img src=x onerror="alert(1)">',
+        "<b>V</b>",
+        "continuous",
+        3,
+        1,
+        5,
+        '"quotes" & <script>alert(2)</script>',
+    ),
     ("Hostile", "\u202egnorts" + "x" * 280, "V", "continuous", 3, 1, 5, "long and right to left"),
 ]
 SIGNALS += [
@@ -124,12 +133,16 @@ def column(index: int, from_us: int, to_us: int, base_us: int, bucket_us: int) -
 def message(kind: int, watch: dict, from_us: int, to_us: int, is_last: bool) -> bytes:
     bucket_us = watch["bucket_us"]
     columns = [column(i, from_us, to_us, from_us, bucket_us) for i in watch["indexes"]]
-    return struct.pack("<BBHHHqIIQ", 1, kind, watch["id"], len(columns), int(is_last), from_us, 1, 0, to_us) + b"".join(columns)
+    return struct.pack("<BBHHHqIIQ", 1, kind, watch["id"], len(columns), int(is_last), from_us, 1, 0, to_us) + b"".join(
+        columns
+    )
 
 
 async def live(socket: ServerConnection) -> None:
     watches: dict[int, dict] = {}
-    await send(socket, {"type": "welcome", "version": 1, "user": {"name": "dev", "role": "admin"}, "server_utc_us": now_us()})
+    await send(
+        socket, {"type": "welcome", "version": 1, "user": {"name": "dev", "role": "admin"}, "server_utc_us": now_us()}
+    )
     pusher = asyncio.create_task(push(socket, watches))
     try:
         async for text in socket:
@@ -147,14 +160,39 @@ async def watch(socket: ServerConnection, watches: dict[int, dict], request: dic
     indexes = [NAMES.index(name) for name in request["channels"] if name in NAMES]
     bucket_us = max(round(1e6 / request["rate_hz"]), int(request["window_s"] * 1e6 // 12000))
     edge = edge_us()
-    entry = {"id": request["id"], "indexes": indexes, "bucket_us": bucket_us, "sent_us": edge, "vehicle": request["vehicle"]}
+    entry = {
+        "id": request["id"],
+        "indexes": indexes,
+        "bucket_us": bucket_us,
+        "sent_us": edge,
+        "vehicle": request["vehicle"],
+    }
     channels = [
-        {"index": i, "name": NAMES[i], "unit": SIGNALS[i][2], "kind": SIGNALS[i][3], "choices": choices(i), "minimum": None, "maximum": None}
+        {
+            "index": i,
+            "name": NAMES[i],
+            "unit": SIGNALS[i][2],
+            "kind": SIGNALS[i][3],
+            "choices": choices(i),
+            "minimum": None,
+            "maximum": None,
+        }
         for i in indexes
     ]
     unknown = [name for name in request["channels"] if name not in NAMES]
     keep = {key: request[key] for key in ("id", "vehicle", "rate_hz", "window_s")}
-    await send(socket, {"type": "watching", **keep, "channels": channels, "unknown": unknown, "bucket_us": bucket_us, "epoch": "00" * 16, "edge_utc_us": edge})
+    await send(
+        socket,
+        {
+            "type": "watching",
+            **keep,
+            "channels": channels,
+            "unknown": unknown,
+            "bucket_us": bucket_us,
+            "epoch": "00" * 16,
+            "edge_utc_us": edge,
+        },
+    )
     await socket.send(message(1, entry, edge - int(request["window_s"] * 1e6), edge, is_last=True))
     watches[request["id"]] = entry
     LAST_ID[0] = request["id"]
@@ -192,14 +230,43 @@ def choices(index: int) -> list:
 
 def vehicle(name: str) -> dict:
     if name == "pe":
-        return {"name": "pe", "title_en": "Prototype", "title_fr": "Prototype", "channels": [], "map": None, "charts": []}
+        return {
+            "name": "pe",
+            "title_en": "Prototype",
+            "title_fr": "Prototype",
+            "channels": [],
+            "map": None,
+            "charts": [],
+        }
     channels = [
-        {"name": NAMES[i], "unit": s[2], "kind": s[3], "message": s[0], "signal": s[1], "bus": 0, "comment": s[7], "choices": choices(i), "minimum": None, "maximum": None}
+        {
+            "name": NAMES[i],
+            "unit": s[2],
+            "kind": s[3],
+            "message": s[0],
+            "signal": s[1],
+            "bus": 0,
+            "comment": s[7],
+            "choices": choices(i),
+            "minimum": None,
+            "maximum": None,
+        }
         for i, s in enumerate(SIGNALS)
     ]
     charts = [{"title_en": en, "title_fr": fr, "channels": names} for en, fr, names in CHARTS]
-    where = {"latitude": "GNSS_Position.Latitude", "longitude": "GNSS_Position.Longitude", "valid": "GNSS_Position.Valid"}
-    return {"name": name, "title_en": "Formula Student", "title_fr": "Formula Student", "channels": channels, "map": where, "charts": charts}
+    where = {
+        "latitude": "GNSS_Position.Latitude",
+        "longitude": "GNSS_Position.Longitude",
+        "valid": "GNSS_Position.Valid",
+    }
+    return {
+        "name": name,
+        "title_en": "Formula Student",
+        "title_fr": "Formula Student",
+        "channels": channels,
+        "map": where,
+        "charts": charts,
+    }
 
 
 def api(path: str) -> object:
@@ -209,7 +276,14 @@ def api(path: str) -> object:
         up = {"link": "up" if Car.is_up else "down", "age_ms": 20, "epoch": "00" * 16}
         return [
             {"name": "fs", "title_en": "Formula Student", "title_fr": "Formula Student", **up},
-            {"name": "pe", "title_en": "Prototype", "title_fr": "Prototype", "link": "down", "age_ms": None, "epoch": None},
+            {
+                "name": "pe",
+                "title_en": "Prototype",
+                "title_fr": "Prototype",
+                "link": "down",
+                "age_ms": None,
+                "epoch": None,
+            },
         ]
     if path.startswith("/api/vehicles/"):
         return vehicle(path.rsplit("/", 1)[1])
@@ -227,7 +301,18 @@ def develop(path: str) -> None:
         Car.is_signed_in = False
     elif path == "/dev/missed":
         for socket in SOCKETS:
-            broadcast([socket], json.dumps({"type": "missed", "id": LAST_ID[0], "messages": 37, "from_utc_us": edge_us() - 4_000_000, "to_utc_us": edge_us()}))
+            broadcast(
+                [socket],
+                json.dumps(
+                    {
+                        "type": "missed",
+                        "id": LAST_ID[0],
+                        "messages": 37,
+                        "from_utc_us": edge_us() - 4_000_000,
+                        "to_utc_us": edge_us(),
+                    }
+                ),
+            )
     elif path == "/dev/drop":
         for socket in SOCKETS:
             socket.transport.abort()
@@ -238,7 +323,14 @@ LAST_ID = [0]
 
 
 def answer(status: HTTPStatus, kind: str, body: bytes) -> Response:
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Content-Security-Policy": CSP, "Cache-Control": "no-store"})
+    headers = Headers(
+        {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Content-Security-Policy": CSP,
+            "Cache-Control": "no-store",
+        }
+    )
     return Response(status.value, status.phrase, headers, body)
 
 
