@@ -1,0 +1,68 @@
+"""`ved.open`: a data folder for reading, while a server runs on it or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from sqlalchemy.exc import DatabaseError
+
+from ved.api.recorded import RecordedSession
+from ved.config.settings import ServerSettings, load_settings
+from ved.db.database import Database
+from ved.db.sessions import list_sessions
+from ved.db.vehicles import list_vehicles
+from ved.errors import UserError
+from ved.lake.lake import Lake
+
+
+class OpenedLake:
+    """The lake and the database of a data folder, for reading. Also a context manager."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        """UserError when there is no data there."""
+        if not settings.db_url and not (settings.data / "db.sqlite").is_file():
+            raise UserError(f"{settings.data}: no data of ved here; name the folder that 'ved serve' was given")
+        self._lake = Lake.existing(settings.lake)
+        self._db = Database(settings.database)
+
+    def sessions(self, vehicle: str | None = None) -> list[RecordedSession]:
+        """The sessions by start, of one vehicle or of all. UserError when there is no such vehicle."""
+        self._lake.refresh()
+        try:
+            rows = list_sessions(self._db, vehicle)
+            if not rows and vehicle is not None:
+                known = {row.name for row in list_vehicles(self._db)}
+                if vehicle not in known:
+                    raise UserError(f"vehicle '{vehicle}': there is none; known are {', '.join(sorted(known))}")
+        except DatabaseError as error:
+            raise UserError(f"{self._db.engine.url!s}: is no database of this version: {error.orig}") from error
+        return [RecordedSession(self._lake, self._db, row) for row in rows]
+
+    def session(self, name: str) -> RecordedSession:
+        """The session with this id, or the only one whose id begins so. UserError."""
+        found = [one for one in self.sessions() if one.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        what = f"could be {', '.join(one.id for one in found)}" if found else "there is none"
+        raise UserError(f"session '{name}': {what}; see Python's ved.open(...).sessions() for all")
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._db.close()
+
+    def __enter__(self) -> OpenedLake:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def open_lake(data: str | Path | None = None, config: str | Path | None = None) -> OpenedLake:
+    """The data folder `data` (None: as the settings say), with the settings file `config`."""
+    given = {"data": None if data is None else Path(data)}
+    return OpenedLake(load_settings(None if config is None else Path(config), given))

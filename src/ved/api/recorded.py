@@ -1,0 +1,210 @@
+"""A recorded session and its laps, as `ved.open(...).sessions()` gives them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ved.analysis.distance import to_plane
+from ved.analysis.laps import Fixes, Line, find_laps, learn_line
+from ved.analysis.positions import find_map_channels
+from ved.analysis.resample import MOST_GAP_US, resample, time_grid
+from ved.api.frame import ChannelSamples, Frame
+from ved.api.naming import find_channels
+from ved.api.parts import Part, channels_of_parts, load_parts, read_frames, read_samples
+from ved.db.database import Database
+from ved.db.vehicles import get_vehicle
+from ved.errors import UserError
+from ved.lake.lake import Lake
+from ved.model.channel import Channel
+from ved.model.frames import FrameColumns
+from ved.model.session import Session
+from ved.model.vehicle import MapChannels
+
+_VALID_GAP_US: Final = 2_000_000
+
+GeographicLine = tuple[tuple[float, float], tuple[float, float]]
+"""Two points (latitude, longitude) in degrees."""
+
+
+class RecordedSession:
+    """A session in the lake. Reads what was stored when it was opened; times are UTC in µs since 1970."""
+
+    def __init__(self, lake: Lake, db: Database, session: Session) -> None:
+        self._lake, self._db = lake, db
+        self.id = session.id
+        self.vehicle = session.vehicle
+        self.is_open = session.is_open
+        self.parts: tuple[Part, ...] = tuple(load_parts(db, session))
+        self.utc_from_us = min((part.utc_from_us for part in self.parts), default=session.utc_from_us)
+        self.utc_to_us = max((part.utc_to_us for part in self.parts), default=session.utc_to_us) + 1
+        self._laps: list[Lap] | None = None
+
+    def __repr__(self) -> str:
+        """Vehicle, start and length."""
+        start = f"{self.start:%Y-%m-%d %H:%M:%S}"
+        return f"<Session {self.id} of {self.vehicle}: {start} UTC, {self.duration_s:.1f} s>"
+
+    @property
+    def start(self) -> dt.datetime:
+        """When it began, in UTC."""
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=self.utc_from_us)
+
+    @property
+    def duration_s(self) -> float:
+        """From its first frame to its last, in seconds."""
+        return (self.utc_to_us - 1 - self.utc_from_us) / 1e6
+
+    @property
+    def channels(self) -> list[Channel]:
+        """All channels that the DBCs in force define, with their units; some may have no samples."""
+        return channels_of_parts(self.parts)
+
+    @property
+    def buses(self) -> dict[int, str]:
+        """Bus index -> name."""
+        return {bus.index: bus.name for part in self.parts for bus in part.buses}
+
+    @property
+    def laps(self) -> list[Lap]:
+        """The laps between crossings of a line that is learned from the first closed lap; none where there is none."""
+        if self._laps is None:
+            self._laps = self.find_laps()
+        return self._laps
+
+    def frame(
+        self,
+        channels: Sequence[str],
+        rate_hz: float,
+        *,
+        from_s: float = 0.0,
+        to_s: float | None = None,
+        gap_s: float | None = None,
+    ) -> Frame:
+        """Channels on one time base of `rate_hz`, from `from_s` to before `to_s` (None: the end) of the session.
+
+        Names may be unique ends of channel names, or patterns with `*`. `gap_s`: the longest pause that is bridged
+        (None: five usual intervals of the channel, at least 0.1 s, at most 60 s). How values come to be:
+        `analysis/resample.py`. UserError for a name that nobody knows and a rate that is none.
+        """
+        until = self.utc_to_us if to_s is None else self.utc_from_us + round(to_s * 1e6)
+        return self.read_frame(channels, rate_hz, (self.utc_from_us + round(from_s * 1e6), until), gap_s)
+
+    def read_frame(
+        self, channels: Sequence[str], rate_hz: float, utc_us: tuple[int, int], gap_s: float | None = None
+    ) -> Frame:
+        """As `frame`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
+        if isinstance(channels, str):
+            raise UserError(f"channels: give a list of names, like [{channels!r}]")
+        chosen = find_channels(self.channels, channels)
+        from_us, to_us = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
+        try:
+            grid = time_grid(from_us, to_us, rate_hz)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        gap_us = None if gap_s is None else round(gap_s * 1e6)
+        margin_us = MOST_GAP_US if gap_us is None else gap_us
+        wanted = list(dict.fromkeys(channel.name for channel in chosen.values())) if len(grid) else []
+        limits = (from_us - margin_us, to_us + margin_us)
+        samples = read_samples(self._lake, self.parts, wanted, limits)
+        columns = {
+            name: resample(*samples[one.name], grid, one.kind, rate_hz, gap_us) if len(grid) else np.empty(0)
+            for name, one in chosen.items()
+        }
+        return Frame(utc_us[0], grid, columns, chosen)
+
+    def samples(self, channel: str) -> ChannelSamples:
+        """The samples of one channel as they came, in the order of time."""
+        return self.read_channel(channel, (self.utc_from_us, self.utc_to_us))
+
+    def read_channel(self, channel: str, utc_us: tuple[int, int]) -> ChannelSamples:
+        """As `samples`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
+        found = next(iter(find_channels(self.channels, [channel]).values()))
+        read = read_samples(self._lake, self.parts, [found.name], utc_us)[found.name]
+        return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
+
+    def raw_frames(self, utc_us: tuple[int, int] | None = None) -> Iterator[FrameColumns]:
+        """The CAN frames as they came, in chunks; `t_us` counts from the session's begin (or from utc_us[0])."""
+        return read_frames(self._lake, self.parts, utc_us or (self.utc_from_us, self.utc_to_us))
+
+    def find_laps(self, line: GeographicLine | None = None) -> list[Lap]:
+        """The laps between crossings of `line`, two points (latitude, longitude); None: learned.
+
+        UserError where the vehicle has no channels that place it.
+        """
+        names = self._map_channels()
+        if names is None:
+            if line is None:
+                return []
+            raise UserError(f"session {self.id}: no channels of latitude and longitude, so no laps")
+        fixes, origin_deg = self._fixes(names)
+        if line is None:
+            found = learn_line(fixes)
+        else:
+            latitudes, longitudes = np.array(line, np.float64).T
+            x_m, y_m = to_plane(latitudes, longitudes, origin_deg)
+            found = Line(float(x_m[0]), float(y_m[0]), float(x_m[1]), float(y_m[1]))
+        spans = [] if found is None else find_laps(fixes, found)
+        return [
+            Lap(self, number, round(span.t_from_us), round(span.t_to_us), span.length_m, span.is_whole)
+            for number, span in enumerate(spans, 1)
+        ]
+
+    def _map_channels(self) -> MapChannels | None:
+        row = get_vehicle(self._db, self.vehicle)
+        known = {channel.name for channel in self.channels}
+        if row is not None and row.map is not None and {row.map.latitude, row.map.longitude} <= known:
+            return row.map
+        return find_map_channels(self.channels)
+
+    def _fixes(self, names: MapChannels) -> tuple[Fixes, tuple[float, float]]:
+        """The valid positions on a flat map (`t_us`: UTC), and that map's origin in degrees."""
+        wanted = [name for name in (names.latitude, names.longitude, names.valid) if name]
+        read = read_samples(self._lake, self.parts, wanted, (self.utc_from_us, self.utc_to_us))
+        utc_us, latitude = read[names.latitude]
+        longitude = read[names.longitude].values
+        if not np.array_equal(read[names.longitude].utc_us, utc_us):
+            longitude = resample(*read[names.longitude], utc_us, "continuous", 1e6)
+        is_good = np.isfinite(latitude) & np.isfinite(longitude)
+        if names.valid and len(read[names.valid].values):
+            valid = resample(*read[names.valid], utc_us, "discrete", 1e6, _VALID_GAP_US)
+            is_good &= np.nan_to_num(valid) != 0
+        utc_us, latitude, longitude = utc_us[is_good], latitude[is_good], longitude[is_good]
+        origin_deg = (float(latitude[0]), float(longitude[0])) if len(latitude) else (0.0, 0.0)
+        return Fixes(utc_us, *to_plane(latitude, longitude, origin_deg)), origin_deg
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lap:
+    """A lap, from one crossing of the line to the next; numbers count from 1, `utc_to_us` is the next lap's begin.
+
+    `length_m`: the way by GPS. `is_whole` is False where positions are missing, so a crossing may have been missed.
+    """
+
+    session: RecordedSession
+    number: int
+    utc_from_us: int
+    utc_to_us: int
+    length_m: float
+    is_whole: bool
+
+    def __repr__(self) -> str:
+        """Number, time, length."""
+        return f"<Lap {self.number}: {self.time_s:.3f} s, {self.length_m:.0f} m>"
+
+    @property
+    def time_s(self) -> float:
+        """Lap time in seconds."""
+        return (self.utc_to_us - self.utc_from_us) / 1e6
+
+    def frame(self, channels: Sequence[str], rate_hz: float, *, gap_s: float | None = None) -> Frame:
+        """As `Session.frame`, of this lap; `time_s` counts from its begin."""
+        return self.session.read_frame(channels, rate_hz, (self.utc_from_us, self.utc_to_us), gap_s)
+
+    def samples(self, channel: str) -> ChannelSamples:
+        """The samples of one channel in this lap as they came."""
+        return self.session.read_channel(channel, (self.utc_from_us, self.utc_to_us))
