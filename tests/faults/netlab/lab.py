@@ -127,8 +127,8 @@ class NetLab:
         """The car gets another address, as from a mobile network; the old one is gone at once."""
         self._car_host = self._car_host + 1 if self._car_host < 250 else 2
         old, self.car_ip = self.car_ip, f"10.77.0.{self._car_host}"
-        _run("ip", "-n", self.car_ns, "addr", "add", f"{self.car_ip}/24", "dev", "car0")
         _run("ip", "-n", self.car_ns, "addr", "del", f"{old}/24", "dev", "car0")
+        _run("ip", "-n", self.car_ns, "addr", "add", f"{self.car_ip}/24", "dev", "car0")
         return self.car_ip
 
     def in_car(self) -> list[str]:

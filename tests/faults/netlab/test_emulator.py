@@ -1,5 +1,7 @@
 """The emulated link does what it says, always the same for one seed, and counts it."""
 
+from itertools import pairwise
+
 import pytest
 from tests.faults.netlab.emulator import Direction, Faults
 
@@ -65,7 +67,7 @@ def test_doubles_and_late_ones_are_counted():
     assert len(numbers) == 4000 + link.counts.duplicated
     assert 300 < link.counts.duplicated < 500
     assert 300 < link.counts.reordered < 560
-    falls = sum(b < a for a, b in zip(numbers, numbers[1:], strict=False))
+    falls = sum(b < a for a, b in pairwise(numbers))
     assert falls > 200
 
 

@@ -97,9 +97,13 @@ def test_one_way_size_limit_and_a_new_address(net):
 
 
 def test_nothing_is_left_also_when_the_block_fails():
-    with pytest.raises(RuntimeError), NetLab() as net:
-        assert net.car_ns in names()
-        raise RuntimeError
+    def fail() -> None:
+        with NetLab() as net:
+            assert net.car_ns in names()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert f"-{os.getpid()}-" not in names()
 
 

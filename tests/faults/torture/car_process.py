@@ -1,0 +1,41 @@
+"""The car's program under test, as a process: the real agent over the source that keeps the truth.
+
+`car_process.py STATE TRUTH LIFE RATE JOURNAL_BYTES`: writes its progress as JSON lines to TRUTH/LIFE.progress.
+"""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.faults.torture.oracle import TruthSource
+
+from ved.agent.agent import AgentProgress, AgentSettings, run_agent
+from ved.model.records import BusDescription, Description
+
+
+async def drive(state: Path, truth: Path, life: int, rate: int, journal_bytes: int) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    fd = os.open(truth / f"{life}.progress", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def tell(progress: AgentProgress) -> None:
+        said = dataclasses.asdict(progress) | {"epoch": progress.epoch.hex()}
+        os.write(fd, (json.dumps(said) + "\n").encode())
+
+    buses = tuple(BusDescription(index, f"bus{index}", ()) for index in range(3))
+    settings = AgentSettings(state, "fs", journal_bytes=journal_bytes)
+    description = Description("fs", bytes(16), 0, "torture", buses)
+    await run_agent(settings, TruthSource(truth, life, rate), description, stop, tell)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    given = sys.argv
+    asyncio.run(drive(Path(given[1]), Path(given[2]), int(given[3]), int(given[4]), int(given[5])))
