@@ -33,6 +33,7 @@ app = typer.Typer(
 agent_app = typer.Typer(help="On the car: get a key for the server.", no_args_is_help=True)
 keys_app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
 lake_app = typer.Typer(help="The long-term store: what is in it.", no_args_is_help=True)
+dbc_app = typer.Typer(help="Signal definitions: check them, show them, compare them.", no_args_is_help=True)
 
 
 @app.command()
@@ -142,6 +143,37 @@ def simulate(
         drive_simulation(simulation, factor, settings, server, state)
 
 
+@app.command()
+def export(
+    session: Annotated[str | None, typer.Argument(help="Id of a session, or the begin of one.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="The newest session.")] = False,
+    vehicle: Annotated[str | None, typer.Option(help="With --last: of this vehicle.")] = None,
+    lap: Annotated[int | None, typer.Option(help="Only this lap; laps count from 1.")] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="csv, parquet, mat, mcap; raw frames: candump, blf, mf4.")
+    ] = "csv",
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,…", help="Channels: names, unique ends of names, patterns with *.  [default: all]"
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Rows per second (csv, parquet, mat).")] = 100.0,
+    out: Annotated[Path | None, typer.Option(help="The file.  [default: SESSION.FORMAT]", show_default=False)] = None,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write a session, or a lap of it, to a file for other tools.
+
+    Example: ved export --last --vehicle fs --format csv --channels VehicleMotion.Speed,MotorTorque --rate 100
+    """
+    from ved.cli.export import ExportOrder, run_export
+    from ved.cli.options import server_settings
+
+    order = ExportOrder.parse(session, file_format, channels, rate, lap, is_last=last, vehicle=vehicle)
+    run_export(server_settings(data, config), order, out)
+
+
 @agent_app.callback()
 def agent() -> None:
     """Keep `enrol` a command of its own although it is the only one."""
@@ -219,7 +251,58 @@ def stats(
     print_stats(server_settings(data, config), as_json=as_json)
 
 
+@dbc_app.command("lint")
+def dbc_lint(
+    files: Annotated[list[Path], typer.Argument(help="Definition files, all for one vehicle.")],
+    log: Annotated[Path | None, typer.Option(help="A recording (.MF4, .log): compare with what the wire says.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="All findings, not the first ten of a kind.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: findings and counts.")] = False,
+) -> None:
+    """Explain what is wrong or doubtful: line, reason, what to do.
+
+    Exit code 0: no errors; 1: errors found; 2: a file cannot be read.
+
+    Examples: ved dbc lint car.dbc; ved dbc lint powertrain.dbc chassis.dbc --log drive.MF4
+    """
+    from ved.cli.dbc import print_lint
+
+    raise typer.Exit(print_lint(files, log, as_json=as_json, show_all=show_all))
+
+
+@dbc_app.command("show")
+def dbc_show(
+    file: Annotated[Path, typer.Argument(help="A definition file.")],
+    message: Annotated[str | None, typer.Option(help="Name or hex id of one message: show its signals.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All that is known, as JSON.")] = False,
+) -> None:
+    """List the messages of a file, or the signals of one message.
+
+    Examples: ved dbc show car.dbc; ved dbc show car.dbc --message 1F0
+    """
+    from ved.cli.dbc import print_messages
+
+    print_messages(file, message, as_json=as_json)
+
+
+@dbc_app.command("diff")
+def dbc_diff(
+    before: Annotated[Path, typer.Argument(help="The old file.")],
+    after: Annotated[Path, typer.Argument(help="The new file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of changes.")] = False,
+) -> None:
+    """Say what changed between two files, and what that does to channels.
+
+    Exit code 0: no difference; 1: there are some; 2: a file cannot be read.
+
+    Example: ved dbc diff car-v1.dbc car-v2.dbc
+    """
+    from ved.cli.dbc import print_diff
+
+    raise typer.Exit(print_diff(before, after, as_json=as_json))
+
+
 app.add_typer(agent_app, name="agent")
+app.add_typer(dbc_app, name="dbc")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lake_app, name="lake")
 

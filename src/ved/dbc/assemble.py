@@ -1,16 +1,24 @@
 """From what single statements said to whole messages: multiplexers found, value types applied, long names taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, RawType, SignalDef
+from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, ProblemCode, RawType, SignalDef
 
 MAX_SIGNAL_BITS: Final = 64
 _UNREACHABLE: Final = -1
 FLOAT_BITS: Final = frozenset({16, 32, 64})
 
-Report = Callable[[int, str], None]
+
+class Report(Protocol):
+    """Where an assembled file's problems go, and which line a position of the text is in."""
+
+    def problem(self, position: int, why: str, code: ProblemCode = "faulty-line") -> None:
+        """Note the line at `position` of the text."""
+
+    def line_of(self, position: int) -> int:
+        """The line, counted from 1."""
 
 
 @dataclass(slots=True)
@@ -89,6 +97,7 @@ def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], repor
                 file="",
                 signals=signals,
                 comment=draft.comment,
+                line=report.line_of(draft.position),
             )
         )
     return messages
@@ -108,7 +117,7 @@ def _settle(draft: MessageDraft, report: Report) -> tuple[SignalDef, ...]:
         if depth == _UNREACHABLE and chain:
             why = "itself" if at in chain else f"{at}, which was set aside"
             for lost in chain:
-                report(draft.signals[lost].position, f"depends on {why}")
+                report.problem(draft.signals[lost].position, f"depends on {why}", "multiplexer")
         for back in reversed(chain):
             depth = depths[back] = _UNREACHABLE if depth == _UNREACHABLE else depth + 1
     order = sorted((name for name in parents if depths[name] != _UNREACHABLE), key=lambda name: depths[name])
@@ -123,16 +132,19 @@ def _parents(draft: MessageDraft, report: Report) -> dict[str, str]:
     parents: dict[str, str] = {}
     for name, signal in draft.signals.items():
         if signal.is_float and signal.length_bits not in FLOAT_BITS:
-            report(signal.type_position, f"makes a float of {signal.length_bits} bits; only 16, 32 and 64 exist")
+            report.problem(
+                signal.type_position, f"makes a float of {signal.length_bits} bits; only 16, 32 and 64 exist"
+            )
             continue
         if signal.mark == "" or (signal.mark == "M" and not signal.multiplexer_name):
             if signal.multiplexer_name:
-                report(signal.selector_position, f"selects {name}, which is not marked as multiplexed")
+                why = f"selects {name}, which is not marked as multiplexed"
+                report.problem(signal.selector_position, why, "multiplexer")
             parents[name] = ""
             continue
         parent = signal.multiplexer_name or (roots[0] if len(roots) == 1 else "")
         if parent not in multiplexers:
-            report(signal.position, "is multiplexed, but its multiplexer is not there")
+            report.problem(signal.position, "is multiplexed, but its multiplexer is not there", "multiplexer")
             continue
         number = signal.mark.strip("mM")
         if number and (not signal.multiplexer_name or len(multiplexers) == 1):
@@ -161,9 +173,11 @@ def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, r
         is_multiplexer=signal.is_multiplexer,
         multiplexer=multiplexer,
         selectors=tuple(sorted(set(signal.selectors))) if multiplexer is not None else (),
+        line=report.line_of(signal.position),
     )
     if finished.end_byte > draft.length:
-        report(signal.position, f"lies past the {draft.length} bytes of {draft.name}; only longer frames have it")
+        why = f"lies past the {draft.length} bytes of {draft.name}; only longer frames have it"
+        report.problem(signal.position, why, "out-of-frame")
     return finished
 
 

@@ -1,9 +1,10 @@
 """What a DBC file says: messages and signals as plain values, and the lines that were set aside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 RawType = Literal["unsigned", "signed", "float"]
+ProblemCode = Literal["faulty-line", "duplicate-id", "duplicate-name", "multiplexer", "out-of-frame"]
 
 MAX_FRAME_BYTES: Final = 64
 
@@ -16,6 +17,7 @@ class SignalDef:
     when `is_little_endian`, else of the most significant one. `minimum` and `maximum` are the file's (physical; None
     where it gives 0|0). `multiplexer` is the index, in its message's `signals`, of the signal whose raw bits, read as
     an unsigned number, select this one: it is present when they lie in one of `selectors` (first, last; inclusive).
+    `line` is where the file defines it, from 1 (0: unknown); it makes no difference between two definitions.
     """
 
     name: str
@@ -33,6 +35,7 @@ class SignalDef:
     is_multiplexer: bool = False
     multiplexer: int | None = None
     selectors: tuple[tuple[int, int], ...] = ()
+    line: int = field(default=0, compare=False)
 
     @property
     def first_bit(self) -> int:
@@ -68,6 +71,7 @@ class MessageDef:
     file: str
     signals: tuple[SignalDef, ...]
     comment: str = ""
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +82,4 @@ class Problem:
     line: int
     text: str
     why: str
+    code: ProblemCode = "faulty-line"

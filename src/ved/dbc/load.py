@@ -60,13 +60,13 @@ def load_set(sources: Sequence[DbcSource]) -> DbcSet:
         parsed = parse_dbc(source.name, source.text)
         problems += parsed.problems
         if not parsed.messages:
-            raise UserError(_nothing_in(source.name, parsed.problems))
+            raise UserError(nothing_in(source.name, parsed.problems))
         for message in parsed.messages:
             placed = replace(message, bus=source.bus, bus_name=source.bus_name, file=source.name)
             first = messages.setdefault((source.bus, placed.arbitration_id, placed.is_extended), placed)
             if first is not placed and first.signals != placed.signals:
                 why = f"id {placed.arbitration_id:X} is already {first.name} of {first.file}, which stands first"
-                problems.append(Problem(source.name, 0, placed.name, why))
+                problems.append(Problem(source.name, placed.line, placed.name, why, "duplicate-id"))
     ordered = tuple(messages.values())
     channels = channels_of(ordered)
     first_channels, number = [], 0
@@ -77,7 +77,8 @@ def load_set(sources: Sequence[DbcSource]) -> DbcSet:
     return DbcSet(ordered, channels, tuple(first_channels), tuple(problems), digest.hexdigest(), numbers)
 
 
-def _nothing_in(name: str, problems: Sequence[Problem]) -> str:
+def nothing_in(name: str, problems: Sequence[Problem]) -> str:
+    """Why a text without a message is refused."""
     if not problems:
         return f"{name}: no CAN message in it; is it a DBC file?"
     first = problems[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ved.dbc.assemble import MessageDraft, SignalDraft, assemble
-from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, Problem
+from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, Problem, ProblemCode
 
 _NUM: Final = r"([-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?)"
 _STR: Final = r'"((?:\\"|[^"\r\n])*+)"'
@@ -72,7 +72,7 @@ def parse_dbc(file: str, text: str) -> ParsedFile:
     """Read one DBC text; never raises on content. `file` is the name that stands in messages and problems."""
     parser = _Parser(file, text.removeprefix("\ufeff"))
     parser.run()
-    messages = assemble(parser.drafts, parser.frame_formats, parser.problem)
+    messages = assemble(parser.drafts, parser.frame_formats, parser)
     return ParsedFile(messages, sorted(parser.problems, key=lambda problem: problem.line))
 
 
@@ -100,11 +100,15 @@ class _Parser:
             "BA_DEF_": (_TO_SEMICOLON, self._definition),
         }
 
-    def problem(self, position: int, why: str) -> None:
+    def line_of(self, position: int) -> int:
+        """The line, counted from 1."""
+        return bisect_right(self._line_starts, position)
+
+    def problem(self, position: int, why: str, code: ProblemCode = "faulty-line") -> None:
         """Note the line at `position` of the text."""
-        line = bisect_right(self._line_starts, position)
+        line = self.line_of(position)
         text = self._text[self._line_starts[line - 1] : self._line_end(position)].strip()
-        self.problems.append(Problem(self._file, line, text[:200], why))
+        self.problems.append(Problem(self._file, line, text[:200], why, code))
 
     def run(self) -> None:
         """Walk over all statements."""
@@ -169,7 +173,8 @@ class _Parser:
         elif length > MAX_FRAME_BYTES:
             self.problem(found.start(), f"is longer than a frame ({length} bytes): it and its signals are set aside")
         elif dbc_id in self._by_dbc_id:
-            self.problem(found.start(), f"has the id of {self._by_dbc_id[dbc_id].name}, which stands first")
+            why = f"has the id of {self._by_dbc_id[dbc_id].name}, which stands first"
+            self.problem(found.start(), why, "duplicate-id")
         else:
             self._by_dbc_id[dbc_id] = draft
             self.drafts.append(draft)
@@ -181,7 +186,7 @@ class _Parser:
             return
         name = found[1]
         if name in self._current.signals:
-            self.problem(found.start(), f"defines {name} a second time")
+            self.problem(found.start(), f"defines {name} a second time", "duplicate-name")
             return
         signal = SignalDraft(
             position=found.start(),

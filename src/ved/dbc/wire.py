@@ -1,0 +1,121 @@
+"""What a recording carries, id by id, and where that disagrees with DBC files. Pure: frames come from outside."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ved.dbc.definitions import MessageDef
+from ved.dbc.findings import Finding, Severity, in_file_order
+from ved.dbc.lint import At, LintedFile, id_text
+from ved.dbc.load import DbcSource
+from ved.model.frames import FrameColumns, FrameFlag
+
+_NO_DATA = np.uint8(FrameFlag.REMOTE | FrameFlag.ERROR)
+_EXTENDED_BIT = 1 << 29
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WireId:
+    """One id on one bus."""
+
+    bus: int
+    arbitration_id: int
+    is_extended: bool
+
+    def __str__(self) -> str:
+        return f"{self.arbitration_id:X}{'x' if self.is_extended else ''}"
+
+
+@dataclass(slots=True)
+class Seen:
+    """Data frames of one id: how many, from when to when (µs), and how many of each length."""
+
+    frames: int = 0
+    first_us: int = 0
+    last_us: int = 0
+    lengths: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def rate_hz(self) -> float:
+        """Mean rate; 0 for a single frame."""
+        span_us = self.last_us - self.first_us
+        return (self.frames - 1) * 1e6 / span_us if span_us > 0 else 0.0
+
+    @property
+    def rate_text(self) -> str:
+        """For people: `10.0 Hz, 5,450 frames`."""
+        count = f"{self.frames:,} frame{'' if self.frames == 1 else 's'}"
+        return f"{self.rate_hz:.3g} Hz, {count}" if self.rate_hz else count
+
+
+def tally(chunks: Iterable[FrameColumns]) -> dict[WireId, Seen]:
+    """Count the data frames of all ids; remote and error frames carry no data and are left out."""
+    seen: dict[WireId, Seen] = {}
+    for chunk in chunks:
+        frames = chunk.take((chunk.flags & _NO_DATA) == 0)
+        keys = frames.bus.astype(np.int64) << 30 | frames.arbitration_id.astype(np.int64) & (_EXTENDED_BIT - 1)
+        keys |= np.where(frames.is_extended, _EXTENDED_BIT, 0)
+        order = np.argsort(keys, kind="stable")
+        values, starts = np.unique(keys[order], return_index=True)
+        for key, rows in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
+            number = key & (_EXTENDED_BIT - 1)
+            one = seen.setdefault(WireId(key >> 30, number, bool(key & _EXTENDED_BIT)), Seen())
+            if not one.frames:
+                one.first_us = int(frames.t_us[rows[0]])
+            one.frames += len(rows)
+            one.last_us = int(frames.t_us[rows[-1]])
+            one.lengths.update(frames.length[rows].tolist())
+    return seen
+
+
+def lint_wire(sources: Sequence[DbcSource], log: str, seen: dict[WireId, Seen]) -> list[Finding]:
+    """Findings of the files taken together against a recording named `log`."""
+    files = [LintedFile.read(source) for source in sources]
+    by_id: dict[tuple[int, bool], list[tuple[LintedFile, MessageDef]]] = {}
+    for file in files:
+        for message in file.messages:
+            by_id.setdefault((message.arbitration_id, message.is_extended), []).append((file, message))
+    on_wire: dict[tuple[int, bool], list[WireId]] = {}
+    for wire_id in sorted(seen):
+        on_wire.setdefault((wire_id.arbitration_id, wire_id.is_extended), []).append(wire_id)
+    findings: list[Finding] = []
+    for key, defined in by_id.items():
+        for file, message in defined:
+            findings += _message_on_wire(file, message, [(one, seen[one]) for one in on_wire.get(key, [])])
+    findings += (_unknown(log, one, seen[one]) for one in sorted(seen) if _key(one) not in by_id)
+    return in_file_order(findings)
+
+
+def _key(wire_id: WireId) -> tuple[int, bool]:
+    return wire_id.arbitration_id, wire_id.is_extended
+
+
+def _unknown(log: str, wire_id: WireId, seen: Seen) -> Finding:
+    lengths = " or ".join(map(str, sorted(seen.lengths)))
+    what = f"id {wire_id} on bus {wire_id.bus} is in no DBC ({seen.rate_text}, {lengths} bytes)"
+    advice = "Its frames are stored all the same; find its DBC, or start one with 'ved dbc guess'."
+    return Finding("unknown-id", "warning", log, 0, "", str(wire_id), what, advice)
+
+
+def _message_on_wire(file: LintedFile, message: MessageDef, seen: Sequence[tuple[WireId, Seen]]) -> Iterator[Finding]:
+    at = At.of(message)
+    if not seen:
+        what = f"{message.name} (id {id_text(message)}) never comes in the recording"
+        advice = "Is the sender off, the id wrong, or 11 and 29 bits mixed up?"
+        yield file.finding("never-seen", "note", at, what, advice)
+    needed = max((signal.end_byte for signal in message.signals), default=0)
+    for wire_id, one in seen:
+        short = sum(count for length, count in one.lengths.items() if length < needed)
+        other = Counter({length: count for length, count in one.lengths.items() if length != message.length})
+        came = ", ".join(f"{length} bytes ({count:,}×)" for length, count in sorted(other.items()))
+        what = f"{message.name} has {message.length} bytes, but frames of id {wire_id} on bus {wire_id.bus} come with "
+        if short:
+            lost = [signal.name for signal in message.signals if signal.end_byte > min(one.lengths)]
+            shown = ", ".join(lost[:4]) + (" …" if len(lost) > 4 else "")
+            advice = f"Too short for {shown}: these give no samples then. Correct the DBC, or ask who sends this id."
+            severity: Severity = "error" if short == one.frames else "warning"
+            yield file.finding("wire-length", severity, at, what + came, advice)
+        elif other:
+            yield file.finding("wire-length", "note", at, what + came, "All signals fit; correct the length.")

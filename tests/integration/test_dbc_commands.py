@@ -1,0 +1,90 @@
+"""`ved dbc`: what a person sees, and the exit codes that scripts rely on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ved.cli.main import app
+from ved.errors import UserError
+
+DBC = 'BO_ 256 Engine: 8 ECU\n SG_ Speed : 0|16@1+ (1,0) [0|0] "rpm" X\n SG_ Gear : 16|4@1+ (1,0) [0|6] "" X\n'
+LOG = "".join(f"({number}.000000) can0 {text}\n" for number, text in enumerate(["100#0102", "100#0102", "101#00"]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "car.dbc").write_text(DBC)
+    (tmp_path / "wrong.dbc").write_text(DBC.replace("16|4", "12|8"))
+    (tmp_path / "no.dbc").write_text("this is no DBC\n")
+    (tmp_path / "drive.log").write_text(LOG)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    code = app([str(argument) for argument in arguments], standalone_mode=False)
+    return code or 0, capsys.readouterr().out
+
+
+def test_lint_of_a_sound_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "dbc", "lint", folder / "car.dbc") == (0, "1 file checked: nothing to say\n")
+
+
+def test_lint_explains_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = run(capsys, "dbc", "lint", folder / "wrong.dbc")
+    assert code == 1
+    assert out.startswith("error[overlap]: Gear and Speed (line 2) of Engine share 4 bits (12 to 15)\n")
+    assert f"--> {folder / 'wrong.dbc'}:3\n   | SG_ Gear" in out
+    assert out.endswith("1 error, 0 warnings, 0 notes in 1 file\n")
+
+
+def test_lint_with_a_recording_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = run(capsys, "dbc", "lint", folder / "car.dbc", "--log", folder / "drive.log", "--json")
+    found = json.loads(out)
+    assert (code, found["counts"]) == (1, {"error": 1, "warning": 1, "note": 0})
+    assert [(one["code"], one["subject"]) for one in found["findings"]] == [
+        ("wire-length", "Engine"),
+        ("unknown-id", "101"),
+    ]
+
+
+def test_many_findings_of_a_kind_are_cut_but_no_error_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = "".join(f"BO_ {number} M{number}: 8 X\n" for number in range(30)) + "SG_ : \n" * 30
+    (folder / "many.dbc").write_text(many)
+    code, out = run(capsys, "dbc", "lint", folder / "many.dbc")
+    assert (code, out.count("note[no-signals]"), out.count("error[faulty-line]")) == (1, 10, 30)
+    assert "… and 20 more of no-signals (--all shows them)" in out
+    assert run(capsys, "dbc", "lint", "--all", folder / "many.dbc")[1].count("note[no-signals]") == 30
+
+
+def test_markup_in_names_is_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "markup.dbc").write_text(DBC.replace("Engine", "[bold]E[/nothing]"))
+    assert "[bold]E[/nothing]" in run(capsys, "dbc", "show", folder / "markup.dbc")[1]
+
+
+def test_show(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "100  Engine   8      2" in run(capsys, "dbc", "show", folder / "car.dbc")[1]
+    for name in ("Engine", "100", "0x100"):
+        out = run(capsys, "dbc", "show", folder / "car.dbc", "--message", name)[1]
+        assert "Engine: id 100, 8 bytes" in out
+        assert "Gear    16|4 Intel  unsigned  × 1          0 to 6" in out
+    shown = json.loads(run(capsys, "dbc", "show", folder / "car.dbc", "--json")[1])
+    assert [signal["name"] for signal in shown[0]["signals"]] == ["Speed", "Gear"]
+    with pytest.raises(UserError, match="no message 'Motor'"):
+        run(capsys, "dbc", "show", folder / "car.dbc", "--message", "Motor")
+
+
+def test_diff(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "dbc", "diff", folder / "car.dbc", folder / "car.dbc") == (0, "no difference\n")
+    code, out = run(capsys, "dbc", "diff", folder / "car.dbc", folder / "wrong.dbc")
+    assert code == 1
+    assert "~ Engine.Gear  (channel Engine.Gear has other values, in all of history)\n    start_bit: 16 -> 12\n" in out
+    assert json.loads(run(capsys, "dbc", "diff", folder / "car.dbc", folder / "wrong.dbc", "--json")[1])
+
+
+@pytest.mark.parametrize("command", ["lint", "show"])
+@pytest.mark.parametrize(("file", "reason"), [("none.dbc", "none.dbc"), ("no.dbc", "no usable CAN message")])
+def test_bad_input_is_one_line(folder: Path, command: str, file: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        app(["dbc", command, str(folder / file)], standalone_mode=False)
+    assert "\n" not in str(caught.value)
