@@ -29,7 +29,7 @@ def merge_buses(buses: Sequence[VehicleBus]) -> "MergedSource":
     """
     if not buses:
         raise UserError("no bus to read; give the vehicle a [[bus]] with an interface")
-    return MergedSource({bus.index: _reader(bus) for bus in buses})
+    return MergedSource([_reader(bus) for bus in buses])
 
 
 def _reader(bus: VehicleBus) -> BusReader:
@@ -47,8 +47,8 @@ class MergedSource:
 
     is_realtime: Final = True
 
-    def __init__(self, readers: dict[int, BusReader]) -> None:
-        self._buses = [WatchedBus(bus, reader) for bus, reader in sorted(readers.items())]
+    def __init__(self, readers: Sequence[BusReader]) -> None:
+        self._buses = [WatchedBus(reader) for reader in readers]
         self._origin_ns = 0
         self._next_s = 0.0
 
@@ -72,7 +72,7 @@ class MergedSource:
         return [loss for bus in self._buses for loss in bus.losses()]
 
     def bus_states(self) -> tuple[BusState, ...]:
-        """How each bus does, by index."""
+        """How each bus does, in the order of the readers."""
         return tuple(bus.state for bus in self._buses)
 
     def close(self) -> None:

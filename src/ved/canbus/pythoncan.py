@@ -46,7 +46,7 @@ class PythonCanReader:
         bitrate_hz: int,
         make_bus: "Callable[[], BusABC] | None" = None,
     ) -> None:
-        self._bus = bus
+        self.bus = bus
         self._kind, self._channel, self._bitrate_hz = kind, channel, bitrate_hz
         self.interface = f"{kind}:{channel}"
         self._make_bus = make_bus or self._make
@@ -117,7 +117,7 @@ class PythonCanReader:
         if lost is None:
             return ()
         from_us, to_us = (lost.from_ns - self._origin_ns) // 1000, (lost.to_ns - self._origin_ns) // 1000
-        return (SourceLoss(LossPlace.SOURCE_QUEUE, self._bus, lost.count, from_us, to_us),)
+        return (SourceLoss(LossPlace.SOURCE_QUEUE, self.bus, lost.count, from_us, to_us),)
 
     def _columns(self, received: "list[tuple[Message, int]]") -> FrameColumns:
         if not received:
@@ -128,7 +128,7 @@ class PythonCanReader:
         mono_ns = self._clock.to_mono_ns(stamps_ns.astype(np.int64), received_ns)
         t_us = np.maximum((mono_ns - self._origin_ns) // 1000, self._last_us)
         self._last_us = int(t_us[-1])
-        return message_columns(messages, self._bus, t_us)
+        return message_columns(messages, self.bus, t_us)
 
 
 def message_columns(messages: "Sequence[Message]", bus: int, t_us: NDArray[np.int64]) -> FrameColumns:

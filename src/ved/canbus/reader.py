@@ -24,6 +24,10 @@ class BusReader(Protocol):
     """One bus: its frames and nothing else; no reader can send. All methods are called from one thread."""
 
     @property
+    def bus(self) -> int:
+        """The bus's index in the frames."""
+
+    @property
     def interface(self) -> str:
         """What is read, for people: `can0`."""
 

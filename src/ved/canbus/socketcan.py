@@ -72,7 +72,7 @@ class SocketCanReader:
     """One bus. `open_socket` makes the socket, here or again after the bus went away; OSError: not there."""
 
     def __init__(self, bus: int, interface: str, open_socket: Callable[[], socket.socket] | None = None) -> None:
-        self._bus = bus
+        self.bus = bus
         self.interface = interface
         self._open_socket = open_socket or (lambda: open_interface(interface))
         self._socket: socket.socket | None = None
@@ -159,9 +159,9 @@ class SocketCanReader:
         since_us, self._last_us = self._last_us, int(t_us[-1])
         if not is_frame.all():
             lost = t_us[~is_frame]
-            losses.append(SourceLoss(LossPlace.KERNEL, self._bus, len(lost), int(lost[0]), int(lost[-1])))
+            losses.append(SourceLoss(LossPlace.KERNEL, self.bus, len(lost), int(lost[0]), int(lost[-1])))
             size, data, marks, t_us = size[is_frame], data[is_frame], marks[is_frame], t_us[is_frame]
-        frames = frame_columns(data, size == CANFD_MTU, marks, self._bus, t_us)
+        frames = frame_columns(data, size == CANFD_MTU, marks, self.bus, t_us)
         if len(frames):
             losses += self._controller.note(frames, since_us)
         return frames
@@ -176,7 +176,7 @@ class SocketCanReader:
         rows = np.flatnonzero(grown)
         self._drops += int(grown.sum())
         place = LossPlace.KERNEL
-        return [SourceLoss(place, self._bus, int(grown[row]), int(before_us[row]), int(t_us[row])) for row in rows]
+        return [SourceLoss(place, self.bus, int(grown[row]), int(before_us[row]), int(t_us[row])) for row in rows]
 
     def _note_late_drops(self, losses: list[SourceLoss]) -> None:
         """Drops after the last frame that was queued: the next frame may never come."""
@@ -186,4 +186,4 @@ class SocketCanReader:
         if 0 < ahead < 1 << 31:
             self._drops += ahead
             now_us = max(self._last_us, self._now_us())
-            losses.append(SourceLoss(LossPlace.KERNEL, self._bus, ahead, self._last_us, now_us))
+            losses.append(SourceLoss(LossPlace.KERNEL, self.bus, ahead, self._last_us, now_us))

@@ -20,8 +20,7 @@ DECLARE_S: Final = 10.0
 class WatchedBus:
     """`reader` may fail at any time: `read` then brings nothing, and tries again after `RETRY_S`."""
 
-    def __init__(self, bus: int, reader: BusReader, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._bus = bus
+    def __init__(self, reader: BusReader, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._reader = reader
         self._mono_ns = mono_ns
         self._origin_ns = 0
@@ -31,7 +30,7 @@ class WatchedBus:
         self._down_us: int | None = None
         self._trouble: str | None = None
         self._frames = self._error_frames = self._lost_frames = 0
-        self.state = BusState(bus, reader.interface, False, None, 0, 0, 0)
+        self.state = BusState(reader.bus, reader.interface, False, None, 0, 0, 0)
 
     def open(self, origin_mono_ns: int) -> None:
         """Begin. A bus that is not there counts as down from now; UserError when it never can be there."""
@@ -108,7 +107,7 @@ class WatchedBus:
     def _declare(self, from_us: int, until_us: int) -> int:
         """The bus was down; returns where the rest of its absence begins."""
         until_us = max(from_us, until_us)
-        self._note((SourceLoss(LossPlace.BUS_DOWN, self._bus, -1, from_us, until_us),))
+        self._note((SourceLoss(LossPlace.BUS_DOWN, self._reader.bus, -1, from_us, until_us),))
         return until_us
 
     def _note(self, losses: tuple[SourceLoss, ...]) -> None:
@@ -120,4 +119,4 @@ class WatchedBus:
         trouble = self._trouble or self._reader.trouble
         is_up = self._is_running and self._reader.is_open and trouble is None
         counts = (self._frames, self._error_frames, self._lost_frames)
-        self.state = BusState(self._bus, self._reader.interface, is_up, trouble, *counts)
+        self.state = BusState(self._reader.bus, self._reader.interface, is_up, trouble, *counts)
