@@ -231,6 +231,77 @@ class ServerProcess:
             self.end()
 
 
+class SlowUplink:
+    """A TCP relay whose way up is one queue of `rate` bytes/s for all connections, and `way_s` long in each direction.
+
+    `buffer_bytes` wait in the queue at most; then the senders are held back, as by a modem.
+    """
+
+    def __init__(self, target_port: int, rate: float, way_s: float = 0.03, buffer_bytes: int = 256 << 10) -> None:
+        self._target_port = target_port
+        self.rate = rate
+        self._way_s = way_s
+        self._queue: asyncio.Queue[tuple[asyncio.StreamWriter, bytes]] = asyncio.Queue(buffer_bytes // 1400)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+        self.passed_bytes = 0
+
+    async def __aenter__(self) -> "SlowUplink":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1400)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._start(self._drain())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, coroutine) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers |= {writer, up_writer}
+        self._start(self._take(reader, up_writer))
+        self._start(self._return(up_reader, writer))
+
+    async def _take(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(1400):
+            await self._queue.put((sink, data))
+        await self._queue.put((sink, b""))
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        free_s = loop.time()
+        while True:
+            sink, data = await self._queue.get()
+            free_s = max(free_s, loop.time()) + len(data) / self.rate
+            await asyncio.sleep(free_s - loop.time())
+            self.passed_bytes += len(data)
+            loop.call_later(self._way_s, _deliver, sink, data)
+
+    async def _return(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(1 << 16):
+            asyncio.get_running_loop().call_later(self._way_s, _deliver, sink, data)
+        asyncio.get_running_loop().call_later(self._way_s, _deliver, sink, b"")
+
+
+def _deliver(sink: asyncio.StreamWriter, data: bytes) -> None:
+    if data:
+        sink.write(data)
+    else:
+        sink.close()
+
+
 class Relay:
     """A TCP relay in front of the server that can cut, freeze, or swallow one direction."""
 

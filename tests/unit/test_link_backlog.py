@@ -72,9 +72,10 @@ def test_live_queue_lets_old_records_go_and_counts_its_bytes() -> None:
         queue.put(Fresh(seq(first), b"12345", made_s))
     assert queue.pending_bytes == 15
     assert [fresh.span for fresh in queue.expire(1.2)] == [seq(1)]
-    sent = queue.pop()
+    sent, passed_over = queue.pop(0.9)
     assert sent is not None
     assert sent.span == seq(11)
+    assert passed_over == []
     assert queue.pending_bytes == 10  # on its way is still pending
     assert queue.find(seq(11)) is sent
     assert queue.settle(seq(11)) is sent
@@ -90,7 +91,23 @@ def test_a_patient_queue_never_lets_go() -> None:
     queue = LiveQueue(None)
     queue.put(Fresh(seq(1), b"x", 0.0))
     assert queue.expire(1e9) == []
-    assert queue.pop() is not None
+    assert queue.pop(1e9)[0] is not None
+
+
+def test_a_lane_that_cannot_keep_up_sends_the_newest() -> None:
+    queue = LiveQueue(1.0)
+    for first in range(1, 72, 10):
+        queue.put(Fresh(seq(first), b"12345", first / 100))
+    queue.settle(seq(21))
+    first, passed_over = queue.pop(0.4)
+    assert first is not None
+    assert (first.span, passed_over) == (seq(1), [])  # in order, as long as it keeps up
+    newest, passed_over = queue.pop(0.75)
+    assert newest is not None
+    assert newest.span == seq(71)
+    assert [one.span for one in passed_over] == [seq(11), seq(31), seq(41), seq(51), seq(61)]
+    assert queue.pending_bytes == 10
+    assert queue.pop(0.8) == (None, [])
 
 
 async def drain(backlog: Backlog, ledger: Ledger) -> list[tuple[bytes, Span]]:

@@ -33,10 +33,14 @@ from ved.codec.link import (
 )
 from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.dial import PUBLISH_PATH, Dialer
+from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes
 from ved.link.span import Span
 
 WELCOME_TIMEOUT_S: Final = 5.0
 PING_S: Final = 2.0
+FAST_PING_S: Final = 0.13
+"""While the backlog follows. No divisor of a batch's 0.1 s: not every ping may wait behind a batch."""
+
 STALL_S: Final = 1.0
 STALL_RTTS: Final = 4
 FIRST_STALL_S: Final = 3.0
@@ -47,6 +51,7 @@ FREE_BYTES: Final = 8192
 """A record longer than this gets the time on top that it takes on the slowest uplink worth having."""
 
 _CHECK_S: Final = 0.1
+_MAX_PINGS: Final = 256
 _LATE_S: Final = 0.3
 _RTT_WEIGHT: Final = 8
 
@@ -74,10 +79,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears the answers."""
+    """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears what.
+
+    `on_delivered` hears how many bytes were received, `on_trip` the round trip of each ping in seconds.
+    """
 
     time_us: Callable[[], int]
     on_answer: Callable[[Answer], None]
+    on_delivered: Callable[[int], None] = lambda _: None
+    on_trip: Callable[[float], None] = lambda _: None
 
 
 class LinkConnection:
@@ -85,8 +95,10 @@ class LinkConnection:
 
     def __init__(self, socket: ClientConnection, wiring: Wiring) -> None:
         self._socket = socket
-        self._time_us = wiring.time_us
+        self._wiring = wiring
         self._on_answer = wiring.on_answer
+        self._delivered = DeliveryRate()
+        self._shortest = ShortestTrip()
         self._sent: OrderedDict[RecordKey, Sent] = OrderedDict()
         self._pings: dict[int, float] = {}
         self._control: asyncio.Queue[Message] = asyncio.Queue()
@@ -96,6 +108,7 @@ class LinkConnection:
         self._held: dict[bytes, asyncio.Future[None]] = {}
         self.outstanding_bytes = 0
         self.rtt_s: float | None = None
+        self.ping_s = PING_S
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
@@ -152,9 +165,13 @@ class LinkConnection:
         """True when a record of these numbers was sent and not acknowledged yet."""
         return (epoch, span.space, span.first) in self._sent
 
-    async def wait_for_room(self, window_bytes: int) -> None:
-        """Return once less than `window_bytes` are on their way."""
-        while self.outstanding_bytes >= window_bytes:
+    def live_window_bytes(self) -> int:
+        """How much may be on its way, as far as what arrived so far tells."""
+        return live_window_bytes(self._delivered.peak(time.monotonic()), self._shortest.rtt_s)
+
+    async def wait_for_room(self, window_bytes: Callable[[], int]) -> None:
+        """Return once less than `window_bytes()` are on their way."""
+        while self.outstanding_bytes >= window_bytes():
             self._room.clear()
             await self._room.wait()
 
@@ -228,8 +245,9 @@ class LinkConnection:
         for key in [key for key, sent in self._sent.items() if _is_named(message, sent)]:
             sent = self._sent.pop(key)
             self.outstanding_bytes -= sent.size_bytes
-            rtt_s = now_s - sent.sent_s
-            self._measure(rtt_s)
+            self._delivered.note(sent.size_bytes, now_s)
+            self._wiring.on_delivered(sent.size_bytes)
+            self._measure(now_s - sent.sent_s)
         self._progress_s = now_s
         self._room.set()
 
@@ -238,8 +256,10 @@ class LinkConnection:
         if sent_s is not None:
             self._progress_s = time.monotonic()
             self._measure(self._progress_s - sent_s)
+            self._wiring.on_trip(self._progress_s - sent_s)
 
     def _measure(self, rtt_s: float) -> None:
+        self._shortest.note(rtt_s, time.monotonic())
         self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / _RTT_WEIGHT
 
     async def _write_control(self) -> None:
@@ -252,10 +272,10 @@ class LinkConnection:
         pinged_s = 0.0
         while True:
             now_s = time.monotonic()
-            if now_s - pinged_s >= PING_S:
+            if now_s - pinged_s >= self.ping_s:
                 pinged_s = now_s
                 self._ping(now_s)
-            await asyncio.sleep(_CHECK_S)
+            await asyncio.sleep(min(_CHECK_S, self.ping_s))
             woken_s = time.monotonic()
             if woken_s - now_s < _LATE_S:
                 self._check_stall(woken_s)
@@ -264,10 +284,12 @@ class LinkConnection:
     def _ping(self, now_s: float) -> None:
         if not self._sent and not self._pings:
             self._progress_s = now_s
+        if len(self._pings) >= _MAX_PINGS:
+            return
         token = self._next_token
         self._next_token = token % 0xFFFFFFFF + 1
         self._pings[token] = now_s
-        self._control.put_nowait(Ping(token, self._time_us()))
+        self._control.put_nowait(Ping(token, self._wiring.time_us()))
 
     def _check_stall(self, now_s: float) -> None:
         if not self._sent and not self._pings:

@@ -10,6 +10,8 @@ from ved.link.span import Span
 from ved.model.intervals import Intervals
 
 LIVE_DEADLINE_S: Final = 1.0
+KEEP_UP_S: Final = 0.4
+"""When the next record has waited longer than this the lane cannot keep up: only the newest one is sent then."""
 
 
 @dataclass(slots=True)
@@ -23,7 +25,10 @@ class Fresh:
 
 
 class LiveQueue:
-    """First in, first out. Records older than `deadline_s` leave it unsent (None: they never do)."""
+    """First in, first out, as long as the lane keeps up. Records older than `deadline_s` leave it unsent.
+
+    Without a deadline (None) all are sent, in order.
+    """
 
     def __init__(self, deadline_s: float | None) -> None:
         self._deadline_s = deadline_s
@@ -37,9 +42,15 @@ class LiveQueue:
         self._pending[(fresh.span.space, fresh.span.first)] = fresh
         self.pending_bytes += len(fresh.record)
 
-    def pop(self) -> Fresh | None:
-        """The next one to send; it stays pending until it is `settled`."""
-        return self._queue.popleft() if self._queue else None
+    def pop(self, now_s: float) -> tuple[Fresh | None, list[Fresh]]:
+        """The next one to send, and those that the lane is too slow for. What is sent stays pending until `settled`."""
+        if not self._queue:
+            return None, []
+        passed_over: list[Fresh] = []
+        if self._deadline_s is not None and now_s - self._queue[0].made_s > KEEP_UP_S:
+            passed_over = [fresh for fresh in list(self._queue)[:-1] if self.settle(fresh.span) is not None]
+            self._queue = deque([self._queue[-1]])
+        return self._queue.popleft(), passed_over
 
     def expire(self, now_s: float) -> list[Fresh]:
         """Take out what has waited too long."""

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,18 +18,17 @@ from ved.codec.link import Held, Hello, Storage
 from ved.codec.records import RecordHeader
 from ved.errors import LinkLostError, LinkRefusedError, StorageError
 from ved.link.backlog import Backlog, Frontier, Kept
-from ved.link.connection import Answer, LinkConnection, Sent, Wiring, first_leaf
+from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, first_leaf
 from ved.link.credentials import Credentials, parse_server_url
 from ved.link.dial import Dialer
 from ved.link.ledger import Ledger
 from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
+from ved.link.pace import MOST_BACKFILL_BYTES, BackfillPacer
 from ved.link.span import span_of
 from ved.link.trust import client_context
 from ved.model.records import Lane
 
-LIVE_WINDOW_BYTES: Final = 64 << 10
 BULK_WINDOW_BYTES: Final = 1 << 20
-BACKFILL_WINDOW_BYTES: Final = 128 << 10
 BACKFILL_IDLE_S: Final = 10.0
 RECONNECT_S: Final = (0.3, 1.0)
 REFUSED_S: Final = 15.0
@@ -72,6 +71,7 @@ class Uplink:
         self._settled = asyncio.Event()
         self._live: LinkConnection | None = None
         self._backfill: LinkConnection | None = None
+        self._pacer = BackfillPacer()
         self._said: dict[Lane, str] = {}
         self.ledger = Ledger()
         self._server_stores = asyncio.Event()
@@ -171,7 +171,9 @@ class Uplink:
     async def _open(self, lane: Lane) -> LinkConnection:
         settings = self._settings
         tls = client_context(settings.credentials.ca_pem, time.time())
-        wiring = Wiring(settings.time_us, self._hear)
+        wiring = Wiring(settings.time_us, self._hear, self._note_delivered)
+        if lane == Lane.LIVE:  # the backfill lane may wait behind itself
+            wiring = replace(wiring, on_trip=self._note_trip)
         return await LinkConnection.open(self._dialer, tls, settings.credentials.key, settings.hello(lane), wiring)
 
     async def _use(self, connection: LinkConnection, lane: Lane) -> None:
@@ -194,6 +196,8 @@ class Uplink:
             if lane == Lane.LIVE:
                 self._live = None
                 self._live_up.clear()
+            else:
+                self._ping_calmly()
             self._take_back(connection, lane)
 
     def _take_back(self, connection: LinkConnection, lane: Lane) -> None:
@@ -208,11 +212,12 @@ class Uplink:
         self._settled.set()
 
     async def _pump_live(self, connection: LinkConnection) -> None:
-        window_bytes = LIVE_WINDOW_BYTES if self._settings.is_realtime else BULK_WINDOW_BYTES
+        window = connection.live_window_bytes if self._settings.is_realtime else _bulk_window
         epoch = self._settings.epoch
         while True:
-            await connection.wait_for_room(window_bytes)
-            fresh = self._queue.pop()
+            await connection.wait_for_room(window)
+            fresh, passed_over = self._queue.pop(time.monotonic())
+            self._give_up_fresh(passed_over)
             if fresh is None:
                 self._fresh.clear()
                 await self._fresh.wait()
@@ -224,23 +229,44 @@ class Uplink:
     async def _pump_backfill(self, connection: LinkConnection) -> None:
         """Send the backlog; returns when there has been none for a while."""
         asked = {self._settings.epoch}
+        window = self._pacer.window_bytes if self._settings.is_realtime else _backfill_window
         self._backfill = connection
         while True:
             await self._server_stores.wait()
-            await connection.wait_for_room(BACKFILL_WINDOW_BYTES)
+            await connection.wait_for_room(window)
+            await self._wait_for_turn()
             kept = await self._backlog.next(self._is_wanted)
             if kept is None:
+                self._ping_calmly()
                 try:
                     async with asyncio.timeout(BACKFILL_IDLE_S):
                         await self._wait_for_work()
                 except TimeoutError:
                     return
             elif kept.epoch in asked:
+                self._pacer.note_sent(len(kept.record), time.monotonic())
                 await connection.send_record(kept.record, Sent.now(kept.epoch, kept.span, kept.record, kept.position))
             else:
                 asked.add(kept.epoch)
                 self._backlog.add(kept.position)  # it comes up again, and then its epoch is known
                 await connection.ask(kept.epoch)
+
+    async def _wait_for_turn(self) -> None:
+        """Hold the backlog back so that the live lane does not feel it; a recording has nothing to protect."""
+        while self._settings.is_realtime:
+            self._pacer.is_following = True
+            if self._live is not None:
+                self._live.ping_s = FAST_PING_S
+            wait_s = self._pacer.wait_s(time.monotonic())
+            if not wait_s:
+                return
+            await asyncio.sleep(wait_s)
+
+    def _note_delivered(self, size_bytes: int) -> None:
+        self._pacer.note_delivered(size_bytes, time.monotonic())
+
+    def _note_trip(self, rtt_s: float) -> None:
+        self._pacer.note_trip(rtt_s, time.monotonic())
 
     def _is_wanted(self, kept: Kept) -> bool:
         """True when the server lacks this record and no lane has it."""
@@ -260,6 +286,18 @@ class Uplink:
         """The live lane will not deliver this record."""
         self._backlog.add(position)
         self._work.set()
+
+    def _give_up_fresh(self, given_up: Sequence[Fresh]) -> None:
+        """These go into the backlog; those that the journal does not have yet do so once it has them."""
+        for fresh in given_up:
+            if fresh.position is not None:
+                self._give_up(fresh.position)
+
+    def _ping_calmly(self) -> None:
+        """The backlog is empty, or the lane that carries it went."""
+        self._pacer.is_following = False
+        if self._live is not None:
+            self._live.ping_s = PING_S
 
     def _hear(self, answer: Answer) -> None:
         """Enter an answer of the server, whichever connection it came over."""
@@ -325,12 +363,18 @@ class Uplink:
         """Fresh records that grew old go into the backlog."""
         while True:
             await asyncio.sleep(_EXPIRE_S)
-            for fresh in self._queue.expire(time.monotonic()):
-                if fresh.position is not None:
-                    self._give_up(fresh.position)
+            self._give_up_fresh(self._queue.expire(time.monotonic()))
 
     def _say(self, lane: Lane, text: str) -> None:
         """Log what changed, once."""
         if self._said.get(lane) != text:
             self._said[lane] = text
             _log.info("%s lane: %s", lane.name.lower(), text)
+
+
+def _bulk_window() -> int:
+    return BULK_WINDOW_BYTES
+
+
+def _backfill_window() -> int:
+    return MOST_BACKFILL_BYTES

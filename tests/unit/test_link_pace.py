@@ -1,0 +1,125 @@
+"""The backfill's pace and the live window, on a simulated uplink: no clock, no network."""
+
+from collections import deque
+
+import pytest
+
+from ved.link.pace import (
+    FIRST_WINDOW_BYTES,
+    LEAST_WINDOW_BYTES,
+    UPLINK_SHARE,
+    BackfillPacer,
+    DeliveryRate,
+    ShortestTrip,
+    live_window_bytes,
+)
+
+RECORD_BYTES = 4000
+WAY_S = 0.05
+STEP_S = 0.005
+
+
+class SlowLink:
+    """An uplink of `rate` bytes/s with one queue for both lanes; live records and pings come at their own pace."""
+
+    def __init__(self, rate: float, live_rate: float) -> None:
+        self.rate, self.live_rate = rate, live_rate
+        self.pacer = BackfillPacer()
+        self.pacer.is_following = True
+        self.now_s = 0.0
+        self.busy_until_s = 0.0
+        self.events: deque[tuple[float, str, int, float]] = deque()
+        self.backfilled = 0
+        self.on_way = 0
+        self.queue_s: list[float] = []
+        self.rates: list[float] = []
+
+    def put(self, kind: str, size: int) -> None:
+        self.busy_until_s = max(self.now_s, self.busy_until_s) + size / self.rate
+        self.events.append((self.busy_until_s + WAY_S, kind, size, self.now_s))
+
+    def run(self, seconds: float) -> None:
+        end_s = self.now_s + seconds
+        next_live_s = next_ping_s = self.now_s
+        while self.now_s < end_s:
+            self.now_s += STEP_S
+            while self.events and self.events[0][0] <= self.now_s:
+                _, kind, size, sent_s = self.events.popleft()
+                if kind == "ping":
+                    self.pacer.note_trip(self.now_s - sent_s, self.now_s)
+                else:
+                    self.pacer.note_delivered(size, self.now_s)
+                    self.on_way -= size if kind == "backfill" else 0
+                    self.backfilled += size if kind == "backfill" else 0
+            if self.now_s >= next_live_s:
+                next_live_s += 0.1
+                self.put("live", int(self.live_rate / 10))
+            if self.now_s >= next_ping_s:
+                next_ping_s += 0.13
+                self.put("ping", 60)
+            if not self.pacer.wait_s(self.now_s) and self.on_way < self.pacer.window_bytes():
+                self.pacer.note_sent(RECORD_BYTES, self.now_s)
+                self.on_way += RECORD_BYTES
+                self.put("backfill", RECORD_BYTES)
+            self.queue_s.append(max(0.0, self.busy_until_s - self.now_s))
+            self.rates.append(self.pacer.rate)
+
+
+@pytest.mark.parametrize(("rate", "live_rate"), [(125_000.0, 40_000.0), (60_000.0, 10_000.0), (20_000.0, 5_000.0)])
+def test_backlog_follows_without_filling_the_uplink(rate: float, live_rate: float) -> None:
+    link = SlowLink(rate, live_rate)
+    link.run(10)
+    link.backfilled, link.queue_s, link.rates = 0, [], []
+    link.run(60)
+    paced = [one for one in link.rates if one <= UPLINK_SHARE * rate * 1.1]  # a measurement is right to a few records
+    assert len(paced) > 0.85 * len(link.rates)  # the others: it is measured anew
+    assert 0.4 * rate < link.backfilled / 60 < 0.65 * rate
+    ordered = sorted(link.queue_s)
+    assert ordered[len(ordered) // 2] < 0.05 + RECORD_BYTES / rate
+    assert ordered[int(len(ordered) * 0.99)] < 0.3 + 2 * RECORD_BYTES / rate
+
+
+def test_backlog_stops_when_the_live_lane_alone_fills_the_uplink() -> None:
+    link = SlowLink(40_000.0, 10_000.0)
+    link.run(20)
+    link.live_rate = 60_000.0
+    link.run(2)
+    before = link.backfilled
+    link.run(10)
+    assert link.pacer.is_risen
+    assert link.backfilled - before <= 2 * RECORD_BYTES
+    link.live_rate, link.busy_until_s = 10_000.0, link.now_s
+    link.events.clear()
+    link.on_way = 0
+    link.run(10)
+    assert link.backfilled - before > 40_000
+
+
+def test_window_holds_some_tenths_and_the_way() -> None:
+    assert live_window_bytes(None, None) == FIRST_WINDOW_BYTES
+    assert live_window_bytes(20_000.0, 0.1) == 10_000
+    assert live_window_bytes(100.0, 0.1) == LEAST_WINDOW_BYTES
+    assert live_window_bytes(100_000.0, 0.1) == 50_000
+
+
+def test_delivery_rate_is_the_best_second_of_five() -> None:
+    rate = DeliveryRate()
+    assert rate.peak(0.0) is None
+    for tick in range(10):
+        rate.note(1000, tick / 10)
+    for tick in range(10, 60):
+        rate.note(200, tick / 10)
+    assert rate.latest(5.9) == pytest.approx(2000)
+    assert rate.peak(5.0) == pytest.approx(10_000)
+    assert rate.peak(7.0) == pytest.approx(2000, abs=1000)
+    assert rate.peak(20.0) is None
+
+
+def test_shortest_trip_forgets_another_cell() -> None:
+    trip = ShortestTrip()
+    assert trip.rtt_s is None
+    trip.note(0.03, 0.0)
+    trip.note(0.2, 1.0)
+    assert trip.rtt_s == 0.03
+    trip.note(0.3, 30.5)
+    assert trip.rtt_s == 0.2
