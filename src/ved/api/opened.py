@@ -41,11 +41,14 @@ class OpenedLake:
 
     def session(self, name: str) -> RecordedSession:
         """The session with this id, or the only one whose id begins so. UserError."""
-        found = [one for one in self.sessions() if one.id.startswith(name)]
+        known = self.sessions()
+        found = [one for one in known if one.id.startswith(name)]
         if len(found) == 1:
             return found[0]
-        what = f"could be {', '.join(one.id for one in found)}" if found else "there is none"
-        raise UserError(f"session '{name}': {what}; see Python's ved.open(...).sessions() for all")
+        if found:
+            raise UserError(f"session '{name}': could be {', '.join(one.id for one in found)}; give more of its id")
+        newest = ", ".join(f"{one.id} ({one.vehicle}, {one.start:%Y-%m-%d %H:%M})" for one in known[:-6:-1])
+        raise UserError(f"session '{name}': there is none; the newest are {newest or 'none at all'}")
 
     def close(self) -> None:
         """Give the database back."""

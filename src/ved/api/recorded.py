@@ -13,11 +13,13 @@ from ved.analysis.distance import to_plane
 from ved.analysis.laps import Fixes, Line, find_laps, learn_line
 from ved.analysis.positions import find_map_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
+from ved.api.decoding import registry_sources
 from ved.api.frame import ChannelSamples, Frame
 from ved.api.naming import find_channels
 from ved.api.parts import Part, channels_of_parts, load_parts, read_frames, read_samples
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
+from ved.dbc.decode import Decoder
 from ved.errors import UserError
 from ved.lake.lake import Lake
 from ved.model.channel import Channel
@@ -70,6 +72,19 @@ class RecordedSession:
         return {bus.index: bus.name for part in self.parts for bus in part.buses}
 
     @property
+    def dbc_texts(self) -> dict[str, str]:
+        """The DBCs in force for any part: file name -> text."""
+        registry = registry_sources(self._db, self.vehicle)
+        out = {source.name: source.text for source in registry}
+        assigned = {source.bus for source in registry}
+        for part in self.parts:
+            for bus in part.buses:
+                if bus.index not in assigned:
+                    texts = enumerate(bus.dbc_texts, 1)
+                    out.update((f"{bus.name}-{number}.dbc", text) for number, text in texts)
+        return out
+
+    @property
     def laps(self) -> list[Lap]:
         """The laps between crossings of a line that is learned from the first closed lap; none where there is none."""
         if self._laps is None:
@@ -119,7 +134,7 @@ class RecordedSession:
 
     def samples(self, channel: str) -> ChannelSamples:
         """The samples of one channel as they came, in the order of time."""
-        return self.read_channel(channel, (self.utc_from_us, self.utc_to_us))
+        return self.read_channel(channel, self.utc_us)
 
     def read_channel(self, channel: str, utc_us: tuple[int, int]) -> ChannelSamples:
         """As `samples`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
@@ -127,9 +142,28 @@ class RecordedSession:
         read = read_samples(self._lake, self.parts, [found.name], utc_us)[found.name]
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
+    @property
+    def utc_us(self) -> tuple[int, int]:
+        """From its first frame to just after its last."""
+        return self.utc_from_us, self.utc_to_us
+
     def raw_frames(self, utc_us: tuple[int, int] | None = None) -> Iterator[FrameColumns]:
         """The CAN frames as they came, in chunks; `t_us` counts from the session's begin (or from utc_us[0])."""
-        return read_frames(self._lake, self.parts, utc_us or (self.utc_from_us, self.utc_to_us))
+        return read_frames(self._lake, self.parts, utc_us or self.utc_us)
+
+    def decodable_frames(self, utc_us: tuple[int, int]) -> Iterator[tuple[Decoder, FrameColumns]]:
+        """As `raw_frames`, each chunk with the decoder that holds for it."""
+        for part in self.parts:
+            for frames in read_frames(self._lake, [part], utc_us):
+                yield part.decoder, frames
+
+    def sampled_channels(self, utc_us: tuple[int, int]) -> list[str]:
+        """Names of the channels that have at least one sample in that time, in the order of `channels`."""
+        found: set[str] = set()
+        for decoder, frames in self.decodable_frames(utc_us):
+            counts = np.diff(decoder.decode(frames).starts)
+            found.update(decoder.channels[number].name for number in np.flatnonzero(counts).tolist())
+        return [channel.name for channel in self.channels if channel.name in found]
 
     def find_laps(self, line: GeographicLine | None = None) -> list[Lap]:
         """The laps between crossings of `line`, two points (latitude, longitude); None: learned.
@@ -164,7 +198,7 @@ class RecordedSession:
     def _fixes(self, names: MapChannels) -> tuple[Fixes, tuple[float, float]]:
         """The valid positions on a flat map (`t_us`: UTC), and that map's origin in degrees."""
         wanted = [name for name in (names.latitude, names.longitude, names.valid) if name]
-        read = read_samples(self._lake, self.parts, wanted, (self.utc_from_us, self.utc_to_us))
+        read = read_samples(self._lake, self.parts, wanted, self.utc_us)
         utc_us, latitude = read[names.latitude]
         longitude = read[names.longitude].values
         if not np.array_equal(read[names.longitude].utc_us, utc_us):

@@ -1,0 +1,101 @@
+"""A session, or a lap of it, into a file of one of several formats."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ved.api.export_mcap import write_mcap
+from ved.api.export_tables import write_csv, write_mat, write_parquet
+from ved.api.frame import Frame
+from ved.api.naming import find_channels
+from ved.api.recorded import RecordedSession
+from ved.errors import UserError
+from ved.logfiles.blf_write import write_blf
+from ved.logfiles.candump import write_candump
+from ved.logfiles.mf4_write import write_mf4
+
+_WINDOW_S: Final = 300.0
+
+_TABLES: Final[dict[str, Callable[[Path, Iterator[Frame]], int]]] = {
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "mat": write_mat,
+}
+_LOGS: Final = ("candump", "blf", "mf4")
+FORMATS: Final = (*_TABLES, "mcap", *_LOGS)
+"""Channels on one time base; decoded messages; raw frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to write: format, channels (names, ends or patterns; None: all that have samples), rows per second, lap.
+
+    `lap` None: the whole session.
+    """
+
+    format: str
+    channels: Sequence[str] | None = None
+    rate_hz: float = 100.0
+    lap: int | None = None
+
+
+def export_session(session: RecordedSession, export: Export, path: Path) -> int:
+    """Write the session to `path`; returns rows (tables), messages (MCAP) or frames (logs).
+
+    The file takes its name when it is whole. UserError for what is not possible, and when nothing is there to write.
+    """
+    if export.format not in FORMATS:
+        raise UserError(f"format '{export.format}': there is none; known are {', '.join(FORMATS)}")
+    if export.format in _LOGS and export.channels is not None:
+        raise UserError(f"format {export.format}: holds raw frames, all of them; leave the channels out")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: cannot be written: there is no folder {path.parent}")
+    draft = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        written = _write(session, export, draft)
+        draft.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return written
+
+
+def _write(session: RecordedSession, export: Export, path: Path) -> int:
+    utc_us = _limits(session, export.lap)
+    if export.format == "candump":
+        return write_candump(path, session.raw_frames(utc_us), utc_us[0], session.buses)
+    if export.format == "blf":
+        return write_blf(path, session.raw_frames(utc_us), utc_us[0])
+    if export.format == "mf4":
+        return write_mf4(path, session.raw_frames(utc_us), utc_us[0], session.dbc_texts)
+    asked = session.sampled_channels(utc_us) if export.channels is None else export.channels
+    chosen = find_channels(session.channels, asked)
+    if not chosen:
+        raise UserError(f"session {session.id}: no channels to export; assign a DBC, or export raw frames as candump")
+    if export.format == "mcap":
+        return write_mcap(path, session, list(chosen.values()), utc_us)
+    return _TABLES[export.format](path, _windows(session, list(chosen), export.rate_hz, utc_us))
+
+
+def _limits(session: RecordedSession, lap: int | None) -> tuple[int, int]:
+    if lap is None:
+        return session.utc_us
+    for one in session.laps:
+        if one.number == lap:
+            return one.utc_from_us, one.utc_to_us
+    raise UserError(f"session {session.id}: has no lap {lap}; it has {len(session.laps)} laps")
+
+
+def _windows(
+    session: RecordedSession, names: Sequence[str], rate_hz: float, utc_us: tuple[int, int]
+) -> Iterator[Frame]:
+    """The frame of that time, some minutes at a time, so that a day does not have to fit into memory."""
+    if not 0 < rate_hz <= 1e6:
+        raise UserError(f"rate {rate_hz:g}: give rows per second above 0 and at most a million")
+    window_us = round(math.ceil(_WINDOW_S * rate_hz) * 1e6 / rate_hz)
+    for at in range(*utc_us, window_us):
+        frame = session.read_frame(names, rate_hz, (at, min(at + window_us, utc_us[1])))
+        yield Frame(utc_us[0], frame.utc_us, frame.columns, frame.channels)

@@ -1,0 +1,95 @@
+"""Decoded messages into an MCAP file, for Foxglove and others: a topic for each message, JSON with a schema."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ved.api.recorded import RecordedSession
+from ved.dbc.decode import Decoder
+from ved.errors import UserError
+from ved.model.channel import Channel
+from ved.model.frames import FrameColumns
+
+
+def write_mcap(path: Path, session: RecordedSession, channels: Sequence[Channel], utc_us: tuple[int, int]) -> int:
+    """Write every frame of that time that carries one of `channels` as one message; returns how many.
+
+    Topic `/bus.Message` or `/Message` (the channel's name without the signal); values are physical, units stand in the
+    schema; `log_time` is UTC. UserError when mcap is missing or the file cannot be written.
+    """
+    try:
+        from mcap.writer import Writer
+    except ImportError as error:
+        raise UserError(f"{path}: writing MCAP files needs mcap; run `pip install 'ved[export]'`") from error
+    try:
+        with path.open("wb") as file:
+            writer: Any = Writer(file)
+            writer.start(profile="", library="ved")
+            topics = _register(writer, channels)
+            written = _write_all(writer, session.decodable_frames(utc_us), topics, channels, utc_us[0])
+            writer.finish()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return written
+
+
+def _topic(channel: Channel) -> str:
+    return channel.name.removesuffix(f".{channel.signal}") if channel.name.endswith(channel.signal) else channel.name
+
+
+def _register(writer: Any, channels: Sequence[Channel]) -> dict[str, int]:
+    by_topic: dict[str, list[Channel]] = {}
+    for channel in channels:
+        by_topic.setdefault(_topic(channel), []).append(channel)
+    out = {}
+    for topic, members in by_topic.items():
+        properties = {one.signal: {"type": ["number", "null"], "description": _described(one)} for one in members}
+        schema = json.dumps({"type": "object", "title": topic, "properties": properties}).encode()
+        number = writer.register_schema(name=topic, encoding="jsonschema", data=schema)
+        units = {one.signal: one.unit for one in members if one.unit}
+        out[topic] = writer.register_channel(f"/{topic}", "json", number, {"units": json.dumps(units)})
+    return out
+
+
+def _described(channel: Channel) -> str:
+    return f"{channel.comment} [{channel.unit}]".strip() if channel.unit else channel.comment
+
+
+def _write_all(
+    writer: Any,
+    parts: Iterable[tuple[Decoder, FrameColumns]],
+    topics: dict[str, int],
+    channels: Sequence[Channel],
+    start_utc_us: int,
+) -> int:
+    written = 0
+    for decoder, frames in parts:
+        numbers = _numbers(decoder, channels)
+        wanted = np.zeros(len(decoder.channels), np.bool_)
+        wanted[list(numbers)] = True
+        decoded = decoder.decode(frames, wanted)
+        rows: dict[int, dict[str, float | None]] = {}
+        topic_of: dict[int, int] = {}
+        for number, channel in numbers.items():
+            part = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
+            topic = topics[_topic(channel)]
+            values, finite = decoded.values[part], np.isfinite(decoded.values[part])
+            for row, value, is_number in zip(
+                decoded.rows[part].tolist(), values.tolist(), finite.tolist(), strict=True
+            ):
+                rows.setdefault(row, {})[channel.signal] = value if is_number else None
+                topic_of[row] = topic
+        times_ns = ((frames.t_us + start_utc_us) * 1000).tolist()
+        for row in sorted(rows):
+            data = json.dumps(rows[row], separators=(",", ":"), allow_nan=False).encode()
+            writer.add_message(topic_of[row], times_ns[row], data, times_ns[row])
+        written += len(rows)
+    return written
+
+
+def _numbers(decoder: Decoder, channels: Sequence[Channel]) -> dict[int, Channel]:
+    found = ((decoder.dbc_set.channel_index(channel.name), channel) for channel in channels)
+    return {number: channel for number, channel in found if number is not None}
