@@ -183,7 +183,7 @@ def arrivals(data: Path) -> list[Came]:
                     if isinstance(record, FrameBatch):
                         life = int(rows_of(record.frames.take(slice(0, 1)))["life"][0])
                         last_us = int(record.frames.t_us[-1])
-                        arrival = entry.arrival
+                        at_us, lane = entry.arrival.mono_us, entry.arrival.lane
                         out.append(
                             Came(
                                 arrival.mono_us,

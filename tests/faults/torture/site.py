@@ -1,6 +1,7 @@
 """A whole small world: a server's roles and a car as processes, their folders, and the truth beside them."""
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +32,7 @@ from ved.record.role import RecordSettings
 CAR = Path(__file__).with_name("car_process.py")
 RATE = 600
 SETTLE_S = 60.0
+_KEY = secrets.token_bytes(32)
 _ROLES = ("ingest", "record")
 
 
@@ -76,7 +79,7 @@ class Site:
         self.car_environment: dict[str, str] = {}
         self.life = 0
         self.port = 0
-        self.key = secrets.token_bytes(32)
+        self.key = _KEY
         self.starts_s: list[float] = []
 
     @property
@@ -104,11 +107,7 @@ class Site:
 
     def prepare(self) -> None:
         """A database with the vehicle and a key."""
-        db = Database(self.db_url)
-        db.migrate()
-        ensure_vehicle_name(db, "fs")
-        add_car_key(db, "fs", self.key)
-        db.close()
+        (self.places.data / "db.sqlite").write_bytes(_fresh_database())
 
     # The server.
 
@@ -120,6 +119,9 @@ class Site:
         return RecordSettings(data, self.db_url, str(data / "lake"), commit_s=0.5)
 
     def start_role(self, role: str) -> None:
+        self._await_role(role, self._spawn_role(role))
+
+    def _spawn_role(self, role: str) -> float:
         settings = self._settings(role)
         prefix = self.net.in_server() if self.net else []
         began_s = time.monotonic()
@@ -130,9 +132,13 @@ class Site:
             )  # fmt: skip
         self.roles[role] = process
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(TypeAdapter(type(settings)).dump_json(settings).decode() + "\n")
         process.stdin.flush()
+        return began_s
+
+    def _await_role(self, role: str, began_s: float) -> None:
+        process = self.roles[role]
+        assert process.stdout is not None
         line = process.stdout.readline()
         assert line, f"{role} did not start:\n{self.log(role)}"
         said = json.loads(line)
@@ -141,9 +147,11 @@ class Site:
         if role == "ingest":
             self.port = int(said["ready"]["port"])
 
-    def start_server(self) -> None:
-        for role in _ROLES:
-            self.start_role(role)
+    def start_server(self, roles: Sequence[str] = _ROLES) -> None:
+        """All at once, as `ved serve` does."""
+        began_s = {role: self._spawn_role(role) for role in roles}
+        for role in roles:
+            self._await_role(role, began_s[role])
 
     def end_role(self, role: str, *, is_killed: bool = True) -> None:
         process = self.roles.pop(role)
@@ -285,6 +293,20 @@ class Figures:
         if path := os.environ.get("VED_FAULTS_REPORT"):
             with Path(path).open("a") as report:
                 report.write(line + "\n")
+
+
+@functools.cache
+def _fresh_database() -> bytes:
+    """Migrations take a second: once for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "db.sqlite"
+        db = Database(f"sqlite:///{path}")
+        db.migrate()
+        ensure_vehicle_name(db, "fs")
+        add_car_key(db, "fs", _KEY)
+        db.close()
+        assert not path.with_name("db.sqlite-wal").exists()
+        return path.read_bytes()
 
 
 def copy_state(source: Path, target: Path) -> None:

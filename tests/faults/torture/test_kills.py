@@ -15,7 +15,7 @@ from ved.model.frames import FrameBatch
 
 MORE = 200
 TAIL_US = 400_000
-"""What a killed program may still have held in memory: it cuts a batch each 100 ms; the rest is room for a slow disk."""
+"""What a killed program may still have held in memory: it cuts a batch each 100 ms."""
 
 
 def journal_rows(state: Path) -> set[tuple[int, int]]:
@@ -95,8 +95,7 @@ def test_the_servers_roles_are_killed(tmp_path, times):
             for role in ("ingest", "record") if which == "both" else (which,):
                 site.end_role(role)
             time.sleep(chance.uniform(0.0, 0.3))
-            for role in ("ingest", "record") if which == "both" else (which,):
-                site.start_role(role)
+            site.start_server(("ingest", "record") if which == "both" else (which,))
             back[which].append(mono_us())
             site.wait_stored(MORE)
         verdict = site.settle()

@@ -1,0 +1,173 @@
+"""The radio link: what it does to TCP is real here, in two network namespaces. All seeds are fixed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.faults.netlab import lab
+from tests.faults.netlab.emulator import Faults
+from tests.faults.netlab.lab import EMULATOR, NetLab
+from tests.faults.torture.checker import arrivals, live_ages_ms, recovery_s
+from tests.faults.torture.site import Figures, Places, Site, mono_us
+
+pytestmark = pytest.mark.skipif(lab.why_not() is not None, reason=str(lab.why_not()))
+
+LTE = Faults(delay_s=0.03, jitter_s=0.005, rate_bps=2e6)
+
+
+@contextmanager
+def world(tmp_path: Path, *, mtu: int = 1400, faults: Faults = LTE) -> Iterator[tuple[Site, NetLab]]:
+    """A server and a car that drives, over a good link."""
+    with NetLab(seed=11, mtu=mtu) as net, Site(Places.under(tmp_path), net) as site:
+        net.both(faults)
+        site.prepare()
+        site.start_server()
+        site.enrol()
+        site.start_car()
+        site.wait_stored()
+        yield site, net
+
+
+def finish(site: Site, name: str, back_us: list[int], **more: object) -> None:
+    verdict = site.settle()
+    came = arrivals(site.places.data)
+    took = [recovery_s(came, site.places.truth, one) for one in back_us]
+    assert None not in took, "a frame captured after the fault never came live"
+    ages = live_ages_ms(came, site.places.truth, back_us[-1] + 2_000_000, mono_us()) if back_us else np.empty(0)
+    known = [one for one in took if one is not None]
+    Figures(name).add(
+        verdict,
+        live_back_s_max=max(known, default=None),
+        live_p99_ms_after=float(np.percentile(ages, 99)) if len(ages) else None,
+        emulator=EMULATOR,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("zones_s", [(3.0,), pytest.param((3, 5, 8, 3, 12, 4, 20, 3, 6, 15), marks=pytest.mark.slow)])
+@pytest.mark.timeout(600)
+def test_dead_zones(tmp_path, zones_s):
+    with world(tmp_path) as (site, net):
+        back = []
+        for zone_s in zones_s:
+            before = net.counts()[0]
+            with net.dead_zone():
+                time.sleep(zone_s)
+            assert net.counts()[0].since(before).down > 0, "the zone was not noticed"
+            back.append(mono_us())
+            site.wait_stored()
+            time.sleep(1.0)
+        finish(site, f"dead zone x{len(zones_s)} ({min(zones_s):.0f}-{max(zones_s):.0f} s)", back)
+
+
+def bad(**changes: object) -> Faults:
+    return replace(LTE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "faults", "hit"),
+    [
+        ("bursty loss 5 %", bad(loss=0.05, burst=4), lambda up: up.lost > 5),
+        ("duplicates and reordering", bad(duplicate=0.1, reorder=0.1), lambda up: up.duplicated > 5 < up.reordered),
+        ("150 kbit/s", bad(rate_bps=150_000), lambda up: up.passed > 100),
+    ],
+)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_bad_link(tmp_path, name: str, faults: Faults, hit: Callable):
+    with world(tmp_path) as (site, net):
+        before = net.counts()[0]
+        net.both(faults)
+        began_us = mono_us()
+        time.sleep(12)
+        up = net.counts()[0].since(before)
+        assert hit(up), up
+        end_us = mono_us()
+        net.both(LTE)
+        site.wait_stored()
+        time.sleep(4)
+        ages = live_ages_ms(arrivals(site.places.data), site.places.truth, began_us, end_us)
+        during = {"live_p50_ms_during": float(np.median(ages)), "live_p99_ms_during": float(np.percentile(ages, 99))}
+        share = up.lost / up.offered
+        finish(site, name, [end_us], lost_packets=up.lost, lost_share=share, duplicated_packets=up.duplicated, **during)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_offline_for_long_then_a_slow_uplink(tmp_path):
+    with world(tmp_path) as (site, net):
+        site.stop_car()
+        site.rate = 3000
+        net.both(Faults(is_down=True))
+        site.start_car()
+        time.sleep(40)
+        assert net.counts()[0].down > 0
+        net.set(up=bad(rate_bps=300_000), down=LTE)
+        back_us = mono_us()
+        site.wait_stored(1)
+        finish(site, "40 s offline at 3,000 frames/s, then 300 kbit/s", [back_us])
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.timeout(300)
+def test_a_new_address(tmp_path, times):
+    with world(tmp_path) as (site, net):
+        back = []
+        for _ in range(times):
+            old = net.car_ip
+            assert net.change_car_ip() != old
+            back.append(mono_us())
+            site.wait_stored()
+            time.sleep(1.0 if times == 1 else 9.0)
+        finish(site, f"new address x{times}", back)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_half_open_and_acknowledgements_lost(tmp_path):
+    """One direction dies, the other lives; first what the car says, then what it should hear."""
+    with world(tmp_path) as (site, net):
+        back = []
+        for direction in ("up", "down"):
+            before = net.counts()
+            net.set(**{direction: Faults(is_down=True)})
+            time.sleep(15)
+            net.both(LTE)
+            up, down = net.counts()[0].since(before[0]), net.counts()[1].since(before[1])
+            assert (up if direction == "up" else down).down > 0
+            back.append(mono_us())
+            site.wait_stored()
+            time.sleep(2)
+        finish(site, "one way only, 15 s each", back)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_modem_that_holds_packets(tmp_path):
+    with world(tmp_path) as (site, net):
+        net.both(bad(is_held=True))
+        time.sleep(6)
+        assert net.counts()[0].waited > 0
+        net.both(LTE)
+        back_us = mono_us()
+        site.wait_stored()
+        time.sleep(2)
+        finish(site, "packets held for 6 s, then all at once", [back_us])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_mtu_1280(tmp_path):
+    with world(tmp_path, mtu=1280, faults=bad(largest_bytes=1280)) as (site, net):
+        site.stop_car()
+        site.rate = 6000
+        site.start_car()
+        site.wait_stored(12_000)
+        up, _ = net.counts()
+        assert up.too_large == 0
+        assert up.largest_bytes > 1200, "no packet came near the limit"
+        finish(site, "MTU 1280", [])
