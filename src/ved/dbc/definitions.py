@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 RawType = Literal["unsigned", "signed", "float"]
-ProblemCode = Literal["faulty-line", "duplicate-id", "duplicate-name", "multiplexer", "out-of-frame"]
+ProblemCode = Literal["faulty-line", "duplicate-id", "duplicate-name", "multiplexer", "out-of-frame", "unknown-name"]
 
 MAX_FRAME_BYTES: Final = 64
 

@@ -18,6 +18,7 @@ _PROBLEM_ADVICE: Final = {
     "duplicate-id": "Give one of the two its real id, or delete the one that is wrong.",
     "duplicate-name": "Rename one of the two signals.",
     "multiplexer": "Mark one signal of the message with M (or name it in SG_MUL_VAL_) and the others with m<number>.",
+    "unknown-name": "Correct the name or the id, or delete the line.",
     "out-of-frame": "Correct the start bit, the byte order or the message's length.",
 }
 
@@ -73,9 +74,10 @@ def faulty_lines(file: LintedFile) -> Iterator[Finding]:
     """Lines that were set aside when the file was read."""
     for problem in file.problems:
         is_doubt = problem.code == "out-of-frame"
+        severity: Severity = "warning" if problem.code == "unknown-name" else "error"
         what = f"this line {problem.why}" if is_doubt else f"this line {problem.why}; it is left out"
         at = At(problem.line, problem.text.split(":")[0].strip()[:80])
-        yield file.finding(problem.code, "error", at, what, _PROBLEM_ADVICE[problem.code])
+        yield file.finding(problem.code, severity, at, what, _PROBLEM_ADVICE[problem.code])
 
 
 def overlaps(file: LintedFile) -> Iterator[Finding]:

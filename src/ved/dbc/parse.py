@@ -85,6 +85,7 @@ class _Parser:
         self._statement_starts = [*(found.start() for found in _STATEMENT_START.finditer(text)), len(text)]
         self._current: MessageDraft | None = None
         self._is_unassigned = False
+        self._unassigned_ids: set[int] = set()
         self._by_dbc_id: dict[int, MessageDraft] = {}
         self.drafts: list[MessageDraft] = []
         self.frame_formats: list[str] = []
@@ -162,6 +163,7 @@ class _Parser:
         self._current, self._is_unassigned = None, False
         if name == _UNASSIGNED:
             self._is_unassigned = True  # its signals lie in no frame
+            self._unassigned_ids.add(dbc_id)
             return
         is_extended, arbitration_id = bool(dbc_id & 0x80000000), dbc_id & 0x7FFFFFFF
         draft = MessageDraft(found.start(), name, arbitration_id, is_extended, length)
@@ -207,22 +209,32 @@ class _Parser:
         else:
             self._current.signals[name] = signal
 
-    def _find(self, dbc_id: str, name: str) -> SignalDraft | None:
-        message = self._by_dbc_id.get(int(dbc_id))
-        return message.signals.get(name) if message else None
+    def _find(self, found: re.Match[str], dbc_id: str, name: str) -> SignalDraft | None:
+        message = self._find_message(found, dbc_id)
+        signal = message.signals.get(name) if message else None
+        if message and signal is None:
+            self.problem(found.start(), f"names a signal that {message.name} does not have ({name})", "unknown-name")
+        return signal
+
+    def _find_message(self, found: re.Match[str], dbc_id: str) -> MessageDraft | None:
+        number = int(dbc_id)
+        message = self._by_dbc_id.get(number)
+        if message is None and number not in self._unassigned_ids:
+            self.problem(found.start(), f"names a message that is not there (id {number})", "unknown-name")
+        return message
 
     def _choices(self, found: re.Match[str]) -> None:
-        signal = self._find(found[1], found[2]) if found[1] else None  # without an id: an environment variable's
+        signal = self._find(found, found[1], found[2]) if found[1] else None  # without an id: an environment variable's
         if signal:
             signal.choices = [(int(pair[1]), _unquote(pair[2])) for pair in _CHOICE.finditer(found[3])]
 
     def _value_type(self, found: re.Match[str]) -> None:
-        signal = self._find(found[1], found[2])
+        signal = self._find(found, found[1], found[2])
         if signal and found[3] in "12":
             signal.is_float, signal.type_position = True, found.start()
 
     def _selectors(self, found: re.Match[str]) -> None:
-        signal = self._find(found[1], found[2])
+        signal = self._find(found, found[1], found[2])
         if signal:
             pairs = [(int(pair[1]), int(pair[2])) for pair in _SELECTOR.finditer(found[4])]
             signal.selectors.extend(pairs)
@@ -230,24 +242,24 @@ class _Parser:
 
     def _comment(self, found: re.Match[str]) -> None:
         if found[1]:
-            message = self._by_dbc_id.get(int(found[2]))
+            message = self._find_message(found, found[2])
             if message:
                 message.comment = _unquote(found[6])
         elif found[3]:
-            signal = self._find(found[4], found[5])
+            signal = self._find(found, found[4], found[5])
             if signal:
                 signal.comment = _unquote(found[6])
 
     def _attribute(self, found: re.Match[str]) -> None:
         name, number, text = found[1], found[7], found[8]
         if found[2] and name in {"VFrameFormat", "SystemMessageLongSymbol"}:
-            message = self._by_dbc_id.get(int(found[3]))
+            message = self._find_message(found, found[3])
             if message and name == "VFrameFormat":
                 message.frame_format = number or text
             elif message and text:
                 message.long_name = _unquote(text)
         elif found[4] and name == "SystemSignalLongSymbol":
-            signal = self._find(found[5], found[6])
+            signal = self._find(found, found[5], found[6])
             if signal and text:
                 signal.long_name = _unquote(text)
 
