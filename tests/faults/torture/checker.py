@@ -186,8 +186,8 @@ def arrivals(data: Path) -> list[Came]:
                         at_us, lane = entry.arrival.mono_us, entry.arrival.lane
                         out.append(
                             Came(
-                                arrival.mono_us,
-                                arrival.lane,
+                                at_us,
+                                lane,
                                 record.epoch,
                                 record.first_seq,
                                 record.count,

@@ -68,7 +68,7 @@ class Flood:
                     secure.recv(200)
 
 
-@pytest.mark.parametrize("seconds", [3.0, pytest.param(60.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=pytest.mark.slow)])
 @pytest.mark.timeout(300)
 def test_garbage_floods_the_port_while_a_car_drives(tmp_path, seconds):
     with Site(Places.under(tmp_path)) as site:
@@ -82,9 +82,8 @@ def test_garbage_floods_the_port_while_a_car_drives(tmp_path, seconds):
         began_us = mono_us()
         with Flood(site.port, 3) as flood:
             time.sleep(seconds)
+            wait_until(lambda: sum(flood.tries) >= 60 and sum(flood.handshakes) >= 10, "the flood is under way", 60)
             end_us = mono_us()
-        assert sum(flood.tries) > 50
-        assert sum(flood.handshakes) > 10
         site.wait_stored(200)
         assert site.roles["ingest"].poll() is None
         verdict = site.settle()
@@ -97,6 +96,7 @@ def test_garbage_floods_the_port_while_a_car_drives(tmp_path, seconds):
         Figures("garbage flood").add(verdict, tries=sum(flood.tries), handshakes=sum(flood.handshakes), **figures)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_cloned_card_and_a_replayed_journal(tmp_path):
     """Two cars with one card at the same time, then an old copy of the journal is put back and sent again."""

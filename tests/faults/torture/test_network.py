@@ -112,7 +112,8 @@ def test_offline_for_long_then_a_slow_uplink(tmp_path):
         finish(site, "40 s offline at 3,000 frames/s, then 300 kbit/s", [back_us])
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, 6])
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_new_address(tmp_path, times):
     with world(tmp_path) as (site, net):

@@ -82,6 +82,7 @@ def test_the_server_loses_power(tmp_path: Path, times: int):
         Figures(f"server power cut x{times}").add(verdict, live_back_s_max=max(took_s))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_servers_disk_is_full_for_a_while(tmp_path: Path):
     with (
@@ -112,6 +113,7 @@ def test_the_servers_disk_is_full_for_a_while(tmp_path: Path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_cars_disk_is_full(tmp_path: Path):
     """Out of reach on a card with little room: the oldest goes first, and each lost frame is counted and declared."""

@@ -1,0 +1,136 @@
+"""The car's journal is damaged while the car is off: what cannot be read is not shown, the rest comes."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.faults.torture.site import Figures, Places, Site, copy_state
+from tests.faults.torture.test_kills import journal_rows
+
+from ved.codec.records import decode_record
+from ved.journal.reader import JournalReader
+from ved.model.frames import FrameBatch
+
+RATE = 3000
+
+
+def segments(state: Path) -> list[Path]:
+    """Segment files, oldest first (their names sort by position)."""
+    return sorted(path for path in (state / "journal").iterdir() if path.is_file() and path.stat().st_size > 1000)
+
+
+def batches(state: Path) -> int:
+    reader = JournalReader(state / "journal", 0)
+    count = 0
+    try:
+        while entries := reader.read():
+            count += sum(isinstance(decode_record(entry.payload), FrameBatch) for entry in entries)
+    finally:
+        reader.close()
+    return count
+
+
+class Card:
+    """A card with a journal that never reached a server, and its copy for each damage."""
+
+    def __init__(self, root: Path, frames: int, journal_bytes: int) -> None:
+        self.root, self.journal_bytes = root, journal_bytes
+        self.places = Places.under(root / "made")
+        with Site(self.places, journal_bytes=journal_bytes) as site:
+            site.prepare()
+            site.rate = RATE
+            site.enrol(port=9)  # nobody listens there
+            site.start_car()
+            site.wait_driving(frames)
+            site.kill_car()
+
+    def copy(self, name: str) -> Places:
+        """A world of its own with this card in the car."""
+        places = Places.under(self.root / name)
+        places.state.rmdir()
+        copy_state(self.places.state, places.state)
+        for path in self.places.truth.glob("1.*"):
+            shutil.copy(path, places.truth)
+        return places
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    return Card(tmp_path_factory.mktemp("card"), 4500, 1 << 30)
+
+
+@pytest.fixture(scope="module")
+def split_card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    """Segments of 4 KiB: many of them."""
+    return Card(tmp_path_factory.mktemp("split"), 4500, 1 << 16)
+
+
+def drive_again(card: Card, places: Places, most_lost: int, name: str, *, least_lost: int = 0) -> None:
+    """The next life of the car brings what is readable; exactly that."""
+    readable = journal_rows(places.state)
+    with Site(places, journal_bytes=card.journal_bytes) as site:
+        site.life = 1
+        site.prepare()
+        site.start_server()
+        site.enrol()
+        site.start_car()
+        site.wait_stored()
+        verdict = site.settle(
+            allowed=lambda verdict: verdict.lives[0].stored == len(readable) and not len(verdict.lives[1].missing)
+        )
+        lost = len(verdict.lives[0].missing)
+        assert least_lost <= lost <= most_lost, verdict.text()
+        Figures(name).add(verdict)
+
+
+BATCH = 900
+"""More than the frames of one batch at this rate, on a busy machine."""
+
+
+@pytest.mark.parametrize("offset", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 30, 150, 700, 2000))])
+@pytest.mark.timeout(200)
+def test_the_tail_is_cut_off(card: Card, offset: int):
+    places = card.copy(f"cut{offset}")
+    newest = segments(places.state)[-1]
+    used = len(newest.read_bytes().rstrip(b"\0"))
+    os.truncate(newest, used - offset)
+    drive_again(card, places, BATCH * 2 + offset, f"car journal cut {offset} bytes before its end", least_lost=1)
+
+
+@pytest.mark.parametrize("seed", range(1, 8))
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_one_bit_flips(card: Card, seed: int):
+    """A flipped bit costs one record."""
+    places = card.copy(f"flip{seed}")
+    newest = segments(places.state)[-1]
+    data = bytearray(newest.read_bytes())
+    used = len(bytes(data).rstrip(b"\0"))
+    at = random.Random(seed).randrange(200, used)
+    data[at] ^= 1 << (seed % 8)
+    newest.write_bytes(data)
+    before = batches(card.places.state)
+    assert before - batches(places.state) in (0, 1)
+    drive_again(card, places, BATCH * 2, f"bit flip at {at / used:.0%} of the car's journal")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_segment_is_missing(split_card: Card):
+    places = split_card.copy("missing")
+    found = segments(places.state)
+    assert len(found) >= 3
+    found[len(found) // 2].unlink()
+    drive_again(split_card, places, RATE * 2, "a segment of the car's journal is missing", least_lost=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_foreign_segment(split_card: Card):
+    """A segment of another journal stands in the place of an own one."""
+    places = split_card.copy("foreign")
+    found = segments(places.state)
+    found[len(found) // 2].write_bytes(random.Random(1).randbytes(4096))
+    drive_again(split_card, places, RATE * 2, "a foreign segment in the car's journal", least_lost=1)
