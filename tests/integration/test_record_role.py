@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from ved.broker.base import StreamWriter
 from ved.broker.open import open_stream
@@ -244,7 +242,7 @@ def test_a_database_that_refuses_is_tried_again(server: Server, monkeypatch: pyt
     def refuse(db: Database, clock: Clock) -> None:
         if len(refusals) < 2:
             refusals.append(server.stream.cursor(CURSOR))
-            raise OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full"))
+            raise StorageError("database or disk is full")
         note(db, clock)
 
     monkeypatch.setattr(recorder, "note_clock", refuse)

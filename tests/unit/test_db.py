@@ -4,7 +4,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ved.db import dbcs, epochs, keys, people, sessions, vehicles
+from ved.db import dbcs, epochs, keys, people, sessions, tables, vehicles
 from ved.db.database import Database
 from ved.db.tables import metadata
 from ved.errors import StorageError
@@ -41,6 +41,13 @@ def test_a_database_that_cannot_be_opened_is_a_storage_error(tmp_path: Path):
     with pytest.raises(StorageError, match="unable to open"):
         database.migrate()
     database.close()
+
+
+def test_a_database_that_cannot_be_written_is_a_storage_error(db: Database):
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+        with pytest.raises(StorageError, match=r"db\.sqlite.*readonly"):
+            connection.execute(tables.vehicles.insert().values(name="x", title_en="x", title_fr="x", charts=[]))
 
 
 def test_an_enrol_code_works_once(db: Database):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from ved.cli.progress import LateProgress
 from ved.cli.serve import stop_on_signals
 from ved.cli.server import Server, find_running, open_database
 from ved.config.settings import ServerSettings
-from ved.errors import UserError, VedError
+from ved.errors import StorageError, UserError, VedError
 from ved.lake.lake import Lake
 from ved.link.credentials import load_credentials
 from ved.model.records import BusDescription
 
 STALL_S: Final = 120.0
+FULL_S: Final = 5.0
+FULL_BYTES: Final = 4 << 20
 POLL_S: Final = 0.1
 console = Console(highlight=False, soft_wrap=True)
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -137,12 +140,22 @@ async def _await_stored(vehicle: str, report: AgentReport, settings: ServerSetti
                 return
             if (stored, watched) != last:
                 moved_s, last = clock(), (stored, watched)
+            elif clock() - moved_s > FULL_S and is_full(settings.data):
+                raise StorageError(
+                    f"{settings.data.resolve()}: the disk is full; {report.frames - stored:,} frames wait in the "
+                    "server's journal and reach the lake when a server runs with room again"
+                )
             elif clock() - moved_s > STALL_S:
                 raise VedError(
                     f"the server stored nothing for {STALL_S:.0f} s ({stored:,} of {report.frames:,} frames are in "
                     "the lake); see its messages. Nothing is lost: what is missing lies in its journal"
                 )
             await asyncio.sleep(POLL_S)
+
+
+def is_full(folder: Path) -> bool:
+    """True where no commit to the lake has room."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def _summary(report: AgentReport, where: str) -> str:

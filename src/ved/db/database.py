@@ -3,18 +3,22 @@
 from importlib import resources
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
 from ved.errors import StorageError
 
 
 class Database:
-    """Engine and migrations. Calls block for milliseconds: run them off the event loop where that matters."""
+    """Engine and migrations. Calls block for milliseconds: run them off the event loop where that matters.
+
+    Whatever is done through the engine raises StorageError when the database cannot be reached, opened or written.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        event.listen(self.engine, "handle_error", _name_refusal)
         if make_url(url).get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _tune_sqlite)
 
@@ -26,16 +30,18 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
         config.set_main_option("path_separator", "os")
-        try:
-            with self.engine.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except OperationalError as error:
-            raise StorageError(f"database {self.engine.url!s}: {error.orig}") from error
+        with self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _name_refusal(context: ExceptionContext) -> None:
+    if isinstance(context.sqlalchemy_exception, OperationalError) and context.engine is not None:
+        raise StorageError(f"database {context.engine.url!s}: {context.original_exception}") from None
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

@@ -33,7 +33,7 @@ from ved.codec.link import (
 )
 from ved.db.database import Database
 from ved.db.keys import add_car_key, find_car_key, redeem_enrol_code
-from ved.errors import CorruptDataError, UserError
+from ved.errors import CorruptDataError, StorageError, UserError
 from ved.ingest.accepted import Accepted
 from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, peer_of
 from ved.ingest.loglimit import LogLimit
@@ -135,7 +135,7 @@ class LinkServer:
                 continue
             try:
                 revoked = await asyncio.to_thread(self._find_revoked, keys)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, StorageError) as error:
                 self._counters.add(TASK_FAILURES_TOTAL)
                 self._limit.warning("database", "keys cannot be checked: %s", error)
                 continue
@@ -161,7 +161,7 @@ class LinkServer:
         key = _bearer_key(request.headers.get_all("Authorization"))
         try:
             found = None if key is None else await asyncio.to_thread(find_car_key, self._db, key)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StorageError) as error:
             self._counters.add(TASK_FAILURES_TOTAL)
             self._limit.warning("database", "keys cannot be checked: %s", error)
             return socket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "the server's database does not answer\n")

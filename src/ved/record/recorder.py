@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import OperationalError
-
 from ved.broker.base import StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.epochs import note_clock, note_description, note_epoch, note_loss
-from ved.errors import CorruptDataError, StorageError
+from ved.errors import CorruptDataError
 from ved.lake.lake import Lake
 from ved.metrics import FRAMES_STORED_TOTAL, LAKE_COMMITS_TOTAL, RECORDS_CORRUPT_TOTAL, Counters
 from ved.model.frames import FrameBatch
@@ -88,12 +86,9 @@ class Recorder:
     def store_notes(self, before: int) -> None:
         """Write the waiting notes below position `before` to the database. StorageError: they wait on."""
         notes = self._waiting.notes
-        try:
-            while notes and notes[0].position < before:
-                self._note(notes[0])
-                notes.popleft()
-        except OperationalError as error:
-            raise StorageError(f"the database refuses: {error.orig}") from error
+        while notes and notes[0].position < before:
+            self._note(notes[0])
+            notes.popleft()
 
     def store(self, before: int) -> set[EpochKey]:
         """Store notes, then all frames below position `before`, in one commit; the epochs that got frames.
