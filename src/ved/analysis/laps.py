@@ -55,9 +55,10 @@ class LapSpan:
 
 
 def learn_line(fixes: Fixes) -> Line | None:
-    """A line across the first place that the car comes by a second time, in the same direction; None: no closed lap.
+    """A line just after the first place that the car comes by a second time, in the same direction.
 
-    It lies square to the way there, `HALF_WIDTH_M` to each side. The way between is at least `LEAST_LAP_M`.
+    None: no closed lap. It lies square to the way there, `HALF_WIDTH_M` to each side. The way round is at least
+    `LEAST_LAP_M`.
     """
     spacing_m = SPACING_M
     rows = thin_path(fixes.x_m, fixes.y_m, spacing_m)
@@ -77,7 +78,8 @@ def learn_line(fixes: Fixes) -> Line | None:
         is_near = np.hypot(x_m[later:] - x_m[at], y_m[later:] - y_m[at]) <= near_m
         is_same = heading[later:] @ heading[at] >= _SAME_WAY
         if bool((is_near & is_same).any()):
-            return _across(float(x_m[at]), float(y_m[at]), heading[at])
+            ahead = at + _HEADING_POINTS  # past where a car may have stood at first: so it crosses the line, clearly
+            return _across(float(x_m[ahead]), float(y_m[ahead]), heading[ahead])
     return None
 
 

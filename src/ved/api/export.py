@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -98,4 +98,4 @@ def _windows(
     window_us = round(math.ceil(_WINDOW_S * rate_hz) * 1e6 / rate_hz)
     for at in range(*utc_us, window_us):
         frame = session.read_frame(names, rate_hz, (at, min(at + window_us, utc_us[1])))
-        yield Frame(utc_us[0], frame.utc_us, frame.columns, frame.channels)
+        yield replace(frame, start_utc_us=utc_us[0])

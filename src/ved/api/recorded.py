@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -107,7 +107,8 @@ class RecordedSession:
         `analysis/resample.py`. UserError for a name that nobody knows and a rate that is none.
         """
         until = self.utc_to_us if to_s is None else self.utc_from_us + round(to_s * 1e6)
-        return self.read_frame(channels, rate_hz, (self.utc_from_us + round(from_s * 1e6), until), gap_s)
+        frame = self.read_frame(channels, rate_hz, (self.utc_from_us + round(from_s * 1e6), until), gap_s)
+        return replace(frame, start_utc_us=self.utc_from_us)
 
     def read_frame(
         self, channels: Sequence[str], rate_hz: float, utc_us: tuple[int, int], gap_s: float | None = None
