@@ -46,6 +46,7 @@ def cases() -> dict[str, Message]:
         "refused": Refused(RefusalCode.VEHICLE, "clé d'une autre voiture"),
         "data": Data(b"\x01\x02record bytes\xff"),
         "received": Received(EPOCH, Space.SEQ, ((1, 600),)),
+        "received_previews": Received(EPOCH, Space.PREVIEW, ((3, 5),)),
         "stored_runs": Stored(EPOCH, Space.NOTE, ((1, 1), (3, 9), (2**32 + 1, 2**64 - 1))),
         "ping_car": Ping(7, 123_456_789),
         "ping_server": Ping(0xFFFFFFFF),

@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record
 from ved.model.frames import FrameBatch, FrameColumns
-from ved.model.records import Arrival, Lane, Record
+from ved.model.records import Arrival, Lane, Preview, Record
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_helpers import DESCRIPTION, ListSource, Site, SlowUplink, stored_frames
@@ -100,3 +101,34 @@ def test_a_backlog_goes_beside_the_live_lane_and_all_arrives(tmp_path: Path) -> 
     # The live lane did not stand still for the backlog: nearly all of this epoch came over it, in order.
     assert sum(record.count for record in live) > 0.8 * after.frames
     assert [record.first_seq for record in live] == sorted(record.first_seq for record in live)
+
+
+def test_an_uplink_slower_than_the_stream_gets_previews_and_all_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ved.link.pace.VALID_S", 1.0)
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+
+    async def go() -> AgentReport:
+        async with site.serving(), SlowUplink(site.port, 10_000) as uplink:
+            site.enrol_here(tmp_path / "car", port=uplink.port)
+            agent = Agent(tmp_path / "car", NoisySource(4_000))
+            await agent.until(lambda now: now.frames > 14_000)
+            agent.source.allowed = agent.source.sent
+            uplink.rate = 1_000_000  # back in the pits
+            await agent.until(lambda now: now.stored_frames == now.frames == agent.source.sent)
+            return await agent.end()
+
+    report = asyncio.run(go())
+    came = arrivals(site)
+    previews = [record for _, record in came if isinstance(record, Preview)]
+    assert len(previews) >= 5
+    assert [one.number for one in previews] == list(range(1, len(previews) + 1))
+    latest_us = [int(one.frames.t_us.max()) for one in previews]
+    assert latest_us == sorted(latest_us)
+    for one in previews:
+        ids = list(zip(one.frames.bus.tolist(), one.frames.arbitration_id.tolist(), strict=True))
+        assert len(set(ids)) == len(ids) <= 60
+    _, seqs = stored_frames([record for _, record in came], report.epoch)
+    assert seqs.runs() == [(1, report.frames)]

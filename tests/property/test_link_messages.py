@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ved.codec.link import (
     FIRST_OPTIONAL_TYPE,
+    KEPT_SPACES,
     MAX_RUNS,
     Ask,
     Authority,
@@ -50,7 +51,7 @@ def runs(draw):
 
 def sets(epoch):
     return st.builds(Received, epoch, st.sampled_from(Space), runs()) | st.builds(
-        Stored, epoch, st.sampled_from(Space), runs()
+        Stored, epoch, st.sampled_from(KEPT_SPACES), runs()
     )
 
 

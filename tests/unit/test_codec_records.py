@@ -121,7 +121,7 @@ def test_versions_and_kinds_of_the_future_are_told_apart_from_damage():
     data[0] = 2
     with pytest.raises(UnsupportedVersionError):
         decode_record(resealed(data))
-    data[0], data[1] = 1, 6
+    data[0], data[1] = 1, 7
     with pytest.raises(UnsupportedVersionError):
         decode_record(resealed(data))
 

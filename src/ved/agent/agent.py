@@ -16,7 +16,7 @@ from ved.agent.framequeue import FrameQueue
 from ved.agent.keeper import Keeper, KeeperEvents
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
-from ved.codec.link import NO_TIME, Hello, Space
+from ved.codec.link import FEATURE_PREVIEWS, NO_TIME, Hello, Space
 from ved.codec.records import RecordHeader, peek
 from ved.errors import CorruptDataError, UserError
 from ved.journal.journal import Journal
@@ -261,6 +261,7 @@ class _Run:
             self._packer.next_seq,
             self._packer.next_note,
             self._time_us(),
+            FEATURE_PREVIEWS,
         )
 
     def _time_us(self) -> int:

@@ -10,7 +10,7 @@ from ved.codec.columns import pack_columns, unpack_columns
 from ved.codec.header import RecordHeader, pack_record, verify
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
-from ved.model.records import RecordKind
+from ved.model.records import Preview, RecordKind
 
 _LEVEL: Final = 9
 _MIN_BLOCK_BYTES: Final = 192
@@ -23,7 +23,7 @@ of its own, 8 of time, 16 of order."""
 def encode_batch(batch: FrameBatch) -> bytes:
     """The batch as one record. ValueError for too many frames or frames that break the promises of FrameColumns."""
     header = RecordHeader(RecordKind.BATCH, batch.vehicle, batch.epoch, batch.first_seq, batch.count, 0)
-    return pack_record(header, _compress(pack_columns(batch.frames)) if batch.count else b"")
+    return _pack(header, batch.frames)
 
 
 def decode_batch(data: bytes) -> FrameBatch:
@@ -33,13 +33,33 @@ def decode_batch(data: bytes) -> FrameBatch:
         raise CorruptDataError(f"a record of kind {header.kind.name} is not a batch")
     if header.number < 1 or header.number + header.count > 1 << 64:
         raise CorruptDataError("batch seq out of range")
+    return FrameBatch(header.vehicle, header.epoch, header.number, _unpack(header, data))
+
+
+def encode_preview(preview: Preview) -> bytes:
+    """The preview as one record: a batch's body under a number of its own. ValueError as for a batch."""
+    header = RecordHeader(RecordKind.PREVIEW, preview.vehicle, preview.epoch, preview.number, len(preview.frames), 0)
+    return _pack(header, preview.frames)
+
+
+def decode_preview(data: bytes) -> Preview:
+    """The preview in `data`; CorruptDataError when it is not one."""
+    header = verify(data)
+    if header.kind != RecordKind.PREVIEW:
+        raise CorruptDataError(f"a record of kind {header.kind.name} is not a preview")
+    return Preview(header.vehicle, header.epoch, header.number, _unpack(header, data))
+
+
+def _pack(header: RecordHeader, frames: FrameColumns) -> bytes:
+    return pack_record(header, _compress(pack_columns(frames)) if header.count else b"")
+
+
+def _unpack(header: RecordHeader, data: bytes) -> FrameColumns:
     if header.count == 0:
         if len(data) != header.body_at:
             raise CorruptDataError("an empty batch has no body")
-        frames = FrameColumns.empty()
-    else:
-        frames = unpack_columns(_decompress(data[header.body_at :], header.count), header.count)
-    return FrameBatch(header.vehicle, header.epoch, header.number, frames)
+        return FrameColumns.empty()
+    return unpack_columns(_decompress(data[header.body_at :], header.count), header.count)
 
 
 def columns_crc(frames: FrameColumns) -> int:

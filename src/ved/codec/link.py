@@ -6,7 +6,9 @@ from typing import Final
 
 from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.link_messages import (
+    FEATURE_PREVIEWS,
     FIRST_OPTIONAL_TYPE,
+    KEPT_SPACES,
     KEY_BYTES,
     MAX_CA_BYTES,
     MAX_MESSAGE_BYTES,
@@ -41,7 +43,9 @@ from ved.model.frames import EPOCH_BYTES
 from ved.model.records import Lane
 
 __all__ = [
+    "FEATURE_PREVIEWS",
     "FIRST_OPTIONAL_TYPE",
+    "KEPT_SPACES",
     "KEY_BYTES",
     "MAX_CA_BYTES",
     "MAX_MESSAGE_BYTES",
@@ -263,6 +267,8 @@ def _decode_set_at(data: bytes, at: int) -> tuple[Received | Stored, int]:
     _zero(reserved)
     if kind not in (MessageType.RECEIVED, MessageType.STORED):
         raise ValueError(f"type {kind} where RECEIVED or STORED belongs")
+    if kind == MessageType.STORED and space == Space.PREVIEW:
+        raise ValueError("previews are never stored")
     if not 0 < run_count <= MAX_RUNS:
         raise ValueError(f"{run_count} runs; 1 to {MAX_RUNS}")
     flat = struct.unpack_from(f"<{2 * run_count}Q", data, at + _SET.size)

@@ -18,6 +18,9 @@ FIRST_OPTIONAL_TYPE: Final = 128
 NO_TIME: Final = -(1 << 63)
 """`t_us` of a sender whose epoch does not run with the clock on the wall (a recording)."""
 
+FEATURE_PREVIEWS: Final = 1
+"""Bit of `features`: the car sends previews when the uplink is too slow, the server passes them on."""
+
 Runs = tuple[tuple[int, int], ...]
 
 
@@ -52,10 +55,15 @@ class RefusalCode(IntEnum):
 
 
 class Space(IntEnum):
-    """The two number lines of an epoch that are acknowledged."""
+    """The number lines of an epoch that are acknowledged; previews are received and never stored."""
 
     SEQ = 1
     NOTE = 2
+    PREVIEW = 3
+
+
+KEPT_SPACES: Final = (Space.SEQ, Space.NOTE)
+"""Of these the server keeps what it has, and the car what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)

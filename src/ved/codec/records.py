@@ -5,7 +5,7 @@ from typing import Final
 
 import zstandard
 
-from ved.codec.batch import decode_batch, encode_batch
+from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
 from ved.codec.fields import FieldReader, pack_text
 from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
 from ved.errors import CorruptDataError
@@ -19,6 +19,7 @@ from ved.model.records import (
     LinkState,
     Loss,
     LossPlace,
+    Preview,
     Record,
     RecordKind,
     SessionEvent,
@@ -50,6 +51,8 @@ def encode_record(record: Record) -> bytes:
     """The bytes of any record; ValueError when a field is out of its range or the whole is too large."""
     if isinstance(record, FrameBatch):
         return encode_batch(record)
+    if isinstance(record, Preview):
+        return encode_preview(record)
     try:
         return _encode_note(record)
     except struct.error as error:
@@ -61,6 +64,8 @@ def decode_record(data: bytes) -> Record:
     header = verify(data)
     if header.kind == RecordKind.BATCH:
         return decode_batch(data)
+    if header.kind == RecordKind.PREVIEW:
+        return decode_preview(data)
     if header.count != 0:
         raise CorruptDataError("a note carries no frames")
     body = data[header.body_at :]

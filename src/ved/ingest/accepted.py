@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from ved.codec.link import MAX_RUNS, Held, Received, Space, Stored
+from ved.codec.link import KEPT_SPACES, MAX_RUNS, Held, Received, Space, Stored
 from ved.link.span import Span
 from ved.model.intervals import Intervals
 
@@ -42,7 +42,7 @@ def record_crc(record: bytes) -> int:
 
 
 def _both() -> dict[Space, Intervals]:
-    return {space: Intervals() for space in Space}
+    return {space: Intervals() for space in KEPT_SPACES}
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class EpochState:
     def held(self, epoch: bytes) -> Held:
         """All of it as a message; the latest runs where there are too many for one."""
         sets: list[Received | Stored] = []
-        for space in Space:
+        for space in KEPT_SPACES:
             if runs := self.received[space].runs()[-MAX_RUNS:]:
                 sets.append(Received(epoch, space, tuple(runs)))
             if runs := self.stored[space].runs()[-MAX_RUNS:]:

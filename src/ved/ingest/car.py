@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ved.codec.link import (
+    FEATURE_PREVIEWS,
     NO_TIME,
     Ask,
     Data,
@@ -47,7 +48,15 @@ CLOCK_S: Final = 10.0
 MAX_OUTBOX: Final = 256
 SERVER_NAME: Final = "ved ingest"
 
-_FROM_CARS: Final = (RecordKind.BATCH, RecordKind.LOSS, RecordKind.CLOCK, RecordKind.DESCRIPTION)
+_FROM_CARS: Final = (
+    RecordKind.BATCH,
+    RecordKind.LOSS,
+    RecordKind.CLOCK,
+    RecordKind.DESCRIPTION,
+    RecordKind.PREVIEW,
+)
+_WITH_FRAMES: Final = (RecordKind.BATCH, RecordKind.PREVIEW)
+FEATURES: Final = FEATURE_PREVIEWS
 _RTT_WEIGHT: Final = 8
 _MAX_TOKEN: Final = 0xFFFFFFFF
 
@@ -152,7 +161,8 @@ class CarConnection:
                 RefusalCode.VEHICLE, f"this key is for vehicle {self.car.vehicle!r}, not {message.vehicle!r}"
             )
         self.hello = message
-        await self._send(Welcome(SERVER_NAME, time.time_ns() // 1000, is_storing=self._store.is_storing))
+        features = message.features & FEATURES
+        await self._send(Welcome(SERVER_NAME, time.time_ns() // 1000, self._store.is_storing, features))
         await self._send(self._accepted.held(message.vehicle, message.epoch))
         return message
 
@@ -226,11 +236,15 @@ class CarConnection:
             raise RefusedCarError(
                 RefusalCode.VEHICLE, f"this key is for vehicle {self.car.vehicle!r}, not {header.vehicle!r}"
             )
-        if header.kind not in _FROM_CARS or header.number < 1 or (header.kind == RecordKind.BATCH and not header.count):
+        if header.kind not in _FROM_CARS or header.number < 1 or (header.kind in _WITH_FRAMES and not header.count):
             self._counters.add(BATCHES_CORRUPT_TOTAL)
             raise CorruptDataError(f"sends a record that cars do not send ({header.kind.name} {header.number})")
-        was_stored = await self._store.take(record, header, self.hello.lane, self)
         span = span_of(header)
+        if header.kind == RecordKind.PREVIEW:
+            self._store.pass_on(record, self.hello.lane)
+            self.outbox.acknowledge(Received, header.epoch, span)
+            return
+        was_stored = await self._store.take(record, header, self.hello.lane, self)
         self.outbox.acknowledge(Received, header.epoch, span)
         if was_stored:
             self.outbox.acknowledge(Stored, header.epoch, span)

@@ -18,6 +18,7 @@ from ved.errors import CorruptDataError, StorageError
 from ved.ingest.accepted import Accepted, LastEntry, Seen, record_crc
 from ved.link.files import write_private
 from ved.link.span import span_of
+from ved.model.records import RecordKind
 
 _VERSION: Final = 1
 _SPACES: Final = {Space.SEQ: "seqs", Space.NOTE: "notes"}
@@ -114,7 +115,7 @@ def _note(accepted: Accepted, entry: StreamEntry) -> LastEntry | None:
     except CorruptDataError:
         return None
     last = LastEntry(entry.position, record_crc(entry.record))
-    if header.number > 0:
+    if header.number > 0 and header.kind != RecordKind.PREVIEW:
         span = span_of(header)
         state = accepted.state(header.vehicle, header.epoch)
         state.received[span.space].add(span.first, span.last)

@@ -78,6 +78,13 @@ class Store:
         self._put(Item(arrival_now(lane), record, Taken(header.vehicle, header.epoch, span, origin)))
         return False
 
+    def pass_on(self, record: bytes, lane: Lane) -> None:
+        """Append a preview: not deduplicated, never "stored"; dropped, and counted, when the disk does not keep up."""
+        if self._pending_bytes + len(record) > MAX_PENDING_BYTES:
+            self._counters.add(RECORDS_DROPPED_TOTAL)
+        else:
+            self.put_own(record, lane)
+
     def put_own(self, record: bytes, lane: Lane) -> None:
         """Append a record of the server's own (not numbered); dropped, and counted, while the disk refuses."""
         if self.is_storing:

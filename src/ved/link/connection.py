@@ -109,6 +109,7 @@ class LinkConnection:
         self.outstanding_bytes = 0
         self.rtt_s: float | None = None
         self.ping_s = PING_S
+        self.features = 0
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
@@ -125,6 +126,7 @@ class LinkConnection:
         except (LinkLostError, LinkRefusedError, asyncio.CancelledError):
             socket.transport.abort()
             raise
+        connection.features = hello.features & welcome.features
         wiring.on_answer(Storage(welcome.is_storing))
         wiring.on_answer(held)
         return connection

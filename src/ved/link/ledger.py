@@ -1,6 +1,6 @@
 """What the server says it holds: per epoch, what it received and what it stored."""
 
-from ved.codec.link import Held, Received, Space, Stored
+from ved.codec.link import KEPT_SPACES, Held, Received, Stored
 from ved.link.span import Span
 from ved.model.intervals import Intervals
 
@@ -11,8 +11,8 @@ class EpochLedger:
     __slots__ = ("received", "stored")
 
     def __init__(self) -> None:
-        self.received = {space: Intervals() for space in Space}
-        self.stored = {space: Intervals() for space in Space}
+        self.received = {space: Intervals() for space in KEPT_SPACES}
+        self.stored = {space: Intervals() for space in KEPT_SPACES}
 
 
 class Ledger:
@@ -26,7 +26,9 @@ class Ledger:
         return self._epochs.setdefault(epoch, EpochLedger())
 
     def acknowledge(self, ack: Received | Stored) -> None:
-        """Enter an acknowledgement; what is stored is received too."""
+        """Enter an acknowledgement; what is stored is received too. Previews are nobody's to keep."""
+        if ack.space not in KEPT_SPACES:
+            return
         ledger = self.epoch(ack.epoch)
         for first, last in ack.runs:
             ledger.received[ack.space].add(first, last)
@@ -40,10 +42,12 @@ class Ledger:
         """
         ledger = self.epoch(held.epoch)
         before = ledger.received
-        ledger.received = {space: ledger.stored[space].copy() for space in Space}
+        ledger.received = {space: ledger.stored[space].copy() for space in KEPT_SPACES}
         for one in held.sets:
             self.acknowledge(one)
-        return any(not ledger.received[space].contains(first, last) for space in Space for first, last in before[space])
+        return any(
+            not ledger.received[space].contains(first, last) for space in KEPT_SPACES for first, last in before[space]
+        )
 
     def is_received(self, epoch: bytes, span: Span) -> bool:
         """True when the server has it in its hands."""

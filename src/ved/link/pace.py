@@ -32,7 +32,7 @@ RISE_BYTES: Final = 4096
 
 RISE_SAMPLES: Final = 3
 STOPPED_S: Final = 0.05
-BURST_S: Final = 0.25
+BURST_S: Final = 0.1
 MOST_BACKFILL_BYTES: Final = 128 << 10
 _LEAST_BACKFILL_BYTES: Final = 1
 
@@ -137,14 +137,21 @@ class BackfillPacer:
         self._latest.append(rtt_s)
         was_risen, self.is_risen = self.is_risen, self._has_risen(now_s)
         if self.is_risen:
-            known = self._measured or 0.0 if was_risen else 0.0
-            self._measured = max(self._delivered.latest(now_s), known, LEAST_RATE / UPLINK_SHARE)
-            self._measured_s = now_s
+            self._measure(now_s, self._measured or 0.0 if was_risen else 0.0)
         elif self._rate < 2 * max(FIRST_RATE, self._delivered.latest(now_s)):
             self._rate *= GROWTH
         uplink = self.uplink(now_s)
         if uplink is not None:
             self._rate = min(self._rate, UPLINK_SHARE * uplink)
+
+    def note_full(self, now_s: float) -> None:
+        """The live lane alone fills the uplink."""
+        self._measure(now_s, 0.0)
+        self._rate = min(self._rate, UPLINK_SHARE * (self._measured or 0.0))
+
+    def _measure(self, now_s: float, known: float) -> None:
+        self._measured = max(self._delivered.latest(now_s), known, LEAST_RATE / UPLINK_SHARE)
+        self._measured_s = now_s
 
     def _has_risen(self, now_s: float) -> bool:
         base_s, uplink = self._base.rtt_s, self.uplink(now_s)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ved.codec.link import Held, Hello, Storage
+from ved.codec.batch import decode_batch
+from ved.codec.link import FEATURE_PREVIEWS, Held, Hello, Storage
 from ved.codec.records import RecordHeader
 from ved.errors import LinkLostError, LinkRefusedError, StorageError
 from ved.link.backlog import Backlog, Frontier, Kept
@@ -24,9 +25,10 @@ from ved.link.dial import Dialer
 from ved.link.ledger import Ledger
 from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
 from ved.link.pace import MOST_BACKFILL_BYTES, BackfillPacer
+from ved.link.preview import Overload, Previews
 from ved.link.span import span_of
 from ved.link.trust import client_context
-from ved.model.records import Lane
+from ved.model.records import Lane, RecordKind
 
 BULK_WINDOW_BYTES: Final = 1 << 20
 BACKFILL_IDLE_S: Final = 10.0
@@ -72,6 +74,8 @@ class Uplink:
         self._live: LinkConnection | None = None
         self._backfill: LinkConnection | None = None
         self._pacer = BackfillPacer()
+        self._overload = Overload()
+        self._previews = Previews(settings.credentials.vehicle, settings.epoch)
         self._said: dict[Lane, str] = {}
         self.ledger = Ledger()
         self._server_stores = asyncio.Event()
@@ -107,15 +111,18 @@ class Uplink:
         """Every record of the car's journal below it is on the server's disk."""
         return self._frontier.position
 
-    @property
-    def kept_position(self) -> int:
-        """The journal's end, as far as this side has heard."""
-        return self._end
-
     def offer(self, record: bytes, header: RecordHeader) -> None:
-        """A fresh record of this epoch."""
-        self._queue.put(Fresh(span_of(header), record, time.monotonic()))
+        """A fresh record of this epoch. When the uplink is too slow for all, batches become previews and wait."""
+        if header.kind == RecordKind.BATCH and self._is_thinned():
+            self._previews.add(decode_batch(record).frames)
+        else:
+            self._queue.put(Fresh(span_of(header), record, time.monotonic()))
         self._fresh.set()
+
+    def _is_thinned(self) -> bool:
+        if self._live is None or not self._live.features & FEATURE_PREVIEWS:
+            return False
+        return self._settings.is_realtime and self._overload.is_thinned(time.monotonic())
 
     def note_kept(self, position: int, header: RecordHeader) -> None:
         """The car's journal has this record now, at `position`."""
@@ -217,14 +224,26 @@ class Uplink:
         while True:
             await connection.wait_for_room(window)
             fresh, passed_over = self._queue.pop(time.monotonic())
-            self._give_up_fresh(passed_over)
+            if passed_over:
+                self._give_up_fresh(passed_over)
+                self._overload.note(time.monotonic())
+                self._pacer.note_full(time.monotonic())
             if fresh is None:
-                self._fresh.clear()
-                await self._fresh.wait()
+                await self._send_preview(connection)
             elif self.ledger.is_received(epoch, fresh.span):
                 self._queue.settle(fresh.span)
             else:
                 await connection.send_record(fresh.record, Sent.now(epoch, fresh.span, fresh.record, fresh.position))
+
+    async def _send_preview(self, connection: LinkConnection) -> None:
+        """Send what waits for it, or wait for anything fresh."""
+        preview = self._previews.take()
+        if preview is None:
+            self._fresh.clear()
+            await self._fresh.wait()
+        else:
+            record, span = preview
+            await connection.send_record(record, Sent.now(self._settings.epoch, span, record, None))
 
     async def _pump_backfill(self, connection: LinkConnection) -> None:
         """Send the backlog; returns when there has been none for a while."""

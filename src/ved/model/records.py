@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ved.model.frames import FrameBatch
+from ved.model.frames import FrameBatch, FrameColumns
 
 
 class RecordKind(IntEnum):
-    """Kind byte of a record; 6 and 7 are reserved for previews and samples, 32 and up for the stream `events`."""
+    """Kind byte of a record; 7 is reserved for samples, 32 and up for the stream `events`."""
 
     BATCH = 1
     LOSS = 2
     CLOCK = 3
     DESCRIPTION = 4
     LINK = 5
+    PREVIEW = 6
     SESSION = 32
 
 
@@ -109,6 +110,19 @@ class LinkState:
     rtt_us: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Preview:
+    """The latest frame of each bus and id, sent when the uplink cannot carry all: shown, never stored.
+
+    The same frames come again, with their seqs, in a batch. `number` counts the previews of an epoch from 1.
+    """
+
+    vehicle: str
+    epoch: bytes
+    number: int
+    frames: FrameColumns
+
+
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
     """A session as watch sees it now; later events with the same `session_id` replace earlier ones."""
@@ -130,4 +144,4 @@ class Arrival:
     lane: Lane
 
 
-Record = FrameBatch | Loss | Clock | Description | LinkState | SessionEvent
+Record = FrameBatch | Loss | Clock | Description | LinkState | Preview | SessionEvent
