@@ -43,7 +43,8 @@ def _nearest(by_name: Mapping[str, Channel], wanted: str) -> str:
     for full, channel in by_name.items():
         parts.setdefault(full.lower(), []).append(full)
         parts.setdefault(channel.signal.lower(), []).append(full)
-    near = [full for text in difflib.get_close_matches(wanted, parts, n=3, cutoff=0.6) for full in parts[text]]
+    close = difflib.get_close_matches(wanted, parts, cutoff=0.75) or difflib.get_close_matches(wanted, parts)
+    near = [full for text in close for full in parts[text]]
     near += [full for full in by_name if wanted in full.lower()]
     return f"did you mean {_listed(list(dict.fromkeys(near)))}?" if near else _some(by_name)
 
