@@ -88,3 +88,27 @@ def test_bad_input_is_one_line(folder: Path, command: str, file: str, reason: st
     with pytest.raises(UserError, match=reason) as caught:
         app(["dbc", command, str(folder / file)], standalone_mode=False)
     assert "\n" not in str(caught.value)
+
+
+def test_convert_to_a_table_and_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "dbc", "convert", folder / "car.dbc", folder / "car.csv")[0] == 0
+    code, out = run(capsys, "dbc", "convert", folder / "car.csv", folder / "again.dbc")
+    assert (code, out) == (0, f"{folder / 'again.dbc'}: 1 messages, 2 signals\n")
+    assert run(capsys, "dbc", "diff", folder / "car.dbc", folder / "again.dbc") == (0, "no difference\n")
+    assert run(capsys, "dbc", "lint", folder / "car.csv")[0] == 0
+    with pytest.raises(UserError, match="--force"):
+        run(capsys, "dbc", "convert", folder / "car.csv", folder / "again.dbc")
+    assert run(capsys, "dbc", "convert", "--force", folder / "car.csv", folder / "again.dbc")[0] == 0
+
+
+def test_convert_one_bus_and_say_what_is_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "two.csv").write_text("bus,id,message,signal,start,length\na,1,A,S,0,8\nb,1,B,S,8,8\n1F0,no,S,0,8\n")
+    app(["dbc", "convert", str(folder / "two.csv"), str(folder / "all.dbc")], standalone_mode=False)
+    told = capsys.readouterr().err
+    assert "two.csv:4: has " in told
+    assert "lost: B is left out: A has its id" in told
+    app(["dbc", "convert", str(folder / "two.csv"), str(folder / "b.dbc"), "--bus", "b"], standalone_mode=False)
+    assert "lost" not in capsys.readouterr().err
+    assert "BO_ 1 B: 8" in (folder / "b.dbc").read_text()
+    with pytest.raises(UserError, match="a, b"):
+        app(["dbc", "convert", str(folder / "two.csv"), str(folder / "c.dbc"), "--bus", "c"], standalone_mode=False)

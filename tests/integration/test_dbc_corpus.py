@@ -15,7 +15,7 @@ from cantools.database.can.message import Message
 from ved.config.vehicle import read_dbc
 from ved.dbc.decode import Decoder
 from ved.dbc.definitions import MessageDef
-from ved.dbc.lint import lint
+from ved.dbc.lint import LintedFile, lint
 from ved.dbc.load import DbcSet, DbcSource, load_set
 from ved.errors import UserError
 from ved.model.frames import FrameColumns
@@ -63,7 +63,7 @@ def test_no_check_fails_on_any_file() -> None:
         if path.name in WITHOUT_MESSAGES | WITHOUT_USABLE_MESSAGES.keys():
             continue
         text = read_dbc(path)
-        for finding in lint([DbcSource(None, "", path.name, text)]):
+        for finding in lint([LintedFile.read(DbcSource(None, "", path.name, text))]):
             assert finding.text == text.split("\n")[finding.line - 1].strip()[:200]
             assert finding.what
             assert finding.advice

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ved.dbc.findings import Finding
-from ved.dbc.lint import lint
+from ved.dbc.lint import LintedFile, lint
 from ved.dbc.load import DbcSource
 from ved.dbc.wire import Seen, WireId, lint_wire, tally
 from ved.errors import UserError
@@ -16,7 +16,11 @@ def found(*lines: str) -> list[tuple[str, str, int, str]]:
 
 
 def findings(*lines: str) -> list[Finding]:
-    return lint([DbcSource(None, "", "car.dbc", "\n".join(lines) + "\n")])
+    return lint([read("car.dbc", "\n".join(lines) + "\n")])
+
+
+def read(name: str, text: str) -> LintedFile:
+    return LintedFile.read(DbcSource(None, "", name, text))
 
 
 def signal(name: str, bits: str = "0|8@1+", scale: str = "(1,0)", limits: str = "[0|0]", unit: str = "") -> str:
@@ -142,8 +146,8 @@ def test_units_that_are_right() -> None:
 
 
 def test_ids_of_two_files() -> None:
-    def source(name: str, bits: str) -> DbcSource:
-        return DbcSource(None, "", name, f"BO_ 1 A: 8 X\n{signal('S', bits)}\n")
+    def source(name: str, bits: str) -> LintedFile:
+        return read(name, f"BO_ 1 A: 8 X\n{signal('S', bits)}\n")
 
     assert [(one.code, one.file) for one in lint([source("a.dbc", "0|8@1+"), source("b.dbc", "8|8@1+")])] == [
         ("shared-id", "b.dbc")
@@ -184,7 +188,7 @@ def test_against_the_wire() -> None:
          signal("S"), "BO_ 4 Right: 8 X", signal("S"), ""]
     )  # fmt: skip
     rows = [(1, 0, 7), (2, 0, 8), (4, 0, 8), (9, 0, 3), (1, 1, 8)]
-    got = lint_wire([DbcSource(None, "", "car.dbc", text)], "drive.log", tally([frames(rows, 0)]))
+    got = lint_wire([read("car.dbc", text)], "drive.log", tally([frames(rows, 0)]))
     assert [(one.severity, one.code, one.file, one.line, one.subject) for one in got] == [
         ("error", "wire-length", "car.dbc", 1, "Short"),
         ("note", "wire-length", "car.dbc", 4, "Long"),

@@ -3,19 +3,19 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from ved.config.vehicle import read_dbc
+from ved.config.vehicle import MAX_DBC_BYTES
 from ved.dbc.compare import Change, compare
 from ved.dbc.definitions import MessageDef, SignalDef
 from ved.dbc.findings import Finding, count_severities
-from ved.dbc.lint import id_text, lint
-from ved.dbc.load import DbcSet, DbcSource, load_set
+from ved.dbc.formats import Definitions, decode_text, read_definitions, write_definitions
+from ved.dbc.lint import LintedFile, id_text, lint
 from ved.dbc.wire import lint_wire, tally
 from ved.errors import UserError
 from ved.logfiles.open_log import open_log
@@ -30,11 +30,11 @@ _SIGNS: Final = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("
 
 def print_lint(paths: Sequence[Path], log: Path | None, *, as_json: bool, show_all: bool) -> int:
     """Print all findings; the exit code is 1 when one is an error, else 0. UserError when a file cannot be read."""
-    sources = [read_source(path) for path in paths]
-    findings = lint(sources)
+    files = [_linted(path) for path in paths]
+    findings = lint(files)
     if log is not None:
         recording = open_log(log)
-        findings += lint_wire(sources, str(log), tally(recording.chunks()))
+        findings += lint_wire(files, str(log), tally(recording.chunks()))
         if recording.problem:
             notes.print(f"ved: {recording.problem}")
     counts = count_severities(findings)
@@ -42,20 +42,34 @@ def print_lint(paths: Sequence[Path], log: Path | None, *, as_json: bool, show_a
         print(json.dumps({"findings": [asdict(finding) for finding in findings], "counts": counts}))
     else:
         _print_findings(findings, show_all=show_all)
-        files = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
+        total_files = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
         total = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-        console.print(f"{total} in {files}" if findings else f"{files} checked: nothing to say")
+        console.print(f"{total} in {total_files}" if findings else f"{total_files} checked: nothing to say")
     return 1 if counts["error"] else 0
 
 
-def read_source(path: Path) -> DbcSource:
-    """A definition file as a DBC source that holds on any bus; its name is the path as given."""
-    return DbcSource(None, "", str(path), read_dbc(path))
+def _linted(path: Path) -> LintedFile:
+    data = read_bytes(path)
+    found = read_definitions(data, str(path))
+    messages = tuple(replace(message, file=str(path)) for message in found.messages)
+    has_lines = any(message.line for message in messages)
+    lines = tuple(decode_text(data).split("\n")) if has_lines else ()
+    return LintedFile(str(path), messages, found.problems, lines, found.losses)
 
 
-def read_set(path: Path) -> DbcSet:
-    """One file, loaded."""
-    return load_set([read_source(path)])
+def read_bytes(path: Path) -> bytes:
+    """A definition file's bytes; UserError when it cannot be read or is too large to be one."""
+    try:
+        if path.stat().st_size > MAX_DBC_BYTES:
+            raise UserError(f"{path}: larger than {MAX_DBC_BYTES >> 20} MiB, so surely no definition file")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this definition file: {error.strerror}") from None
+
+
+def read_file(path: Path) -> Definitions:
+    """One definition file of any kind."""
+    return read_definitions(read_bytes(path), str(path))
 
 
 def _print_findings(findings: Sequence[Finding], *, show_all: bool) -> None:
@@ -78,16 +92,16 @@ def _print_findings(findings: Sequence[Finding], *, show_all: bool) -> None:
 
 def print_messages(path: Path, name: str | None, *, as_json: bool) -> None:
     """Print all messages of a file, or one with its signals. UserError when there is no such message."""
-    dbc_set = read_set(path)
-    messages = [message for message in dbc_set.messages if name is None or _is_named(message, name)]
+    found = read_file(path)
+    messages = [message for message in found.messages if name is None or _is_named(message, name)]
     if not messages:
         raise UserError(f"{path}: no message {name!r} in it; 'ved dbc show {path}' lists all")
     if as_json:
         print(json.dumps([asdict(message) for message in messages]))
     elif name is None:
         _print_overview(messages)
-        if dbc_set.problems:
-            console.print(f"{len(dbc_set.problems)} lines have problems; 'ved dbc lint {path}' explains them")
+        if found.problems:
+            console.print(f"{len(found.problems)} lines have problems; 'ved dbc lint {path}' explains them")
     else:
         for message in messages:
             _print_message(message)
@@ -141,7 +155,7 @@ def _signal_cells(message: MessageDef, signal: SignalDef) -> Iterator[str]:
 
 def print_diff(before: Path, after: Path, *, as_json: bool) -> int:
     """Print what changed; the exit code is 1 when something did, else 0 (as `diff` does)."""
-    changes = compare(read_set(before).messages, read_set(after).messages)
+    changes = compare(read_file(before).messages, read_file(after).messages)
     if as_json:
         print(json.dumps([asdict(change) for change in changes]))
         return 1 if changes else 0
@@ -158,3 +172,29 @@ def _print_change(change: Change) -> None:
     console.print(Text(f"{sign} {change.subject}", style=colour).append(f"  ({change.effect})", style="default"))
     for field, old, new in change.details:
         console.print(f"    {field}: {old} -> {new}")
+
+
+def convert_file(source: Path, target: Path, bus: str | None, *, is_forced: bool) -> None:
+    """Write `source` as the kind that the ending of `target` names, and say on standard error what is lost."""
+    if target.exists() and not is_forced:
+        raise UserError(f"{target}: exists already; --force writes over it")
+    found = read_file(source)
+    messages = [message for message in found.messages if bus is None or message.bus_name == bus]
+    if not messages:
+        known = ", ".join(sorted({message.bus_name for message in found.messages if message.bus_name})) or "no names"
+        raise UserError(f"{source}: no message on bus {bus!r}; its buses have {known}")
+    written = write_definitions(messages, target.suffix)
+    for problem in found.problems:
+        notes.print(f"{source}:{problem.line}: {problem.why}")
+    for loss in (*found.losses, *written.losses):
+        notes.print(f"lost: {loss}")
+    _write(target, written.text)
+    signals = sum(len(message.signals) for message in messages)
+    console.print(f"{target}: {len(messages)} messages, {signals} signals")
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None

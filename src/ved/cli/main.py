@@ -33,7 +33,9 @@ app = typer.Typer(
 agent_app = typer.Typer(help="On the car: get a key for the server.", no_args_is_help=True)
 keys_app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
 lake_app = typer.Typer(help="The long-term store: what is in it.", no_args_is_help=True)
-dbc_app = typer.Typer(help="Signal definitions: check them, show them, compare them.", no_args_is_help=True)
+dbc_app = typer.Typer(
+    help="Signal definitions (DBC, CSV, KCD, SYM, ARXML): check, show, compare, convert.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -299,6 +301,25 @@ def dbc_diff(
     from ved.cli.dbc import print_diff
 
     raise typer.Exit(print_diff(before, after, as_json=as_json))
+
+
+@dbc_app.command("convert")
+def dbc_convert(
+    source: Annotated[Path, typer.Argument(help="A .dbc, .csv, .kcd, .sym or .arxml file.")],
+    target: Annotated[Path, typer.Argument(help="The file to write: .dbc or .csv.")],
+    bus: Annotated[str | None, typer.Option(help="Take the messages of this bus only.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Translate a definition file, and say what the new format cannot.
+
+    A .csv has one signal a row; its first line names the columns: id, message, signal, start and length are needed;
+    bus, bytes, order, sign, scale, offset, minimum, maximum, unit, multiplexer, comment and values may be there.
+
+    Examples: ved dbc convert car.dbc car.csv; ved dbc convert network.arxml powertrain.dbc --bus Powertrain
+    """
+    from ved.cli.dbc import convert_file
+
+    convert_file(source, target, bus, is_forced=force)
 
 
 app.add_typer(agent_app, name="agent")

@@ -172,13 +172,22 @@ def _finish(draft: MessageDraft, signal: SignalDraft, multiplexer: int | None, r
         comment=signal.comment,
         is_multiplexer=signal.is_multiplexer,
         multiplexer=multiplexer,
-        selectors=tuple(sorted(set(signal.selectors))) if multiplexer is not None else (),
+        selectors=_merged(signal.selectors) if multiplexer is not None else (),
         line=report.line_of(signal.position),
     )
     if finished.end_byte > draft.length:
         why = f"lies past the {draft.length} bytes of {draft.name}; only longer frames have it"
         report.problem(signal.position, why, "out-of-frame")
     return finished
+
+
+def _merged(selectors: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """In order, without ranges that lie in others."""
+    kept: list[tuple[int, int]] = []
+    for low, high in sorted(set(selectors), key=lambda pair: (pair[0], -pair[1])):
+        if not kept or high > kept[-1][1]:
+            kept.append((low, high))
+    return tuple(kept)
 
 
 def _printable(text: str) -> str:

@@ -25,9 +25,10 @@ class Change:
 
 def compare(before: Sequence[MessageDef], after: Sequence[MessageDef]) -> list[Change]:
     """All differences from `before` to `after`; messages are matched by id, signals by name, else by their bits."""
-    old = {(message.arbitration_id, message.is_extended): message for message in before}
-    new = {(message.arbitration_id, message.is_extended): message for message in after}
-    old_names, new_names = _prefixes(before), _prefixes(after)
+    has_buses = all(any(message.bus_name for message in messages) for messages in (before, after))
+    old = {_key(message, has_buses=has_buses): message for message in before}
+    new = {_key(message, has_buses=has_buses): message for message in after}
+    old_names, new_names = _names(before), _names(after)
     changes: list[Change] = []
     for key in [*old, *(key for key in new if key not in old)]:
         first, second = old.get(key), new.get(key)
@@ -37,7 +38,7 @@ def compare(before: Sequence[MessageDef], after: Sequence[MessageDef]) -> list[C
         elif second is None and first is not None:
             changes.append(Change("removed", f"{first.name} ({id_text(first)})", (), _lost(first)))
         elif first is not None and second is not None:
-            changes += _message_changes(first, second, old_names[key], new_names[key])
+            changes += _message_changes(first, second, old_names[id(first)], new_names[id(second)])
     return changes
 
 
@@ -45,14 +46,14 @@ def _lost(message: MessageDef) -> str:
     return f"{len(message.signals)} channels end; the frames stay stored" if message.signals else "no channels"
 
 
-def _prefixes(messages: Sequence[MessageDef]) -> dict[tuple[int, bool], dict[str, str]]:
-    """Message id -> signal -> channel name."""
-    found: dict[tuple[int, bool], dict[str, str]] = {}
-    for channel in channels_of(messages):
-        found.setdefault((channel.arbitration_id, channel.is_extended), {}).setdefault(channel.signal, channel.name)
-    for message in messages:
-        found.setdefault((message.arbitration_id, message.is_extended), {})
-    return found
+def _key(message: MessageDef, *, has_buses: bool) -> tuple[str, int, bool]:
+    return message.bus_name if has_buses else "", message.arbitration_id, message.is_extended
+
+
+def _names(messages: Sequence[MessageDef]) -> dict[int, dict[str, str]]:
+    """Message (by identity) -> signal -> channel name."""
+    channels = iter(channels_of(messages))
+    return {id(message): {signal.name: next(channels).name for signal in message.signals} for message in messages}
 
 
 def _message_changes(

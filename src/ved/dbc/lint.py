@@ -31,6 +31,7 @@ class LintedFile:
     messages: tuple[MessageDef, ...]
     problems: tuple[Problem, ...]
     lines: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
     @staticmethod
     def read(source: DbcSource) -> "LintedFile":
@@ -63,9 +64,8 @@ class At:
 Check = Callable[[LintedFile], Iterator[Finding]]
 
 
-def lint(sources: Sequence[DbcSource]) -> list[Finding]:
-    """All findings of all files, in file order. UserError when a file has no message at all."""
-    files = [LintedFile.read(source) for source in sources]
+def lint(files: Sequence[LintedFile]) -> list[Finding]:
+    """All findings of all files, in file order."""
     findings = [finding for file in files for check in CHECKS for finding in check(file)]
     return in_file_order([*findings, *shared_ids(files)])
 
@@ -78,6 +78,13 @@ def faulty_lines(file: LintedFile) -> Iterator[Finding]:
         what = f"this line {problem.why}" if is_doubt else f"this line {problem.why}; it is left out"
         at = At(problem.line, problem.text.split(":")[0].strip()[:80])
         yield file.finding(problem.code, severity, at, what, _PROBLEM_ADVICE[problem.code])
+
+
+def not_taken(file: LintedFile) -> Iterator[Finding]:
+    """What another format says and we have no place for."""
+    for loss in file.losses:
+        advice = "The rest of the file is used; nothing to do if this part is not needed."
+        yield file.finding("not-taken", "warning", At(0, loss.split(" ")[0]), loss, advice)
 
 
 def overlaps(file: LintedFile) -> Iterator[Finding]:
@@ -267,6 +274,7 @@ def units(file: LintedFile) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Check, ...]] = (
     faulty_lines,
+    not_taken,
     overlaps,
     multiplexers,
     names,

@@ -9,7 +9,6 @@ import numpy as np
 from ved.dbc.definitions import MessageDef
 from ved.dbc.findings import Finding, Severity, in_file_order
 from ved.dbc.lint import At, LintedFile, id_text
-from ved.dbc.load import DbcSource
 from ved.model.frames import FrameColumns, FrameFlag
 
 _NO_DATA = np.uint8(FrameFlag.REMOTE | FrameFlag.ERROR)
@@ -70,9 +69,8 @@ def tally(chunks: Iterable[FrameColumns]) -> dict[WireId, Seen]:
     return seen
 
 
-def lint_wire(sources: Sequence[DbcSource], log: str, seen: dict[WireId, Seen]) -> list[Finding]:
+def lint_wire(files: Sequence[LintedFile], log: str, seen: dict[WireId, Seen]) -> list[Finding]:
     """Findings of the files taken together against a recording named `log`."""
-    files = [LintedFile.read(source) for source in sources]
     by_id: dict[tuple[int, bool], list[tuple[LintedFile, MessageDef]]] = {}
     for file in files:
         for message in file.messages:

@@ -1,0 +1,126 @@
+import sys
+from pathlib import Path
+
+import pytest
+from cantools.database.can.formats import kcd
+
+from ved.config.vehicle import read_dbc
+from ved.dbc.formats import read_definitions, to_dbc_text, write_definitions
+from ved.dbc.load import DbcSource, load_set
+from ved.dbc.parse import parse_dbc
+from ved.dbc.sheet import read_sheet, write_sheet
+from ved.errors import UserError
+
+DATA = Path(__file__).parents[1] / "data"
+KCD = f"""<NetworkDefinition xmlns="{kcd.NAMESPACE}"><Document name="d"/>
+<Bus name="Motor"><Message id="0x100" name="Engine" length="8">
+<Signal name="Speed" offset="8" length="16" endianess="big">
+<Value slope="0.5" intercept="-10" unit="rpm" max="100"/></Signal>
+</Message></Bus></NetworkDefinition>""".encode()
+HEAD = "id,message,signal,start,length"
+
+
+def test_every_dbc_survives_as_a_table() -> None:
+    survived = 0
+    for path in sorted(DATA.glob("*/*")):
+        if path.suffix.lower() != ".dbc":
+            continue
+        messages = parse_dbc(path.name, read_dbc(path)).messages
+        text, losses = write_sheet(messages)
+        again = read_sheet("again.csv", text)
+        if messages and not losses:
+            assert again.messages == messages, path.name
+            survived += 1
+        assert {problem.code for problem in again.problems} <= {"out-of-frame"}, path.name
+    assert survived > 60
+
+
+def test_a_sheet_from_a_french_spreadsheet() -> None:
+    text = (
+        "\ufeffID;Message;Signal;Start;Length;Order;Sign;Scale;Offset;Unit;Values;Bus\r\n"
+        '0x1F0;Moteur;Température;0;8;intel;unsigned;0,5;-40;°C;"255=Défaut; 254=""x"" \\; y";principal\r\n'
+        ";;Couple;15;16;Motorola;signed;0,1;;Nm;;\r\n"
+        ";;;;;;;;;;;\r\n"
+        "0x10x;Autre;Etat;0;1;;;;;;0=Non; 1=Oui\r\n".replace("0=Non; 1=Oui", '"0=Non; 1=Oui"')
+    )
+    first, second = read_definitions(text.encode(), "car.csv").messages
+    assert (first.name, first.arbitration_id, first.is_extended, first.length, first.bus_name, first.line) == (
+        "Moteur", 0x1F0, False, 8, "principal", 2,
+    )  # fmt: skip
+    temperature, torque = first.signals
+    assert (temperature.scale, temperature.offset, temperature.unit) == (0.5, -40.0, "°C")
+    assert temperature.choices == ((255, "Défaut"), (254, '"x" ; y'))
+    assert (torque.scale, torque.raw_type, torque.is_little_endian, torque.line) == (0.1, "signed", False, 3)
+    assert (second.arbitration_id, second.is_extended, second.signals[0].choices) == (
+        16,
+        True,
+        ((0, "Non"), (1, "Oui")),
+    )
+
+
+def test_multiplexers_in_a_sheet() -> None:
+    text = f'{HEAD},multiplexer\n1,A,Mode,0,8,\n1,A,Low,8,8,Mode=0\n1,A,High,8,8,"Mode=1,4-7"\n'
+    (message,) = read_sheet("car.csv", text).messages
+    mode, low, high = message.signals
+    assert (mode.is_multiplexer, low.multiplexer, low.selectors) == (True, 0, ((0, 0),))
+    assert high.selectors == ((1, 1), (4, 7))
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("1F0,A,S,0,8", "write it in hex as 0x1F0"),
+        ("1,A,S,0,65", "has 65 bits"),
+        ("1,A,S,zero,8", "as start; write a whole number"),
+        ("0x20000000,A,S,0,8", "more than 29 bits"),
+        ("1,A,S,600,8", "past the 64 bytes"),
+        ("5,Other,S,0,8", "has the id of Good"),
+        ("5,Good,G,8,8", "defines G a second time"),
+        (",,,,", ""),
+    ],
+)
+def test_faulty_rows_are_set_aside_with_their_line(row: str, why: str) -> None:
+    parsed = read_sheet("car.csv", f"{HEAD}\n5,Good,G,0,8\n{row}\n6,Last,S,0,8\n")
+    assert [message.name for message in parsed.messages] == ["Good", "Last"]
+    assert [(problem.line, problem.text) for problem in parsed.problems] == ([(3, row)] if why else [])
+    assert all(why in problem.why for problem in parsed.problems)
+
+
+def test_a_sheet_without_its_columns_is_refused() -> None:
+    with pytest.raises(UserError, match="missing: start, length"):
+        read_definitions(b"id,message,signal\n", "car.csv")
+    with pytest.raises(UserError, match="no usable CAN message"):
+        read_definitions(HEAD.encode(), "car.csv")
+
+
+def test_kcd_by_cantools() -> None:
+    found = read_definitions(KCD, "car.kcd")
+    (message,) = found.messages
+    (signal,) = message.signals
+    assert (message.name, message.arbitration_id, message.bus_name) == ("Engine", 256, "Motor")
+    assert (signal.scale, signal.offset, signal.unit, signal.maximum) == (0.5, -10, "rpm", 100)
+    assert signal.minimum == -10
+    again = load_set([DbcSource(None, "", "x", to_dbc_text(KCD, ".kcd"))])
+    assert again.messages[0].signals == message.signals
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cantools", None)
+    with pytest.raises(UserError, match=r"ved\[formats\]"):
+        read_definitions(KCD, "car.kcd")
+
+
+@pytest.mark.parametrize("name", ["car.kcd", "car.sym", "car.arxml"])
+@pytest.mark.parametrize("data", [b"", b"hello", b"<a>", b"\xff\xfe\x00", KCD[:200]])
+def test_what_is_no_such_file_is_refused_in_one_line(name: str, data: bytes) -> None:
+    with pytest.raises(UserError) as caught:
+        read_definitions(data, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dbc_stays_what_it_is_and_unknown_kinds_are_refused() -> None:
+    assert to_dbc_text("unité".encode("cp1252"), ".DBC") == "unité"
+    with pytest.raises(UserError, match="known are"):
+        to_dbc_text(b"", ".xlsx")
+    with pytest.raises(UserError, match=r"\.dbc or \.csv"):
+        write_definitions([], ".kcd")
