@@ -49,7 +49,7 @@ def has_netem() -> bool:
     except (OSError, subprocess.CalledProcessError):
         return False
     try:
-        _run("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+        _run(*_inside(name), "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
     except (OSError, subprocess.CalledProcessError):
         return False
     else:
@@ -133,10 +133,10 @@ class NetLab:
 
     def in_car(self) -> list[str]:
         """What to put before a command that runs in the car (the process id stays the command's)."""
-        return ["ip", "netns", "exec", self.car_ns]
+        return _inside(self.car_ns)
 
     def in_server(self) -> list[str]:
-        return ["ip", "netns", "exec", self.server_ns]
+        return _inside(self.server_ns)
 
     def _build(self) -> None:
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -145,7 +145,7 @@ class NetLab:
             _run("ip", "netns", "add", name)
             # Without it the kernel sends packets of its own, which would be counted.
             with contextlib.suppress(subprocess.CalledProcessError):
-                _run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+                _run(*_inside(name), "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
             made = f"v{device[0]}{os.getpid() % 1_000_000}x{self.car_ns.rsplit('-', 1)[1]}"
             self._fds.append(_open_tun(made))
             _run("ip", "link", "set", made, "netns", name, "name", device)
@@ -183,6 +183,11 @@ class NetLab:
             _write_all(server, up)
             _write_all(car, down)
         self.cpu_s = time.thread_time()
+
+
+def _inside(name: str) -> list[str]:
+    """Not `ip netns exec`: that copies all mounts, and a disk that another test unmounts would live on in the copy."""
+    return ["nsenter", f"--net=/run/netns/{name}"]
 
 
 def _open_tun(name: str) -> int:
