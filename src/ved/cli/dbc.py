@@ -15,8 +15,9 @@ from ved.dbc.compare import Change, compare
 from ved.dbc.definitions import MessageDef, SignalDef
 from ved.dbc.findings import Finding, count_severities
 from ved.dbc.formats import Definitions, decode_text, read_definitions, write_definitions
+from ved.dbc.guess import guess_messages
 from ved.dbc.lint import LintedFile, id_text, lint
-from ved.dbc.wire import lint_wire, tally
+from ved.dbc.wire import collect, lint_wire, tally
 from ved.errors import UserError
 from ved.logfiles.open_log import open_log
 
@@ -133,6 +134,8 @@ def _print_message(message: MessageDef) -> None:
 
 def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
     """Columns as wide as they need to be: a terminal cuts what it cannot show, a pipe gets all."""
+    if len(rows) < 2:
+        return
     kept = [number for number in range(len(rows[0])) if any(row[number] for row in rows[1:])]
     widths = {number: max(len(row[number]) for row in rows) for number in kept}
     for row in rows:
@@ -198,3 +201,34 @@ def _write(target: Path, text: str) -> None:
         target.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+
+
+def guess_definitions(log: Path, known: Sequence[Path], target: Path | None, *, is_forced: bool) -> None:
+    """Print what the unknown ids of a recording may carry, and write it as a DBC to edit."""
+    if target is not None and target.exists() and not is_forced:
+        raise UserError(f"{target}: exists already; --force writes over it")
+    if target is not None and target.suffix.lower() not in {".dbc", ".csv"}:
+        raise UserError(f"{target}: name the output .dbc or .csv")
+    ids = {(one.arbitration_id, one.is_extended) for path in known for one in read_file(path).messages}
+    recording = open_log(log)
+    payloads, seen = collect(recording.chunks(), ids)
+    if recording.problem:
+        notes.print(f"ved: {recording.problem}")
+    messages = guess_messages(payloads, seen)
+    if not messages:
+        console.print(f"{log}: no unknown id in it")
+        return
+    for message in messages:
+        console.print(f"{id_text(message)} on bus {message.bus}, {message.length} bytes: {message.comment}")
+        _print_rows([("signal", "bits", "raw", "guess")] + [_guess_cells(signal) for signal in message.signals])
+    if target is not None:
+        written = write_definitions(messages, target.suffix)
+        for loss in written.losses:
+            notes.print(f"lost: {loss}")
+        _write(target, written.text)
+        console.print(f"{target}: {len(messages)} messages to edit; names, scales and units are yours to find")
+
+
+def _guess_cells(signal: SignalDef) -> tuple[str, ...]:
+    order = "Intel" if signal.is_little_endian else "Motorola"
+    return signal.name, f"{signal.start_bit}|{signal.length_bits} {order}", signal.raw_type, signal.comment

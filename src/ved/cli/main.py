@@ -30,11 +30,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-agent_app = typer.Typer(help="On the car: get a key for the server.", no_args_is_help=True)
+agent_app = typer.Typer(help="On the car: get a key, run, see how it is doing.", no_args_is_help=True)
 keys_app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
 lake_app = typer.Typer(help="The long-term store: what is in it.", no_args_is_help=True)
 dbc_app = typer.Typer(
-    help="Signal definitions (DBC, CSV, KCD, SYM, ARXML): check, show, compare, convert.", no_args_is_help=True
+    help="Signal definitions (DBC, CSV, KCD, SYM, ARXML): check, show, compare, convert, guess.", no_args_is_help=True
 )
 
 
@@ -176,11 +176,6 @@ def export(
     run_export(server_settings(data, config), order, out)
 
 
-@agent_app.callback()
-def agent() -> None:
-    """Keep `enrol` a command of its own although it is the only one."""
-
-
 @agent_app.command()
 def enrol(
     server: Annotated[str, typer.Option(help="Link address of the server: wss://HOST:8790.")],
@@ -194,6 +189,33 @@ def enrol(
     from ved.cli.enrolment import enrol_with_code
 
     enrol_with_code(server, code, state)
+
+
+@agent_app.command("run")
+def agent_run(
+    vehicle: Annotated[Path, typer.Argument(help="The vehicle's folder, with vehicle.toml and its DBC files.")],
+    journal_gib: Annotated[float, typer.Option(help="Size to which the car's journal may grow, in GiB.")] = 1.0,
+    state: CarState = Path("ved-car"),
+) -> None:
+    """Read the car's buses and send every frame to the server.
+
+    The interfaces stand in vehicle.toml: a SocketCAN interface (can0), or kind:channel of python-can. Listens only: it
+    cannot send on a bus. Under systemd, use deploy/systemd/ved-agent.service.
+    """
+    from ved.cli.car import run_car
+
+    run_car(vehicle, state, journal_gib)
+
+
+@agent_app.command("status")
+def agent_status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    state: CarState = Path("ved-car"),
+) -> None:
+    """Say how the agent on this board is doing: link, buses, what waits, what was lost."""
+    from ved.cli.car import print_status
+
+    print_status(state, as_json=as_json)
 
 
 @keys_app.command("code")
@@ -320,6 +342,27 @@ def dbc_convert(
     from ved.cli.dbc import convert_file
 
     convert_file(source, target, bus, is_forced=force)
+
+
+@dbc_app.command("guess")
+def dbc_guess(
+    recording: Annotated[Path, typer.Argument(help="A recording (.MF4, .log).")],
+    known: Annotated[
+        list[Path] | None, typer.Option("--dbc", help="Leave out the ids of this file. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the guesses as a .dbc (or .csv) to edit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Guess what unknown ids carry: counters, checksums, numbers.
+
+    Looks at how bits change from frame to frame. Each guess says how sure it is. Names, scales and units stay yours to
+    find: brake, steer, switch, and see which field moves.
+
+    Example: ved dbc guess drive.MF4 --dbc car.dbc --out guess.dbc
+    """
+    from ved.cli.dbc import guess_definitions
+
+    guess_definitions(recording, known or [], out, is_forced=force)
 
 
 app.add_typer(agent_app, name="agent")

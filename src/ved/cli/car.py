@@ -1,0 +1,108 @@
+"""`ved agent run` and `ved agent status`: the program on the car, and the view for a laptop beside it."""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from ved.agent.agent import AgentProgress, AgentSettings, run_agent
+from ved.canbus.merged import MergedSource, merge_buses
+from ved.cli.describe import buses_of, describe
+from ved.cli.serve import stop_on_signals
+from ved.config.vehicle import load_vehicle
+from ved.config.watchdog import Watchdog
+from ved.errors import UserError
+from ved.model.vehicle import Vehicle
+
+STATUS_FILE: Final = "status.json"
+TELL_S: Final = 1.0
+FRESH_S: Final = 5.0
+console = Console(highlight=False, soft_wrap=True)
+
+
+def run_car(folder: Path, state: Path, journal_gib: float) -> None:
+    """Read the vehicle's buses and send them until Ctrl-C or SIGTERM."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.getLogger("ved").setLevel(logging.INFO)
+    car = load_vehicle(folder)
+    asyncio.run(drive_car(car, merge_buses([bus for bus in car.buses if bus.interface]), state, journal_gib))
+
+
+async def drive_car(car: Vehicle, source: MergedSource, state: Path, journal_gib: float) -> None:
+    """The agent of `car` on `source`; tells the watchdog and the status file how things stand."""
+    teller = _Teller(car.name, source, state)
+    settings = AgentSettings(state, car.name, journal_bytes=int(journal_gib * (1 << 30)))
+    try:
+        with stop_on_signals() as stop:
+            await run_agent(settings, source, describe(car.name, car.title_en, buses_of(car)), stop, teller.tell)
+    finally:
+        teller.close()
+
+
+def print_status(state: Path, *, as_json: bool) -> None:
+    """Show what the agent last wrote; UserError when none ever ran in `state`."""
+    try:
+        status = json.loads((state / STATUS_FILE).read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{state}: no agent has run with this state folder; name another with --state") from None
+    status["is_running"] = time.time() - status["utc_s"] < FRESH_S
+    if as_json:
+        print(json.dumps(status))
+        return
+    for line in _lines(status):
+        console.print(line, markup=False)
+
+
+class _Teller:
+    """Takes the agent's progress, and passes it on once a second."""
+
+    def __init__(self, vehicle: str, source: MergedSource, state: Path) -> None:
+        self._vehicle, self._source, self._state = vehicle, source, state
+        self._watchdog = Watchdog()
+        self._told_s = 0.0
+
+    def close(self) -> None:
+        self._watchdog.close()
+
+    def tell(self, now: AgentProgress) -> None:
+        if time.monotonic() - self._told_s < TELL_S:
+            return
+        if self._told_s == 0.0:
+            self._watchdog.ready()
+        self._told_s = time.monotonic()
+        status = {
+            "vehicle": self._vehicle,
+            "utc_s": time.time(),
+            **asdict(now),
+            "epoch": now.epoch.hex(),
+            "buses": [asdict(bus) for bus in self._source.bus_states()],
+        }
+        temporary = self._state / f"{STATUS_FILE}.new"
+        temporary.write_text(json.dumps(status))
+        temporary.replace(self._state / STATUS_FILE)
+        self._watchdog.alive(_lines({**status, "is_running": True})[0])
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    waiting = status["frames"] - status["stored_frames"]
+    link = "connected" if status["is_connected"] else "no connection"
+    rtt = f", round trip {status['rtt_us'] / 1000:.0f} ms" if status["rtt_us"] else ""
+    running = "" if status["is_running"] else "NOT RUNNING; the last it said: "
+    counts = f"{status['frames']:,} frames, {waiting:,} not stored yet, {status['lost_frames']:,} lost"
+    lines = [f"{running}{status['vehicle']}: {link}{rtt}; {counts}"]
+    for bus in status["buses"]:
+        state = "up" if bus["is_up"] else f"DOWN ({bus['trouble']})"
+        lines.append(
+            f"  bus {bus['bus']} on {bus['interface']}: {state}; {bus['frames']:,} frames, "
+            f"{bus['error_frames']:,} error frames, {bus['lost_frames']:,} lost"
+        )
+    lines.append(f"  journal {status['journal_bytes'] / (1 << 20):.1f} MiB")
+    if status["trouble"]:
+        lines.append(f"  trouble: {status['trouble']}")
+    return lines
