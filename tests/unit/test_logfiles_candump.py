@@ -245,7 +245,7 @@ def test_open_log_refuses_with_one_line(tmp_path):
         open_log(tmp_path / "a.log")
     with pytest.raises(UserError, match="is a folder"):
         open_log(tmp_path)
-    with pytest.raises(UserError, match=r"unknown kind '\.csv'; known are \.log, \.mf4"):
+    with pytest.raises(UserError, match=r"unknown kind '\.csv'; known are \.asc, \.blf, \.log, \.mf4, \.trc"):
         open_log(write(tmp_path / "a.csv", ""))
     with pytest.raises(UserError, match="no ending"):
         open_log(write(tmp_path / "a", ""))

@@ -8,8 +8,15 @@ from ved.errors import UserError
 from ved.logfiles.candump import CandumpLog
 from ved.logfiles.logfile import LogFile
 from ved.logfiles.mf4 import Mf4Log
+from ved.logfiles.pythoncan_log import PythonCanLog
 
-_READERS: Final[dict[str, Callable[[Path], LogFile]]] = {".mf4": Mf4Log, ".log": CandumpLog}
+_READERS: Final[dict[str, Callable[[Path], LogFile]]] = {
+    ".mf4": Mf4Log,
+    ".log": CandumpLog,
+    ".blf": PythonCanLog,
+    ".asc": PythonCanLog,
+    ".trc": PythonCanLog,
+}
 
 
 def open_log(path: Path) -> LogFile:
