@@ -7,6 +7,7 @@ from types import TracebackType
 
 from sqlalchemy.exc import DatabaseError
 
+from ved.api.parts import PartLoader
 from ved.api.recorded import RecordedSession
 from ved.config.settings import ServerSettings, load_settings
 from ved.db.database import Database
@@ -37,7 +38,8 @@ class OpenedLake:
                     raise UserError(f"vehicle '{vehicle}': there is none; known are {', '.join(sorted(known))}")
         except DatabaseError as error:
             raise UserError(f"{self._db.engine.url!s}: is no database of this version: {error.orig}") from error
-        return [RecordedSession(self._lake, self._db, row) for row in rows]
+        loaders = {name: PartLoader(self._db, name) for name in {row.vehicle for row in rows}}
+        return [RecordedSession(self._lake, self._db, row, loaders[row.vehicle].load(row)) for row in rows]
 
     def session(self, name: str) -> RecordedSession:
         """The session with this id, or the only one whose id begins so. UserError."""

@@ -45,17 +45,23 @@ class Part:
         return self.t_to_us + self.clock.offset_us
 
 
-def load_parts(db: Database, session: Session) -> list[Part]:
-    """The parts by UTC, under the clocks and DBCs that hold now."""
-    registry = registry_sources(db, session.vehicle)
-    buses = {row.epoch: row.buses for row in list_epochs(db, session.vehicle)}
-    parts = []
-    for part in session.parts:
-        own = buses.get(part.epoch, ())
-        clock = ClockMap.best(clock_pairs(db, session.vehicle, part.epoch))
-        decoder = decoder_of(registry, session.vehicle, own)
-        parts.append(Part(session.vehicle, part.epoch, part.t_from_us, part.t_to_us, clock, own, decoder))
-    return sorted(parts, key=lambda part: part.utc_from_us)
+class PartLoader:
+    """The parts of a vehicle's sessions, under the clocks and DBCs that held when it was made."""
+
+    def __init__(self, db: Database, vehicle: str) -> None:
+        self._db, self._vehicle = db, vehicle
+        self._registry = registry_sources(db, vehicle)
+        self._buses = {row.epoch: row.buses for row in list_epochs(db, vehicle)}
+
+    def load(self, session: Session) -> list[Part]:
+        """The parts of a session, by UTC."""
+        parts = []
+        for part in session.parts:
+            buses = self._buses.get(part.epoch, ())
+            clock = ClockMap.best(clock_pairs(self._db, self._vehicle, part.epoch))
+            decoder = decoder_of(self._registry, self._vehicle, buses)
+            parts.append(Part(self._vehicle, part.epoch, part.t_from_us, part.t_to_us, clock, buses, decoder))
+        return sorted(parts, key=lambda part: part.utc_from_us)
 
 
 def channels_of_parts(parts: Sequence[Part]) -> list[Channel]:

@@ -16,7 +16,7 @@ from ved.analysis.resample import MOST_GAP_US, resample, time_grid
 from ved.api.decoding import registry_sources
 from ved.api.frame import ChannelSamples, Frame
 from ved.api.naming import find_channels
-from ved.api.parts import Part, channels_of_parts, load_parts, read_frames, read_samples
+from ved.api.parts import Part, channels_of_parts, read_frames, read_samples
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
 from ved.dbc.decode import Decoder
@@ -36,12 +36,12 @@ GeographicLine = tuple[tuple[float, float], tuple[float, float]]
 class RecordedSession:
     """A session in the lake. Reads what was stored when it was opened; times are UTC in µs since 1970."""
 
-    def __init__(self, lake: Lake, db: Database, session: Session) -> None:
+    def __init__(self, lake: Lake, db: Database, session: Session, parts: Sequence[Part]) -> None:
         self._lake, self._db = lake, db
         self.id = session.id
         self.vehicle = session.vehicle
         self.is_open = session.is_open
-        self.parts: tuple[Part, ...] = tuple(load_parts(db, session))
+        self.parts: tuple[Part, ...] = tuple(parts)
         self.utc_from_us = min((part.utc_from_us for part in self.parts), default=session.utc_from_us)
         self.utc_to_us = max((part.utc_to_us for part in self.parts), default=session.utc_to_us) + 1
         self._laps: list[Lap] | None = None
