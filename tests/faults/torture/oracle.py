@@ -66,7 +66,7 @@ def rows_of(frames: FrameColumns) -> NDArray[np.void]:
 
 
 def read_truth(folder: Path) -> dict[int, NDArray[np.void]]:
-    """All rows of each life, lives in their order; a row that a kill cut in two never reached anybody and is left out."""
+    """All rows of each life, lives in their order; a row that a kill cut in two reached nobody and is left out."""
     out: dict[int, NDArray[np.void]] = {}
     for path in sorted(folder.glob("*.truth"), key=lambda one: int(one.stem)):
         data = path.read_bytes()

@@ -69,19 +69,29 @@ def bad(**changes: object) -> Faults:
 
 
 @pytest.mark.parametrize(
-    ("name", "faults", "hit"),
+    ("name", "rate", "faults", "hit"),
     [
-        ("bursty loss 5 %", bad(loss=0.05, burst=4), lambda up: up.lost > 5),
-        ("duplicates and reordering", bad(duplicate=0.1, reorder=0.1), lambda up: up.duplicated > 5 < up.reordered),
-        ("150 kbit/s", bad(rate_bps=150_000), lambda up: up.passed > 100),
+        ("bursty loss 5 %", 600, bad(loss=0.05, burst=4), lambda up: up.lost > 5),
+        (
+            "duplicates and reordering",
+            600,
+            bad(duplicate=0.1, reorder=0.1),
+            lambda up: up.duplicated > 5 < up.reordered,
+        ),
+        ("150 kbit/s at 6,000 frames/s", 6000, bad(rate_bps=150_000), lambda up: up.passed_bytes > 12 * 12_000),
     ],
 )
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_bad_link(tmp_path, name: str, faults: Faults, hit: Callable):
+def test_a_bad_link(tmp_path, name: str, rate: int, faults: Faults, hit: Callable):
     with world(tmp_path) as (site, net):
+        if rate != site.rate:
+            site.stop_car()
+            site.rate = rate
+            site.start_car()
+            site.wait_stored()
         before = net.counts()[0]
-        net.both(faults)
+        net.set(up=faults, down=replace(faults, rate_bps=LTE.rate_bps))
         began_us = mono_us()
         time.sleep(12)
         up = net.counts()[0].since(before)
