@@ -151,6 +151,45 @@ def test_parquet_is_read_by_polars_and_arrow(session: RecordedSession, tmp_path:
     assert pq.read_schema(path).field(SPEED).metadata[b"unit"] == b"m/s"
 
 
+def test_messages_are_a_folder_that_duckdb_reads(session: RecordedSession, tmp_path: Path):
+    import duckdb
+
+    path = tmp_path / "drive"
+    order = Export("messages", ["gnss_speed.*", "gnss_pos.Latitude"])
+    rows = export_session(session, order, path)
+    assert sorted(file.name for file in path.iterdir()) == ["gnss_pos.parquet", "gnss_speed.parquet"]
+    query = f"select epoch_us(utc), time_s, Speed, SpeedValid from read_parquet('{path}/gnss_speed.parquet')"
+    with duckdb.connect() as connection:
+        found = connection.execute(query).fetchall()
+        places = connection.execute(f"select count(Latitude) from '{path}/gnss_pos.parquet'").fetchone()
+    ours = session.samples(SPEED)
+    assert [row[0] for row in found] == ours.utc_us.tolist()
+    assert [row[2] for row in found] == ours.values.tolist()
+    np.testing.assert_allclose([row[1] for row in found], ours.time_s)
+    assert places is not None
+    assert rows == len(found) + places[0]
+    assert pq.read_schema(path / "gnss_speed.parquet").field("Speed").metadata[b"unit"] == b"m/s"
+    with pytest.raises(UserError, match="give the name of a new folder"):
+        export_session(session, order, path)
+
+
+def test_multiplexed_pages_share_a_file(tmp_path: Path):
+    text = (
+        'VERSION ""\nNS_ :\nBS_:\nBU_: A\nBO_ 100 Cells: 8 A\n'
+        ' SG_ page M : 0|8@1+ (1,0) [0|0] "" A\n SG_ one m1 : 8|8@1+ (1,0) [0|0] "V" A\n'
+        ' SG_ two m2 : 8|8@1+ (1,0) [0|0] "V" A\n'
+    )
+    payload = np.zeros((4, 8), np.uint8)
+    payload[:, 0], payload[:, 1] = [1, 2, 1, 3], [10, 20, 30, 40]
+    zero, ids = np.zeros(4, np.uint8), np.full(4, 100, np.uint32)
+    frames = FrameColumns(np.arange(4), zero, ids, zero, np.full(4, 8, np.uint8), payload)
+    made = Folder(tmp_path / "data")
+    made.add("fs", [(frames, UTC0)], {0: ("can0", text)})
+    export_session(ved.open(made.path).sessions()[0], Export("messages"), tmp_path / "out")
+    found = pq.read_table(tmp_path / "out" / "Cells.parquet").to_pydict()
+    assert (found["page"], found["one"], found["two"]) == ([1, 2, 1, 3], [10, None, 30, None], [None, 20, None, None])
+
+
 def test_matlab_files_are_read_by_scipy(session: RecordedSession, tmp_path: Path):
     from scipy.io import loadmat
 
@@ -198,4 +237,4 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(session: RecordedSes
     with pytest.raises(UserError, match="no folder"):
         export_session(session, Export("csv", ["Speed"]), tmp_path / "no" / "out.csv")
     assert list(tmp_path.iterdir()) == []
-    assert len(FORMATS) == 7
+    assert len(FORMATS) == 8

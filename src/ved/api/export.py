@@ -1,12 +1,14 @@
 """A session, or a lap of it, into a file of one of several formats."""
 
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ved.api.export_mcap import write_mcap
+from ved.api.export_messages import write_messages
 from ved.api.export_tables import write_csv, write_mat, write_parquet
 from ved.api.frame import Frame
 from ved.api.naming import find_channels
@@ -24,8 +26,8 @@ _TABLES: Final[dict[str, Callable[[Path, Iterator[Frame]], int]]] = {
     "mat": write_mat,
 }
 _LOGS: Final = ("candump", "blf", "mf4")
-FORMATS: Final = (*_TABLES, "mcap", *_LOGS)
-"""Channels on one time base; decoded messages; raw frames."""
+FORMATS: Final = (*_TABLES, "messages", "mcap", *_LOGS)
+"""Channels on one time base; decoded messages (`messages`: a folder of Parquet files); raw frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,10 @@ class Export:
 
 
 def export_session(session: RecordedSession, export: Export, path: Path) -> int:
-    """Write the session to `path`; returns rows (tables), messages (MCAP) or frames (logs).
+    """Write the session to `path`; returns rows (tables, messages), messages (MCAP) or frames (logs).
 
-    The file takes its name when it is whole. UserError for what is not possible, and when nothing is there to write.
+    The file (of `messages`: the folder) takes its name when it is whole, in place of a file of that name. UserError for
+    what is not possible, and when nothing is there to write.
     """
     if export.format not in FORMATS:
         raise UserError(f"format '{export.format}': there is none; known are {', '.join(FORMATS)}")
@@ -52,15 +55,30 @@ def export_session(session: RecordedSession, export: Export, path: Path) -> int:
         raise UserError(f"format {export.format}: holds raw frames, all of them; leave the channels out")
     if not path.parent.is_dir():
         raise UserError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if path.is_dir() or (export.format == "messages" and path.exists()):
+        raise UserError(f"{path}: is there already; give the name of a new {_kind(export)}")
     draft = path.with_name(f".{path.stem}.part{path.suffix}")
+    _remove(draft)
     try:
         written = _write(session, export, draft)
         draft.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
     return written
+
+
+def _kind(export: Export) -> str:
+    return "folder" if export.format == "messages" else "file"
+
+
+def _remove(draft: Path) -> None:
+    """What an export that was stopped left behind."""
+    if draft.is_dir():
+        shutil.rmtree(draft)
+    else:
+        draft.unlink(missing_ok=True)
 
 
 def _write(session: RecordedSession, export: Export, path: Path) -> int:
@@ -75,6 +93,8 @@ def _write(session: RecordedSession, export: Export, path: Path) -> int:
     chosen = find_channels(session.channels, asked)
     if not chosen:
         raise UserError(f"session {session.id}: no channels to export; assign a DBC, or export raw frames as candump")
+    if export.format == "messages":
+        return write_messages(path, session.decodable_frames(utc_us), list(chosen.values()), utc_us[0])
     if export.format == "mcap":
         return write_mcap(path, session, list(chosen.values()), utc_us)
     return _TABLES[export.format](path, _windows(session, list(chosen), export.rate_hz, utc_us))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ved.api.export_messages import message_of
 from ved.api.recorded import RecordedSession
 from ved.dbc.decode import Decoder
 from ved.errors import UserError
@@ -36,14 +37,10 @@ def write_mcap(path: Path, session: RecordedSession, channels: Sequence[Channel]
     return written
 
 
-def _topic(channel: Channel) -> str:
-    return channel.name.removesuffix(f".{channel.signal}") if channel.name.endswith(channel.signal) else channel.name
-
-
 def _register(writer: Any, channels: Sequence[Channel]) -> dict[str, int]:
     by_topic: dict[str, list[Channel]] = {}
     for channel in channels:
-        by_topic.setdefault(_topic(channel), []).append(channel)
+        by_topic.setdefault(message_of(channel), []).append(channel)
     out = {}
     for topic, members in by_topic.items():
         properties = {one.signal: {"type": ["number", "null"], "description": _described(one)} for one in members}
@@ -75,7 +72,7 @@ def _write_all(
         topic_of: dict[int, int] = {}
         for number, channel in numbers.items():
             part = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
-            topic = topics[_topic(channel)]
+            topic = topics[message_of(channel)]
             values, finite = decoded.values[part], np.isfinite(decoded.values[part])
             for row, value, is_number in zip(
                 decoded.rows[part].tolist(), values.tolist(), finite.tolist(), strict=True

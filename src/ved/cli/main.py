@@ -152,7 +152,10 @@ def export(
     vehicle: Annotated[str | None, typer.Option(help="With --last: of this vehicle.")] = None,
     lap: Annotated[int | None, typer.Option(help="Only this lap; laps count from 1.")] = None,
     file_format: Annotated[
-        str, typer.Option("--format", help="csv, parquet, mat, mcap; raw frames: candump, blf, mf4.")
+        str,
+        typer.Option(
+            "--format", help="csv, parquet, mat; messages, mcap: as they came; candump, blf, mf4: raw frames."
+        ),
     ] = "csv",
     channels: Annotated[
         str | None,
@@ -161,7 +164,10 @@ def export(
         ),
     ] = None,
     rate: Annotated[float, typer.Option(help="Rows per second (csv, parquet, mat).")] = 100.0,
-    out: Annotated[Path | None, typer.Option(help="The file.  [default: SESSION.FORMAT]", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; of messages, a folder.  [default: SESSION.FORMAT]", show_default=False),
+    ] = None,
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
