@@ -112,3 +112,27 @@ def test_convert_one_bus_and_say_what_is_lost(folder: Path, capsys: pytest.Captu
     assert "BO_ 1 B: 8" in (folder / "b.dbc").read_text()
     with pytest.raises(UserError, match="a, b"):
         app(["dbc", "convert", str(folder / "two.csv"), str(folder / "c.dbc"), "--bus", "c"], standalone_mode=False)
+
+
+def test_guess_writes_a_file_to_edit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"({number / 10:.6f}) can0 200#{number % 256:02X}55\n(1.0) can0 100#01\n" for number in range(1, 300)]
+    (folder / "count.log").write_text("".join(lines))
+    code, out = run(
+        capsys, "dbc", "guess", folder / "count.log", "--dbc", folder / "car.dbc", "--out", folder / "guess.dbc"
+    )
+    assert code == 0
+    assert "200 on bus 0, 2 bytes: Guessed from 10 Hz, 299 frames. Constant: byte 1 = 0x55." in out
+    assert "Counter_0  0|8 Intel  unsigned  Guess, confidence 100%: counter, goes up by 1" in out
+    assert "1 messages to edit" in out
+    text = (folder / "guess.dbc").read_text()
+    assert "BO_ 512 Unknown_200: 2" in text
+    assert "confidence 100%" in text
+    assert run(capsys, "dbc", "lint", folder / "guess.dbc")[0] == 0
+    with pytest.raises(UserError, match="--force"):
+        run(capsys, "dbc", "guess", folder / "count.log", "--out", folder / "guess.dbc")
+    with pytest.raises(UserError, match=r"\.dbc or \.csv"):
+        run(capsys, "dbc", "guess", folder / "count.log", "--out", folder / "guess.txt")
+    _, out = run(
+        capsys, "dbc", "guess", folder / "count.log", "--dbc", folder / "guess.dbc", "--dbc", folder / "car.dbc"
+    )
+    assert out.endswith("no unknown id in it\n")

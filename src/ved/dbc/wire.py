@@ -1,10 +1,11 @@
 """What a recording carries, id by id, and where that disagrees with DBC files. Pure: frames come from outside."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ved.dbc.definitions import MessageDef
 from ved.dbc.findings import Finding, Severity, in_file_order
@@ -49,9 +50,9 @@ class Seen:
         return f"{self.rate_hz:.3g} Hz, {count}" if self.rate_hz else count
 
 
-def tally(chunks: Iterable[FrameColumns]) -> dict[WireId, Seen]:
-    """Count the data frames of all ids; remote and error frames carry no data and are left out."""
-    seen: dict[WireId, Seen] = {}
+def tally(chunks: Iterable[FrameColumns], seen: dict[WireId, Seen] | None = None) -> dict[WireId, Seen]:
+    """Count the data frames of all ids (into `seen`); remote and error frames carry no data and are left out."""
+    seen = {} if seen is None else seen
     for chunk in chunks:
         frames = chunk.take((chunk.flags & _NO_DATA) == 0)
         keys = frames.bus.astype(np.int64) << 30 | frames.arbitration_id.astype(np.int64) & (_EXTENDED_BIT - 1)
@@ -117,3 +118,23 @@ def _message_on_wire(file: LintedFile, message: MessageDef, seen: Sequence[tuple
             yield file.finding("wire-length", severity, at, what + came, advice)
         elif other:
             yield file.finding("wire-length", "note", at, what + came, "All signals fit; correct the length.")
+
+
+def collect(
+    chunks: Iterable[FrameColumns], known: Collection[tuple[int, bool]], most: int = 20_000
+) -> tuple[dict[WireId, NDArray[np.uint8]], dict[WireId, Seen]]:
+    """Payloads u8[n, length] of the ids that are not `known`, at most `most` of each, all of the id's usual length."""
+    parts: dict[WireId, list[NDArray[np.uint8]]] = {}
+    lengths: dict[WireId, int] = {}
+    seen: dict[WireId, Seen] = {}
+    for chunk in chunks:
+        tally([chunk], seen)
+        frames = chunk.take((chunk.flags & _NO_DATA) == 0)
+        for wire_id in {one for one in seen if _key(one) not in known}:
+            chosen = (frames.arbitration_id == wire_id.arbitration_id) & (frames.bus == wire_id.bus)
+            chosen &= frames.is_extended == wire_id.is_extended
+            length = lengths.setdefault(wire_id, seen[wire_id].lengths.most_common(1)[0][0])
+            rows = frames.payload[chosen & (frames.length == length)][:, :length]
+            have = parts.setdefault(wire_id, [np.empty((0, length), np.uint8)])
+            have.append(rows[: max(0, most - sum(map(len, have)))])
+    return {wire_id: np.concatenate(have) for wire_id, have in parts.items()}, seen
