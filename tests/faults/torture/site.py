@@ -36,7 +36,7 @@ _KEY = secrets.token_bytes(32)
 _ROLES = ("ingest", "record")
 
 
-def wait_until(holds: Callable[[], object], what: str, limit_s: float = 30.0) -> None:
+def wait_until(holds: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
     """Poll until it holds; an AssertionError names what did not happen."""
     until = time.monotonic() + limit_s
     while not holds():
