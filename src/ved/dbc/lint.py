@@ -62,6 +62,8 @@ class At:
 
 
 Check = Callable[[LintedFile], Iterator[Finding]]
+Selectors = dict[int, tuple[tuple[int, int], ...]]
+NEVER: Final = ((-1, -1),)
 
 
 def lint(files: Sequence[LintedFile]) -> list[Finding]:
@@ -96,12 +98,12 @@ def overlaps(file: LintedFile) -> Iterator[Finding]:
             union |= mask
         if union.bit_count() == sum(signal.length_bits for signal in message.signals):
             continue
+        selectors = [_selectors(message, signal) for signal in message.signals]
         for number, signal in enumerate(message.signals):
-            for other_number in range(number):
-                other = message.signals[other_number]
-                shared = masks[number] & masks[other_number]
-                if shared and can_be_together(message, signal, other):
-                    yield _overlap(file, message, (other, signal), shared)
+            for other in range(number):
+                shared = masks[number] & masks[other]
+                if shared and _can_be_together(selectors[number], selectors[other]):
+                    yield _overlap(file, message, (message.signals[other], signal), shared)
                     break
 
 
@@ -132,21 +134,22 @@ def bit_mask(signal: SignalDef) -> int:
     return mask
 
 
-def can_be_together(message: MessageDef, first: SignalDef, second: SignalDef) -> bool:
+def _can_be_together(first: Selectors, second: Selectors) -> bool:
     """False when one multiplexer selects the two by values that have nothing in common."""
-    selected = _selectors(message, first)
-    for multiplexer, ranges in _selectors(message, second).items():
-        others = selected.get(multiplexer, ranges)
+    for multiplexer, ranges in first.items():
+        others = second.get(multiplexer, ranges)
+        if others[0][0] > ranges[-1][1] or ranges[0][0] > others[-1][1]:
+            return False
         if not any(low <= other[1] and other[0] <= high for low, high in ranges for other in others):
             return False
     return True
 
 
-def _selectors(message: MessageDef, signal: SignalDef) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Multiplexer -> ranges that must hold for the signal to be in a frame."""
+def _selectors(message: MessageDef, signal: SignalDef) -> Selectors:
+    """Multiplexer -> ranges, in order, of which one must hold for the signal to be in a frame."""
     found = {}
     while signal.multiplexer is not None:
-        found[signal.multiplexer] = signal.selectors
+        found[signal.multiplexer] = signal.selectors or NEVER
         signal = message.signals[signal.multiplexer]
     return found
 
