@@ -48,8 +48,14 @@ class LoopDisk:
             os.close(fd)
 
     def unmount(self) -> None:
-        """Nobody may use it any more."""
+        """Nobody may use it any more. The next mount is of a copy.
+
+        Some process elsewhere may hold a copy of all mounts, and would keep the disk without power alive.
+        """
         _run("umount", str(self.path))
+        copy = self._image.with_suffix(".copy")
+        _run("cp", "--sparse=always", str(self._image), str(copy))
+        copy.replace(self._image)
 
 
 @contextlib.contextmanager

@@ -108,6 +108,7 @@ class Site:
     def prepare(self) -> None:
         """A database with the vehicle and a key."""
         (self.places.data / "db.sqlite").write_bytes(_fresh_database())
+        os.sync()  # what a test prepares is no part of what a power cut may take
 
     # The server.
 

@@ -1,5 +1,6 @@
 """Power cuts: ext4 loses everything that was not flushed, the programs die, and all starts again without a human."""
 
+import os
 import random
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ def test_the_car_loses_power_out_of_reach(tmp_path: Path, times: int):
         proxy.is_closed = True
         site.prepare()
         site.enrol(port=proxy.port)
+        os.sync()
         for _ in range(times):
             site.start_car()
             site.wait_driving(int(chance.uniform(300, 1200)))
