@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import numpy as np
-from tests.integration.web_live import DBC, E1, E2, FS, START_UTC_US, Server, run, until
+from tests.integration.web_live import DBC, E1, E2, FS, START_UTC_US, Server, frames_of, run, until
 
 from ved.analysis.decimate import buckets
 from ved.db.epochs import note_description
 from ved.db.vehicles import ensure_vehicle, ensure_vehicle_name
-from ved.model.records import Arrival, BusDescription, Clock, ClockSource, Description, Lane, LinkState
+from ved.model.records import Arrival, BusDescription, Clock, ClockSource, Description, Lane, LinkState, Preview
 
 
 def test_live_then_history_then_live(tmp_path):
@@ -128,6 +128,27 @@ def test_late_data_fills_the_window(tmp_path):
             server.send([1_000_000], [1], lane=Lane.BACKFILL)
             await until(lambda: page.last() == [1, 9])
             assert page.state["edge_utc_us"] == START_UTC_US + 9_000_000
+
+    run(tmp_path, go)
+
+
+def test_previews_are_shown_and_their_frames_come_again_late(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        async with server.running(), server.page() as page:
+            await page.watch("Motor.speed")
+            await until(lambda: page.is_history_done)
+            server.send_clock()
+            server.send([0, 20_000], [1, 2])
+            await until(lambda: page.last() == [1, 2])
+            server.append(Preview("fs", E1, 1, frames_of([100_000], [7])))
+            await until(lambda: page.last() == [1, 2, 7])
+            server.send([40_000, 60_000, 100_000], [3, 4, 7], lane=Lane.BACKFILL)
+            await asyncio.sleep(0.3)
+            async with server.page() as second:
+                await second.watch("Motor.speed")
+                await until(lambda: second.is_history_done)
+                assert second.last() == [1, 2, 3, 4, 7]  # once: the preview itself is kept nowhere
 
     run(tmp_path, go)
 

@@ -17,10 +17,11 @@ MOST_WINDOW_BYTES: Final = 256 << 10
 WINDOW_S: Final = 0.4
 
 UPLINK_SHARE: Final = 0.6
-FIRST_RATE: Final = 16_000.0
+FIRST_RATE: Final = 32_000.0
 LEAST_RATE: Final = 1_000.0
+FIRST_GROWTH: Final = 1.15
 GROWTH: Final = 1.07
-"""Of the backfill's rate, per round trip that was measured (about eight per second)."""
+"""Of the backfill's rate, per round trip that was measured (about eight per second); the first time it hurries."""
 
 VALID_S: Final = 20.0
 """So long a measured uplink holds; then it is measured anew."""
@@ -31,6 +32,10 @@ RISE_BYTES: Final = 4096
 """A small message may wait behind one such record without anything being wrong."""
 
 RISE_SAMPLES: Final = 3
+MOST_BEHIND_S: Final = 0.25
+LONGER_S: Final = 5.0
+"""A round trip that stays long although the backlog stopped is not its doing: the way has become longer."""
+
 STOPPED_S: Final = 0.05
 BURST_S: Final = 0.1
 MOST_BACKFILL_BYTES: Final = 128 << 10
@@ -112,6 +117,7 @@ class BackfillPacer:
         self._measured_s = -VALID_S
         self._rate = FIRST_RATE
         self._free_at_s = 0.0
+        self._risen_s = 0.0
         self.is_risen = False
         self.is_following = False
         """True while there is a backlog: otherwise the rate would grow for nothing."""
@@ -136,10 +142,16 @@ class BackfillPacer:
             return
         self._latest.append(rtt_s)
         was_risen, self.is_risen = self.is_risen, self._has_risen(now_s)
-        if self.is_risen:
+        if self.is_risen and not was_risen:
+            self._risen_s = now_s
+        if self.is_risen and now_s - self._risen_s > LONGER_S:
+            self._base = ShortestTrip()
+            self._base.note(min(self._latest), now_s)
+            self.is_risen = False
+        elif self.is_risen:
             self._measure(now_s, self._measured or 0.0 if was_risen else 0.0)
         elif self._rate < 2 * max(FIRST_RATE, self._delivered.latest(now_s)):
-            self._rate *= GROWTH
+            self._rate *= FIRST_GROWTH if self._measured is None else GROWTH
         uplink = self.uplink(now_s)
         if uplink is not None:
             self._rate = min(self._rate, UPLINK_SHARE * uplink)
@@ -157,7 +169,7 @@ class BackfillPacer:
         base_s, uplink = self._base.rtt_s, self.uplink(now_s)
         if base_s is None or len(self._latest) < RISE_SAMPLES:
             return False
-        behind_s = RISE_BYTES / uplink if uplink is not None else 0.0
+        behind_s = min(RISE_BYTES / uplink, MOST_BEHIND_S) if uplink is not None else 0.0
         return min(self._latest) > base_s + max(RISE_S, RISE_SHARE * base_s) + behind_s
 
     def note_sent(self, size_bytes: int, now_s: float) -> None:

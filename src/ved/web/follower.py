@@ -16,7 +16,7 @@ from ved.errors import CorruptDataError
 from ved.metrics import RECORDS_CORRUPT_TOTAL
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
-from ved.model.records import Arrival, Clock, Description, Lane, LinkState
+from ved.model.records import Arrival, Clock, Description, Lane, LinkState, Preview
 from ved.web.clock import monotonic_us, utc_us
 from ved.web.hub import Hub
 from ved.web.vehicle import EpochFeed, VehicleFeed
@@ -104,6 +104,8 @@ class Follower:
             if isinstance(record, FrameBatch):
                 if record.count:
                     await self._take_batch(entry, record, flushes)
+            elif isinstance(record, Preview):
+                await self._take_preview(entry, record, flushes)
             elif isinstance(record, LinkState):
                 self._hub.feed_of(record.vehicle).take_link(record, self._arrived_us(entry))
             elif isinstance(record, Clock):
@@ -130,6 +132,20 @@ class Follower:
         flush.arrived_us = arrived_us
         if flush.frames >= MAX_FLUSH_FRAMES:
             self._flush(flushes.pop(key))
+
+    async def _take_preview(
+        self, entry: StreamEntry, preview: Preview, flushes: dict[tuple[str, bytes, Lane], _Flush]
+    ) -> None:
+        """Show it like a live batch, but keep nothing: its frames come again in batches."""
+        if not len(preview.frames):
+            return
+        feed, arrived_us = self._hub.feed_of(preview.vehicle), self._arrived_us(entry)
+        epoch = await self._epoch(preview.vehicle, preview.epoch)
+        flush = flushes.setdefault((preview.vehicle, preview.epoch, Lane.LIVE), _Flush(feed, epoch, Lane.LIVE))
+        flush.batches.append(FrameBatch(preview.vehicle, preview.epoch, 1, preview.frames))
+        flush.frames += len(preview.frames)
+        flush.arrived_us = arrived_us
+        feed.take_preview(len(preview.frames), arrived_us)
 
     def _flush(self, flush: _Flush) -> None:
         """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""

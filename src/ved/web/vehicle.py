@@ -115,8 +115,17 @@ class VehicleFeed:
         self._counts.append((arrived_us, batch.count))
         self._trim_counts(arrived_us)
         if lane == Lane.LIVE:
-            self._is_linked = True
-            self._heard_us = arrived_us
+            self._hear(arrived_us)
+
+    def take_preview(self, frames: int, arrived_us: int) -> None:
+        """Count a preview's frames and keep nothing; the car is there."""
+        self._counts.append((arrived_us, frames))
+        self._trim_counts(arrived_us)
+        self._hear(arrived_us)
+
+    def _hear(self, arrived_us: int) -> None:
+        self._is_linked = True
+        self._heard_us = arrived_us
 
     def forget_recent(self, before: int) -> None:
         """Let go of batches at positions below `before`: the lake has them."""
