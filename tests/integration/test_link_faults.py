@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
+from ved.agent.life import POSTHUMOUS
 from ved.broker.journal import JournalStream
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record
@@ -17,7 +18,7 @@ from ved.errors import StorageError
 from ved.journal.reader import JournalReader
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch
-from ved.model.records import Arrival
+from ved.model.records import Arrival, Loss, LossPlace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_helpers import DESCRIPTION, ListSource, Relay, ServerProcess, Site, make_frames, stored_frames
@@ -191,6 +192,11 @@ def test_agent_killed_offline_and_online_brings_everything_later(tmp_path: Path)
         assert seqs.runs()[0][0] == 1
         assert len(seqs.runs()) == 1
         assert frames.equals(make_frames(1, seqs.count()))
+        [crash] = [one for one in records if isinstance(one, Loss) and one.epoch == epoch]
+        assert (crash.place, crash.count) == (LossPlace.CAR_CRASH, -1)
+        assert crash.number == POSTHUMOUS + seqs.count() + 1
+        assert crash.t_from_us == int(frames.t_us.max())
+        assert crash.t_to_us >= crash.t_from_us
 
 
 class FullDisk:

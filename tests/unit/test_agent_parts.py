@@ -10,7 +10,8 @@ import pytest
 from ved.agent.capture import Capture
 from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue, Overflow
-from ved.agent.keeper import POSTHUMOUS, Keeper, KeeperEvents
+from ved.agent.keeper import Keeper, KeeperEvents
+from ved.agent.life import POSTHUMOUS
 from ved.agent.packer import Packer, PackerSettings
 from ved.codec.batch import encode_batch
 from ved.codec.records import RecordHeader, decode_record, encode_record, peek

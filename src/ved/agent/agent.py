@@ -14,6 +14,7 @@ from ved.agent.capture import Capture
 from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue
 from ved.agent.keeper import Keeper, KeeperEvents
+from ved.agent.life import Life, begin_life, boot_id, declare_crash, end_life, read_life
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
 from ved.codec.link import FEATURE_PREVIEWS, NO_TIME, Hello, Space
@@ -159,11 +160,15 @@ class _Run:
         path = settings.state_dir / JOURNAL_FOLDER
         journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
         await asyncio.to_thread(_check_vehicle, journal, settings.vehicle)
+        await asyncio.to_thread(_declare_crash, settings.state_dir, journal)
         return _Run(settings, source, described, journal, credentials)
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
         """Start everything, wait for the end, and take it down in order."""
         _log.info("epoch %s of %s begins", self._epoch.hex(), self._settings.vehicle)
+        if self._source.is_realtime:
+            life = Life(self._settings.vehicle, self._epoch, self._origin_ns, boot_id())
+            await asyncio.to_thread(begin_life, self._settings.state_dir, life)
         self._keeper.start()
         self._packer.start()
         self._capture.start()
@@ -180,6 +185,8 @@ class _Run:
         for failure in (self._capture.failure, self._packer.failure, self._keeper.failure):
             if failure is not None:
                 raise failure
+        if not self._keeper.waiting_bytes:
+            await asyncio.to_thread(end_life, self._settings.state_dir)
         if progress is not None:
             progress(self._progress())
         received = self._uplink.ledger.epoch(self._epoch).stored[Space.SEQ]
@@ -313,6 +320,17 @@ def _check_vehicle(journal: Journal, vehicle: str) -> None:
             f"{journal.path} holds data of vehicle {found!r}; give {vehicle!r} a state folder of its own, "
             f"or enrol this one for {found!r} again"
         )
+
+
+def _declare_crash(state_dir: Path, journal: Journal) -> None:
+    """Say what the life before may have lost, when it did not end in order."""
+    life = read_life(state_dir)
+    if life is None:
+        return
+    loss = declare_crash(journal, life, time.monotonic_ns(), boot_id())
+    if loss is not None:
+        span_s = (loss.t_to_us - loss.t_from_us) / 1e6
+        _log.warning("epoch %s did not end in order: up to %.1f s of it are lost", life.epoch.hex(), span_s)
 
 
 @contextlib.asynccontextmanager

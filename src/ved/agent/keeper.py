@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ved.agent.life import ALL_BUSES, POSTHUMOUS
 from ved.codec.batch import decode_batch
 from ved.codec.records import RecordHeader, peek
 from ved.errors import CorruptDataError, StorageError
@@ -17,11 +18,6 @@ from ved.model.records import Loss, LossPlace, RecordKind
 
 RETRY_S: Final = 1.0
 MAX_WAITING_BYTES: Final = 16 << 20
-POSTHUMOUS: Final = 1 << 32
-"""Losses of an earlier epoch are numbered from here by their first seq: that life's own numbers lie below."""
-
-ALL_BUSES: Final = 255
-
 _KEPT_AGAIN: Final = (RecordKind.DESCRIPTION, RecordKind.LOSS)
 _TICK_S: Final = 0.02
 _IDLE_S: Final = 0.5
