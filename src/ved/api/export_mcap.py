@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ved.dbc.decode import Decoder
 from ved.errors import UserError
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
+
+_SLICE_FRAMES: Final = 16_384
+"""Decoded at a time: a Python object for each value is a lot."""
 
 
 def write_mcap(path: Path, session: RecordedSession, channels: Sequence[Channel], utc_us: tuple[int, int]) -> int:
@@ -65,26 +68,34 @@ def _write_all(
     written = 0
     for decoder, frames in parts:
         numbers = _numbers(decoder, channels)
-        wanted = np.zeros(len(decoder.channels), np.bool_)
-        wanted[list(numbers)] = True
-        decoded = decoder.decode(frames, wanted)
-        rows: dict[int, dict[str, float | None]] = {}
-        topic_of: dict[int, int] = {}
-        for number, channel in numbers.items():
-            part = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
-            topic = topics[message_of(channel)]
-            values, finite = decoded.values[part], np.isfinite(decoded.values[part])
-            for row, value, is_number in zip(
-                decoded.rows[part].tolist(), values.tolist(), finite.tolist(), strict=True
-            ):
-                rows.setdefault(row, {})[channel.signal] = value if is_number else None
-                topic_of[row] = topic
-        times_ns = ((frames.t_us + start_utc_us) * 1000).tolist()
-        for row in sorted(rows):
-            data = json.dumps(rows[row], separators=(",", ":"), allow_nan=False).encode()
-            writer.add_message(topic_of[row], times_ns[row], data, times_ns[row])
-        written += len(rows)
+        for at in range(0, len(frames), _SLICE_FRAMES):
+            rows = _rows(decoder, frames.take(slice(at, at + _SLICE_FRAMES)), numbers)
+            for row, (message, values) in sorted(rows.items()):
+                data = json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
+                utc_ns = (int(frames.t_us[at + row]) + start_utc_us) * 1000
+                writer.add_message(topics[message], utc_ns, data, utc_ns)
+            written += len(rows)
     return written
+
+
+def _rows(
+    decoder: Decoder, frames: FrameColumns, numbers: dict[int, Channel]
+) -> dict[int, tuple[str, dict[str, float | None]]]:
+    """For each row of `frames` that carries a wanted channel: its message, and values by the signals' names."""
+    wanted = np.zeros(len(decoder.channels), np.bool_)
+    wanted[list(numbers)] = True
+    decoded = decoder.decode(frames, wanted)
+    rows: dict[int, tuple[str, dict[str, float | None]]] = {}
+    for number, channel in numbers.items():
+        part = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
+        message, values = message_of(channel), decoded.values[part]
+        finite = np.isfinite(values).tolist()
+        for row, value, is_number in zip(decoded.rows[part].tolist(), values.tolist(), finite, strict=True):
+            known = rows.get(row)
+            if known is None:
+                known = rows[row] = (message, {})
+            known[1][channel.signal] = value if is_number else None
+    return rows
 
 
 def _numbers(decoder: Decoder, channels: Sequence[Channel]) -> dict[int, Channel]:

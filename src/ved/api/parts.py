@@ -19,7 +19,7 @@ from ved.model.frames import FrameColumns
 from ved.model.records import BusDescription
 from ved.model.session import Session
 
-_WINDOW_US: Final = 120_000_000
+_WINDOW_US: Final = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +98,7 @@ def _read_once(
 
 
 def read_frames(lake: Lake, parts: Sequence[Part], utc_us: tuple[int, int]) -> Iterator[FrameColumns]:
-    """The raw frames with utc_us[0] <= utc < utc_us[1], part after part, up to two minutes at a time, in time order.
+    """The raw frames with utc_us[0] <= utc < utc_us[1], part after part, up to a minute at a time, in time order.
 
     `t_us` counts from `utc_us[0]`.
     """
