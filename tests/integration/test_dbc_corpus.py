@@ -15,9 +15,12 @@ from cantools.database.can.message import Message
 from ved.config.vehicle import read_dbc
 from ved.dbc.decode import Decoder
 from ved.dbc.definitions import MessageDef
+from ved.dbc.formats import read_definitions, to_dbc_text
 from ved.dbc.lint import LintedFile, lint
 from ved.dbc.load import DbcSet, DbcSource, load_set
+from ved.dbc.wire import lint_wire, tally
 from ved.errors import UserError
+from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameColumns
 
 FOLDER = Path(__file__).parents[1] / "data" / "cantools-dbc"
@@ -83,11 +86,15 @@ def compare_file(path: Path, frames_each: int) -> Counter[str]:
     if not database.messages:
         assert path.name in WITHOUT_MESSAGES
         return counts
-    counts["files"] = 1
-    dbc_set = load(path)
+    return compare(database, load(path), path.name, frames_each)
+
+
+def compare(database: Any, dbc_set: DbcSet, seed: str, frames_each: int) -> Counter[str]:
+    """Random frames of every message of the set through both."""
+    counts = Counter({"files": 1})
     theirs = {(message.frame_id, message.is_extended_frame): message for message in database.messages}
-    assert len(theirs) == len(dbc_set.messages) == len(database.messages)
-    decoder, chance = Decoder(dbc_set), random.Random(path.name)
+    assert len(theirs) >= len(dbc_set.messages)
+    decoder, chance = Decoder(dbc_set), random.Random(seed)
     for message, first in zip(dbc_set.messages, dbc_set.first_channels, strict=True):
         other = theirs[message.arbitration_id, message.is_extended]
         assert {signal.name for signal in message.signals} == {signal.name for signal in other.signals}
@@ -174,3 +181,39 @@ def test_values_equal_cantools_on_many_frames() -> None:
     counts = compare_all(1_000)
     print("\n" + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     assert counts["values"] > 700_000
+
+
+@pytest.mark.parametrize("name", ["tester.kcd", "vehicle.kcd", "signal-types-6.0.sym", "jopp-6.0.sym",
+                                  "multiplexed_variables.sym", "comments_hex_and_motorola.sym", "system-3.2.3.arxml",
+                                  "system-4.2.arxml"])  # fmt: skip
+def test_other_formats_as_dbc_decode_as_cantools_does(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    found = read_definitions(data, name)
+    dbc_set = load_set([DbcSource(None, "", name, to_dbc_text(data, Path(name).suffix, name))])
+    assert [message.signals for message in dbc_set.messages] == [message.signals for message in found.messages]
+    encoding = "cp1252" if name.endswith(".sym") else "utf-8"
+    database = cantools.database.load_file(FOLDER / name, strict=False, encoding=encoding)
+    assert compare(database, dbc_set, name, 8)["messages"] == len(found.messages) > 0
+
+
+def test_what_other_formats_say_and_we_cannot_is_named() -> None:
+    def losses(name: str) -> str:
+        return " ".join(read_definitions((FOLDER / name).read_bytes(), name).losses)
+
+    assert "Radio.StationId7 is there twice" in losses("the_homer.kcd")
+    assert "Message7.Signal1 has 128 bits" in losses("message_layout.kcd")
+    assert "OneToContainThemAll is a container" in losses("system-4.2.arxml")
+
+
+def test_the_shipped_vehicles_are_clean_and_the_recordings_have_what_they_have() -> None:
+    root = FOLDER.parents[2]
+    shipped = sorted((root / "vehicles").glob("*/*.dbc"))
+    assert len(shipped) >= 6
+    for path in shipped:
+        assert lint([LintedFile.read(DbcSource(None, "", path.name, read_dbc(path)))]) == [], path
+    messy = FOLDER.parent / "canedge-gnss-two-parts"
+    files = [LintedFile.read(DbcSource(None, "", "gnss.dbc", read_dbc(messy / "gnss.dbc")))]
+    assert Counter(finding.code for finding in lint(files)) == {"duplicate-name": 9}
+    seen = tally(open_log(messy / "part-1.MF4").chunks())
+    codes = Counter(finding.code for finding in lint_wire(files, "part-1.MF4", seen))
+    assert codes == {"never-seen": 9, "unknown-id": 6}

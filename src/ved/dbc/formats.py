@@ -1,5 +1,6 @@
 """Definition files of every kind to definitions, told apart by their ending; KCD, SYM and ARXML by cantools."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -80,6 +81,7 @@ def _read_by_cantools(data: bytes, name: str, suffix: str) -> Definitions:
         import cantools
     except ImportError:
         raise UserError(f"{name}: {suffix} files need an extra; install it with: pip install 'ved[formats]'") from None
+    logging.getLogger("cantools").setLevel(logging.ERROR)  # what it warns of is a loss here, or makes no difference
     text = decode_text(data) if suffix != ".sym" else data.decode("cp1252", errors="replace").removeprefix("ï»¿")
     try:
         database = cantools.database.load_string(text, _BY_CANTOOLS[suffix], strict=False)
