@@ -197,3 +197,18 @@ def test_against_the_wire() -> None:
         ("warning", "unknown-id", "drive.log", 0, "9"),
     ]
     assert "Too short for T" in got[0].advice
+
+
+def test_a_j1939_message_of_another_sender_is_told() -> None:
+    text = "".join(
+        f"BO_ {0x80000000 | number} {name}: 8 X\n{signal('S')}\n"
+        for number, name in ((0x0CF00400, "EEC1"), (0x0CEF1234, "Prop"))
+    )
+    rows = [(0x18F00431, 1, 8), (0x18EF5678, 1, 8), (0x18F00500, 1, 8), (0x0CF00400, 1, 8), (0x0CEF1234, 1, 8)]
+    got = lint_wire([read("truck.dbc", text)], "drive.log", tally([frames(rows, 0)]))
+    assert [(one.subject, "J1939" in one.advice) for one in got] == [
+        ("18EF5678x", True),
+        ("18F00431x", True),
+        ("18F00500x", False),
+    ]
+    assert "it is EEC1 of another sender" in got[1].advice

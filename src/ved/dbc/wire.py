@@ -1,7 +1,7 @@
 """What a recording carries, id by id, and where that disagrees with DBC files. Pure: frames come from outside."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,7 +83,8 @@ def lint_wire(files: Sequence[LintedFile], log: str, seen: dict[WireId, Seen]) -
     for key, defined in by_id.items():
         for file, message in defined:
             findings += _message_on_wire(file, message, [(one, seen[one]) for one in on_wire.get(key, [])])
-    findings += (_unknown(log, one, seen[one]) for one in sorted(seen) if _key(one) not in by_id)
+    groups = {pgn(number): defined[0][1].name for (number, is_extended), defined in by_id.items() if is_extended}
+    findings += (_unknown(log, one, seen[one], groups) for one in sorted(seen) if _key(one) not in by_id)
     return in_file_order(findings)
 
 
@@ -91,10 +92,19 @@ def _key(wire_id: WireId) -> tuple[int, bool]:
     return wire_id.arbitration_id, wire_id.is_extended
 
 
-def _unknown(log: str, wire_id: WireId, seen: Seen) -> Finding:
+def pgn(arbitration_id: int) -> int:
+    """The parameter group of a 29-bit id (SAE J1939-21): without priority, source and, where it has one, destination."""
+    group = arbitration_id >> 8 & 0x3FFFF
+    return group if group >> 8 & 0xFF >= 0xF0 else group & 0x3FF00
+
+
+def _unknown(log: str, wire_id: WireId, seen: Seen, groups: Mapping[int, str]) -> Finding:
     lengths = " or ".join(map(str, sorted(seen.lengths)))
     what = f"id {wire_id} on bus {wire_id.bus} is in no DBC ({seen.rate_text}, {lengths} bytes)"
     advice = "Its frames are stored all the same; find its DBC, or start one with 'ved dbc guess'."
+    relative = groups.get(pgn(wire_id.arbitration_id)) if wire_id.is_extended else None
+    if relative:
+        advice = f"If the bus is J1939, it is {relative} of another sender or priority: define it under this id too."
     return Finding("unknown-id", "warning", log, 0, "", str(wire_id), what, advice)
 
 
