@@ -47,6 +47,12 @@ _FLAGS: Final = np.array([_flags(bits) for bits in range(8)], np.uint8)
 _MASKS: Final = np.array([_mask(bits) for bits in range(8)], np.uint32)
 _FD_FLAGS: Final = np.array([_fd_flags(bits) for bits in range(4)], np.uint8)
 _KEPT_BYTES: Final = np.arange(FD_WIDTH, dtype=np.uint8)
+_KEPT_WORD: Final = np.frombuffer(
+    b"".join((b"\xff" * size).ljust(CLASSIC_WIDTH, b"\0") for size in range(CLASSIC_WIDTH + 1)), np.uint64
+)
+"""The eight data bytes as one word: a mask for each length, and one for each kind (a remote frame has none)."""
+
+_KEPT_KIND: Final = np.where(_FLAGS & np.uint8(FrameFlag.REMOTE), np.uint64(0), ~np.uint64(0))
 
 
 def frame_columns(
@@ -60,14 +66,16 @@ def frame_columns(
     raw_id = data.view(np.uint32)[:, 0]
     bits = raw_id >> np.uint32(29)
     flags = _FLAGS[bits]
-    flags |= np.where(marks & np.int32(_MSG_DONTROUTE), np.uint8(FrameFlag.TRANSMITTED), np.uint8(0))
-    width = CLASSIC_WIDTH
-    longest: NDArray[np.uint8] | np.uint8 = np.uint8(CLASSIC_WIDTH)
+    length = data[:, _LENGTH_AT]
+    if marks.any():
+        flags |= np.where(marks & np.int32(_MSG_DONTROUTE), np.uint8(FrameFlag.TRANSMITTED), np.uint8(0))
     if is_fd.any():
         flags |= np.where(is_fd, _FD_FLAGS[data[:, _FD_FLAGS_AT] & np.uint8(3)], np.uint8(0))
-        width = FD_WIDTH
-        longest = np.where(is_fd, np.uint8(FD_WIDTH), np.uint8(CLASSIC_WIDTH))
-    length = np.minimum(data[:, _LENGTH_AT], longest)
-    data_bytes = np.where(flags & np.uint8(FrameFlag.REMOTE), np.uint8(0), length)
-    payload = data[:, _DATA_AT : _DATA_AT + width] * (_KEPT_BYTES[:width] < data_bytes[:, None])
+        length = np.minimum(length, np.where(is_fd, np.uint8(FD_WIDTH), np.uint8(CLASSIC_WIDTH)))
+        kept = np.where(flags & np.uint8(FrameFlag.REMOTE), np.uint8(0), length)[:, None] > _KEPT_BYTES
+        payload = data[:, _DATA_AT:] * kept
+    else:
+        length = np.minimum(length, np.uint8(CLASSIC_WIDTH))
+        words = data.view(np.uint64)[:, 1] & _KEPT_WORD[length] & _KEPT_KIND[bits]
+        payload = words.view(np.uint8).reshape(n, CLASSIC_WIDTH)
     return FrameColumns(t_us, np.full(n, bus, np.uint8), raw_id & _MASKS[bits], flags, length, payload)

@@ -26,6 +26,8 @@ class ControllerWatch:
     def note(self, frames: FrameColumns, since_us: int) -> list[SourceLoss]:
         """The losses that these frames tell of; `since_us` is the time of the frame before them."""
         is_error = (frames.flags & np.uint8(FrameFlag.ERROR)) != 0
+        if not self.is_bus_off and not is_error.any():
+            return []
         told = np.flatnonzero(is_error)
         if self.is_bus_off and not is_error.all():
             told = np.union1d(told, np.argmin(is_error))

@@ -18,7 +18,7 @@ from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
 from ved.model.vehicle import VehicleBus
 
-PACE_S: Final = 0.01
+PACE_S: Final = 0.02
 """Frames wait in the kernel this long, so that many come with one look."""
 
 

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import socket
+import struct
 from typing import Final, TypeVar
 
 import numpy as np
@@ -19,18 +20,28 @@ SO_TIMESTAMPNS_NEW: Final = 64
 SO_RXQ_OVFL: Final = 40
 SO_MEMINFO: Final = 55
 SO_RCVBUFFORCE: Final = 33
-_MEMINFO_WORDS: Final = 9
-_MEMINFO_DROPS: Final = 8
+_MEMINFO: Final = struct.Struct("=32xI")
+"""Nine words, the last is the drops."""
 
 _CONTROL_BYTES: Final = 64
 _WORD_BYTES: Final = ctypes.sizeof(ctypes.c_size_t)
-_STAMP_AT: Final = _WORD_BYTES + 8
-"""struct cmsghdr is a size_t and two ints; the data follows."""
+_HEAD_BYTES: Final = _WORD_BYTES + 8
+"""struct cmsghdr is a size_t and two ints, level and type; the data follows."""
 
-_STAMP_BYTES: Final = 16
-_DROPS_AT: Final = _STAMP_AT + _STAMP_BYTES + _WORD_BYTES + 8
-_DROPS_BYTES: Final = 4
+_STAMP_END: Final = _HEAD_BYTES + 16
+_CONTROL: Final = np.dtype(
+    {
+        "names": ["stamp_kind", "seconds", "nanoseconds", "drops_kind", "drops"],
+        "formats": ["i8", "i8", "i8", "i8", "u4"],
+        "offsets": [_WORD_BYTES, _HEAD_BYTES, _HEAD_BYTES + 8, _STAMP_END + _WORD_BYTES, _STAMP_END + _HEAD_BYTES],
+        "itemsize": _CONTROL_BYTES,
+    }
+)
+"""The kernel writes the stamp first, then the drops (net/socket.c, sock_recv_cmsgs)."""
+
 _NS_PER_S: Final = 1_000_000_000
+_STAMP_KIND: Final[int] = struct.unpack("=q", struct.pack("=ii", socket.SOL_SOCKET, SO_TIMESTAMPNS_NEW))[0]
+_DROPS_KIND: Final[int] = struct.unpack("=q", struct.pack("=ii", socket.SOL_SOCKET, SO_RXQ_OVFL))[0]
 _QUIET_ERRORS: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
 
@@ -72,8 +83,8 @@ def prepare(sock: socket.socket, buffer_bytes: int) -> None:
 
 def drops_total(sock: socket.socket) -> int:
     """How many datagrams the socket has dropped so far, modulo 2**32."""
-    info = np.frombuffer(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * _MEMINFO_WORDS), np.uint32)
-    return int(info[_MEMINFO_DROPS])
+    info = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+    return int(_MEMINFO.unpack(info)[0])
 
 
 class DatagramBuffer:
@@ -85,7 +96,7 @@ class DatagramBuffer:
     def __init__(self, rows: int, width: int) -> None:
         self.rows = rows
         self.data: NDArray[np.uint8] = np.zeros((rows, width), np.uint8)
-        self._control: NDArray[np.uint8] = np.zeros((rows, _CONTROL_BYTES), np.uint8)
+        self._control = np.zeros(rows, _CONTROL)
         self._vectors = (_Iovec * rows)()
         table = np.zeros((rows, ctypes.sizeof(_Mmsghdr)), np.uint8)
         self._headers = (_Mmsghdr * rows).from_buffer(table.data)
@@ -114,22 +125,17 @@ class DatagramBuffer:
     def stamps_ns(self, count: int, unstamped_ns: int) -> NDArray[np.int64]:
         """Real-time ns of the first `count` datagrams; `unstamped_ns` where the kernel gave none."""
         control = self._control[:count]
-        stamp = np.ascontiguousarray(control[:, _STAMP_AT : _STAMP_AT + _STAMP_BYTES]).view(np.int64)
-        has_stamp = self._has(count, _STAMP_AT, _STAMP_BYTES, SO_TIMESTAMPNS_NEW)
-        return np.where(has_stamp, stamp[:, 0] * _NS_PER_S + stamp[:, 1], unstamped_ns)
+        stamps_ns: NDArray[np.int64] = control["seconds"] * _NS_PER_S + control["nanoseconds"]
+        has_stamp = (control["stamp_kind"] == _STAMP_KIND) & (self._control_length[:count] >= _STAMP_END)
+        return stamps_ns if has_stamp.all() else np.where(has_stamp, stamps_ns, unstamped_ns)
 
-    def drops(self, count: int) -> NDArray[np.uint32]:
-        """Drops of the socket before each of the first `count` datagrams, modulo 2**32; the kernel is silent on 0."""
+    def drops(self, count: int) -> NDArray[np.uint32] | None:
+        """Drops of the socket before each of the first `count` datagrams, modulo 2**32; None: no drops yet."""
+        has_drops = self._control_length[:count] > _STAMP_END
+        if not has_drops.any():
+            return None
         control = self._control[:count]
-        drops = np.ascontiguousarray(control[:, _DROPS_AT : _DROPS_AT + _DROPS_BYTES]).view(np.uint32)[:, 0]
-        return np.where(self._has(count, _DROPS_AT, _DROPS_BYTES, SO_RXQ_OVFL), drops, np.uint32(0))
-
-    def _has(self, count: int, at: int, size: int, kind: int) -> NDArray[np.bool_]:
-        """Where the control message whose data begins at `at` is there and of this kind."""
-        head = np.ascontiguousarray(self._control[:count, at - 8 : at]).view(np.int32)
-        is_there = self._control_length[:count] >= at + size
-        found: NDArray[np.bool_] = is_there & (head[:, 0] == socket.SOL_SOCKET) & (head[:, 1] == kind)
-        return found
+        return np.where(has_drops & (control["drops_kind"] == _DROPS_KIND), control["drops"], np.uint32(0))
 
 
 def _field(table: NDArray[np.uint8], offset: int, kind: type[_Number]) -> NDArray[_Number]:

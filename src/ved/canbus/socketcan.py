@@ -152,24 +152,25 @@ class SocketCanReader:
     def _take(self, count: int, real_ns: int, losses: list[SourceLoss]) -> FrameColumns:
         mono_ns = self._clock.to_mono_ns(self._buffer.stamps_ns(count, real_ns))
         t_us = np.maximum((mono_ns - self._origin_ns) // 1000, self._last_us)
-        losses += self._drops_between(t_us, self._buffer.drops(count))
+        drops = self._buffer.drops(count)
+        if drops is not None:
+            losses += self._drops_between(t_us, drops)
         size = self._buffer.length[:count]
         data, marks = self._buffer.data[:count], self._buffer.flags[:count]
-        is_frame = ((size == CAN_MTU) | (size == CANFD_MTU)) & ((marks & np.int32(socket.MSG_TRUNC)) == 0)
         since_us, self._last_us = self._last_us, int(t_us[-1])
+        is_fd = size == CANFD_MTU
+        is_frame = ((size == CAN_MTU) | is_fd) & ((marks & np.int32(socket.MSG_TRUNC)) == 0)
         if not is_frame.all():
             lost = t_us[~is_frame]
             losses.append(SourceLoss(LossPlace.KERNEL, self.bus, len(lost), int(lost[0]), int(lost[-1])))
-            size, data, marks, t_us = size[is_frame], data[is_frame], marks[is_frame], t_us[is_frame]
-        frames = frame_columns(data, size == CANFD_MTU, marks, self.bus, t_us)
+            is_fd, data, marks, t_us = is_fd[is_frame], data[is_frame], marks[is_frame], t_us[is_frame]
+        frames = frame_columns(data, is_fd, marks, self.bus, t_us)
         if len(frames):
             losses += self._controller.note(frames, since_us)
         return frames
 
     def _drops_between(self, t_us: NDArray[np.int64], drops: NDArray[np.uint32]) -> list[SourceLoss]:
         """The kernel counts before each frame: what it dropped lies between that frame and the one before."""
-        if int(drops[-1]) == self._drops & 0xFFFF_FFFF or not drops.any():
-            return []
         ahead = (drops - np.uint32(self._drops & 0xFFFF_FFFF)).astype(np.int32)  # wraps; < 0: told before
         grown = np.diff(np.maximum.accumulate(np.maximum(ahead, 0)), prepend=np.int32(0))
         before_us = np.concatenate(([self._last_us], t_us[:-1]))

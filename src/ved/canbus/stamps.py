@@ -50,10 +50,11 @@ class StampClock:
         """
         earliest, latest = self._since_ns - _LATE_NS, self.now_ns + _EARLY_NS
         mono_ns = stamps_ns - self._offset_ns
-        is_odd = (mono_ns < earliest) | (mono_ns > latest)
-        if is_odd.any():
+        if mono_ns.min() < earliest or mono_ns.max() > latest:
             earlier_ns = stamps_ns - self._last_offset_ns
+            is_odd = (mono_ns < earliest) | (mono_ns > latest)
             is_earlier = (earlier_ns >= earliest) & (earlier_ns <= latest)
             otherwise_ns = mono_ns if received_ns is None else received_ns
             mono_ns = np.where(is_odd, np.where(is_earlier, earlier_ns, otherwise_ns), mono_ns)
-        return np.maximum.accumulate(np.clip(mono_ns, earliest, self.now_ns))
+            mono_ns = np.maximum(mono_ns, earliest)
+        return np.maximum.accumulate(np.minimum(mono_ns, self.now_ns))
