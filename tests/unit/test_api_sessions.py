@@ -1,5 +1,6 @@
 """`ved.open`: sessions, names, frames with units, laps; on small made-up sessions and on the simulated car."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -181,6 +182,20 @@ def test_what_is_not_there_is_named(tmp_path: Path, folder: Folder, monkeypatch:
         monkeypatch.setitem(sys.modules, "polars", None)
         with pytest.raises(UserError, match="pip install polars"):
             session.frame(["torque"], 1).to_polars()
+
+
+def test_importing_ved_costs_nothing():
+    code = "import sys, ved; sys.exit(any(name in sys.modules for name in ('numpy', 'pyarrow', 'numba', 'sqlalchemy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert callable(ved.open)
+
+
+def test_reading_leaves_the_folder_as_it_is(folder: Folder):
+    folder.add("fs", [(SESSION, UTC0)], {0: ("can0", CAR)})
+    lake = folder.path / "lake"
+    before = sorted((path, path.stat().st_mtime_ns) for path in lake.rglob("*"))
+    opened(folder).sessions()[0].frame(["torque"], 10)
+    assert sorted((path, path.stat().st_mtime_ns) for path in lake.rglob("*")) == before
 
 
 def test_laps_of_the_simulated_car(folder: Folder):
