@@ -93,7 +93,7 @@ def _key(wire_id: WireId) -> tuple[int, bool]:
 
 
 def pgn(arbitration_id: int) -> int:
-    """The parameter group of a 29-bit id (SAE J1939-21): without priority, source and, where it has one, destination."""
+    """The parameter group of a 29-bit id (SAE J1939-21): without priority, source and destination."""
     group = arbitration_id >> 8 & 0x3FFFF
     return group if group >> 8 & 0xFF >= 0xF0 else group & 0x3FF00
 
