@@ -86,6 +86,14 @@ def test_chance_is_no_checksum_and_no_counter() -> None:
     assert all(field.confidence <= 0.5 for field in fields)
 
 
+def test_signals_that_are_copies_are_no_checksum() -> None:
+    payload = np.zeros((COUNT, 8), np.uint8)
+    for byte, seed in ((0, 1), (4, 2)):
+        payload[:, byte : byte + 2] = smooth(65_535, seed).astype("<u2").view(np.uint8).reshape(-1, 2)
+        payload[:, byte + 2 : byte + 4] = payload[:, byte : byte + 2]
+    assert {field.kind for field in guess_fields(payload)} <= {"number", "flag"}
+
+
 def test_counters_over_bytes_in_both_orders() -> None:
     payload = np.zeros((COUNT, 4), np.uint8)
     payload[:, 0:2] = (np.arange(COUNT) + 250).astype("<u2").view(np.uint8).reshape(-1, 2)

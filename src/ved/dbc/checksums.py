@@ -35,6 +35,8 @@ def find_checksums(payload: NDArray[np.uint8]) -> Iterator[Checksum]:
         changing = int((others != others[0]).any(axis=0).sum())
         if distinct < _MIN_DISTINCT or distinct < len(contents) or len(np.unique(own)) < 4 or changing < 2:
             continue
+        if ((others ^ own[:, None]) == (others ^ own[:, None])[0]).all(axis=0).any():
+            continue  # a copy of another byte: two signals with one value
         for name, difference in _differences(own, others):
             if (difference == difference[0]).all():
                 yield Checksum(byte, name, distinct)
