@@ -51,6 +51,12 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def peak_mb() -> float:
+    """The most memory this process has held; ru_maxrss would count its parent's too."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / 1e6
+
+
 def tell(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
@@ -142,10 +148,8 @@ async def agent(seconds: float, state_dir: Path) -> None:
         AgentSettings(state_dir, "fs"), source, Description("fs", bytes(16), 0, "bench", ()), stop, note
     )
     (begin_s, begin_cpu_s, before), (end_s, end_cpu_s, after) = marks
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    rss = int(status["VmHWM"].split()[0]) / 1024  # ru_maxrss would be the parent's too
     core, rate = (end_cpu_s - begin_cpu_s) / (end_s - begin_s), (after - before) / (end_s - begin_s)
-    tell(core=core, frames=rate, lost=report.lost_frames, rss=rss)
+    tell(core=core, frames=rate, lost=report.lost_frames, rss=peak_mb())
 
 
 def measure(what: str, pace: float, *arguments: str) -> dict[str, Any]:
