@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("README.md", "README.fr.md", "ARCHITECTURE.md", "docs/guide.md", "docs/guide.fr.md", "docs/benchmarks.md")
+PAGES = (
+    "README.md",
+    "README.fr.md",
+    "ARCHITECTURE.md",
+    "docs/guide.md",
+    "docs/guide.fr.md",
+    "docs/benchmarks.md",
+    "docs/api.md",
+    "docs/faults.md",
+)
 
 
 def commands(page: str) -> list[str]:
