@@ -143,9 +143,14 @@ class CarConnection:
         self._rtt_us = -1
         self._pings: dict[int, float] = {}
         self._next_token = 0
-        self._heard_s = time.monotonic()
+        self.opened_s = self.heard_s = time.monotonic()
         self._clock_s = 0.0
         self._is_announced = False
+
+    @property
+    def epoch(self) -> bytes:
+        """The epoch that the car is in; empty before its Hello."""
+        return b"" if self.hello is None else self.hello.epoch
 
     async def open(self) -> Hello:
         """Take the Hello and answer it. RefusedCarError, CorruptDataError or ConnectionClosed when it is not right."""
@@ -201,7 +206,7 @@ class CarConnection:
         data = await self._socket.recv()
         if not isinstance(data, bytes):
             raise CorruptDataError("sends text")
-        self._heard_s = time.monotonic()
+        self.heard_s = time.monotonic()
         return decode_message(data)
 
     async def _send(self, message: Message) -> None:
@@ -285,7 +290,7 @@ class CarConnection:
             self.outbox.put(Ping(token))
             await asyncio.sleep(PING_S)
             now_s = time.monotonic()
-            if now_s - self._heard_s > SILENCE_S:
+            if now_s - self.heard_s > SILENCE_S:
                 self.abort()
                 return
             if now_s - told_s >= LINK_STATE_S:

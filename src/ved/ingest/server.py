@@ -46,11 +46,13 @@ from ved.metrics import (
     CONNECTIONS_GARBAGE_TOTAL,
     CONNECTIONS_REFUSED_TOTAL,
     CONNECTIONS_TOTAL,
+    KEYS_SHARED_TOTAL,
     TASK_FAILURES_TOTAL,
     Counters,
 )
 
 REVOKE_POLL_S: Final = 0.5
+SHARED_S: Final = 3.0
 OPEN_TIMEOUT_S: Final = 5.0
 ENROL_TIMEOUT_S: Final = 30.0
 MAX_ENROL_BYTES: Final = 1024
@@ -79,6 +81,7 @@ class LinkServer:
         self._counters = counters
         self._limit = LogLimit(_log)
         self._cars: set[CarConnection] = set()
+        self._shared: set[CarIdentity] = set()
         self._server: Server | None = None
         store.tell_stored = self._tell_stored
         store.tell_storing = self._tell_storing
@@ -130,6 +133,7 @@ class LinkServer:
         """Close the connections of revoked keys, until cancelled."""
         while True:
             await asyncio.sleep(REVOKE_POLL_S)
+            self._look_for_copies()
             keys = {connection.car.key for connection in self._cars}
             if not keys:
                 continue
@@ -145,6 +149,16 @@ class LinkServer:
                     "key %d of %s is revoked; %s closed", connection.car.key_id, connection.car.vehicle, connection.peer
                 )
                 await connection.refuse(RefusalCode.REVOKED, "this car's key was revoked; enrol the car again")
+
+    def _look_for_copies(self) -> None:
+        """One key, two agents that both talk: a copied card, or two boxes enrolled by copying the folder."""
+        shared = find_shared([(one.car, one.epoch, one.opened_s, one.heard_s) for one in self._cars])
+        for car in shared - self._shared:
+            self._counters.add(KEYS_SHARED_TOTAL)
+            _log.warning(
+                "key %d of %s is used by two agents at the same time; enrol each of them", car.key_id, car.vehicle
+            )
+        self._shared = shared
 
     def _find_revoked(self, keys: set[bytes]) -> set[bytes]:
         return {key for key in keys if find_car_key(self._db, key) is None}
@@ -271,6 +285,21 @@ class LinkServer:
     def _tell_storing(self, is_storing: bool) -> None:
         for connection in self._cars:
             connection.outbox.put(Storage(is_storing))
+
+
+def find_shared(connections: Sequence[tuple[CarIdentity, bytes, float, float]]) -> set[CarIdentity]:
+    """Keys under which two epochs are alive, of (identity, epoch, opened_s, heard_s).
+
+    Both must have been heard `SHARED_S` after the later one came: what the older one sent before may lie unread.
+    """
+    out: set[CarIdentity] = set()
+    for car, epoch, opened_s, heard_s in connections:
+        for other, other_epoch, other_opened_s, other_heard_s in connections:
+            if car == other and epoch != other_epoch:
+                both_s = max(opened_s, other_opened_s) + SHARED_S
+                if heard_s > both_s and other_heard_s > both_s:
+                    out.add(car)
+    return out
 
 
 def _is_same_lane(old: CarConnection, new: CarConnection) -> bool:

@@ -16,8 +16,9 @@ from ved.codec.batch import columns_crc
 from ved.codec.records import RecordHeader, decode_record
 from ved.errors import CorruptDataError
 from ved.ingest.accepted import Accepted, EpochState, LastEntry, Seen, record_crc
+from ved.ingest.loglimit import LogLimit
 from ved.ingest.writer import Item, Taken, TrimOrder, WriterThread
-from ved.link.span import Span, span_of
+from ved.link.span import span_of
 from ved.metrics import (
     BATCHES_CONFLICT_TOTAL,
     BATCHES_DUPLICATE_TOTAL,
@@ -43,6 +44,7 @@ class Store:
         self._pending_bytes = 0
         self._unsynced: deque[tuple[int, int, Taken | None]] = deque()
         self._thread = WriterThread(writer, self)
+        self._limit = LogLimit(_log)
         self.last_durable: LastEntry | None = None
         self.is_storing = True
         self.tell_stored: Callable[[list[Taken]], None] = lambda _: None
@@ -66,7 +68,7 @@ class Store:
         state = self._accepted.state(header.vehicle, header.epoch)
         received = state.received[span.space]
         if received.overlaps(span.first, span.last):
-            await self._meet_again(record, state, span)
+            await self._meet_again(record, header, state)
             return state.stored[span.space].contains(span.first, span.last)
         if self._pending_bytes + len(record) > MAX_PENDING_BYTES:
             # The disk refuses or hangs, and memory is full too: the car keeps this one and sends it again.
@@ -96,8 +98,9 @@ class Store:
         self._pending_bytes += len(item.record)
         self._thread.put(item)
 
-    async def _meet_again(self, record: bytes, state: EpochState, span: Span) -> None:
+    async def _meet_again(self, record: bytes, header: RecordHeader, state: EpochState) -> None:
         """A number that is here already: the same bytes again, or (a cloned card) others under the same name."""
+        span = span_of(header)
         seen = state.recent.get((span.space, span.first))
         if not state.received[span.space].contains(span.first, span.last) or (seen and seen.last != span.last):
             is_same = False  # a batch is never re-cut
@@ -109,7 +112,8 @@ class Store:
             self._counters.add(BATCHES_DUPLICATE_TOTAL)
         else:
             self._counters.add(BATCHES_CONFLICT_TOTAL)
-            _log.warning("other bytes under a known number (%s %d); the first stay", span.space.name, span.first)
+            text = "%s: other bytes under a known number (%s %d of epoch %s); the first stay"
+            self._limit.warning("conflict", text, header.vehicle, span.space.name, span.first, header.epoch.hex())
 
     async def _equals_stored(self, record: bytes, position: int) -> bool:
         """True when the record at `position` has the same columns, however it was encoded."""
