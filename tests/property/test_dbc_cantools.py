@@ -22,7 +22,7 @@ from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameColumns
 
 DATA = Path(__file__).parents[1] / "data"
-RECORDED = sorted(DATA.glob("*/*.dbc"))
+RECORDED = sorted(DATA.glob("canedge-*/*.dbc"))
 LOGS = {
     "canedge-gps/drive-9min.MF4": ("canedge-gps/canmod-gps.dbc", 57_604),
     "canedge-gnss-two-parts/part-1.MF4": ("canedge-gnss-two-parts/gnss.dbc", 3_013),
