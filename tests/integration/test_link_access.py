@@ -216,6 +216,26 @@ def test_an_unknown_key_is_refused(site: Site) -> None:
     assert counters[CONNECTIONS_REFUSED_TOTAL] == 1
 
 
+def test_a_flood_of_wrong_keys_is_held_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ved.ingest.addresslimit.BURST", 3)
+    monkeypatch.setattr("ved.ingest.addresslimit.PER_S", 0.0)
+
+    async def go() -> None:
+        async with site.serving():
+            car = RawCar(site.credentials())
+            await car.open()
+            for _ in range(3):
+                with pytest.raises(LinkRefusedError, match="key is not known"):
+                    await RawCar(site.credentials(key=secrets.token_bytes(32))).open()
+            with pytest.raises(LinkLostError, match="too many tries"):  # no refusal: a car comes back soon
+                await RawCar(site.credentials()).open()
+            await car.send(batch(1))
+            await car.wait_stored(1, 10)
+            await car.close()
+
+    asyncio.run(go())
+
+
 def test_a_recording_with_an_unknown_key_ends_with_the_refusal(site: Site, tmp_path: Path) -> None:
     from ved.link.credentials import save_credentials
 

@@ -26,7 +26,7 @@ class Arrived:
 
 
 class GapLedger(NamedTuple):
-    """Frames in each second of the epoch from `first_second` on; `is_uncounted`: more were lost, none knows how many."""
+    """Frames in each second of the epoch from `first_second` on; `is_uncounted`: of more nobody knows how many."""
 
     first_second: int
     live: NDArray[np.int64]

@@ -302,3 +302,9 @@ def peer_of(socket: ServerConnection) -> str:
     """Address of the other side, as text; "?" when it has gone already."""
     address = socket.remote_address
     return f"{address[0]}:{address[1]}" if address else "?"
+
+
+def address_of(socket: ServerConnection) -> str:
+    """The other side without its port; "?" when it has gone already."""
+    address = socket.remote_address
+    return str(address[0]) if address else "?"

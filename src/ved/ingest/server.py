@@ -8,6 +8,7 @@ import errno
 import http
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -35,7 +36,8 @@ from ved.db.database import Database
 from ved.db.keys import add_car_key, find_car_key, redeem_enrol_code
 from ved.errors import CorruptDataError, StorageError, UserError
 from ved.ingest.accepted import Accepted
-from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, peer_of
+from ved.ingest.addresslimit import AddressLimit
+from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, address_of, peer_of
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken
@@ -80,6 +82,7 @@ class LinkServer:
         self._accepted = accepted
         self._counters = counters
         self._limit = LogLimit(_log)
+        self._addresses = AddressLimit()
         self._cars: set[CarConnection] = set()
         self._shared: set[CarIdentity] = set()
         self._server: Server | None = None
@@ -166,6 +169,9 @@ class LinkServer:
     async def _admit(self, socket: ServerConnection, request: Request) -> Response | None:
         """None lets the handshake go on; anything else is the answer to somebody who may not come in."""
         assert isinstance(socket, CarSocket)
+        if self._addresses.is_blocked(address_of(socket), time.monotonic()):
+            self._counters.add(CONNECTIONS_REFUSED_TOTAL)
+            return socket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many tries from this address; wait\n")
         path = request.path.partition("?")[0]
         if path == ENROL_PATH:
             socket.protocol.max_message_size = MAX_ENROL_BYTES
@@ -188,6 +194,7 @@ class LinkServer:
 
     def _reject(self, socket: ServerConnection, status: http.HTTPStatus, text: str) -> Response:
         self._counters.add(CONNECTIONS_REFUSED_TOTAL)
+        self._addresses.note_failure(address_of(socket), time.monotonic())
         self._limit.warning("refused", "%s refused: %s", peer_of(socket), text)
         return socket.respond(status, text + "\n")
 
@@ -259,6 +266,7 @@ class LinkServer:
         vehicle = await asyncio.to_thread(redeem_enrol_code, self._db, secret)
         if vehicle is None:
             self._counters.add(CONNECTIONS_REFUSED_TOTAL)
+            self._addresses.note_failure(address_of(socket), time.monotonic())
             self._limit.warning("enrol", "%s tried an enrolment code that is unknown, used or too old", peer_of(socket))
             await _last_word(
                 socket, RefusalCode.CODE, "this enrolment code is unknown, used or too old; make a new one"
