@@ -1,6 +1,7 @@
 """The verdict: what the store holds against the truth, frame by frame."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def judge(data: Path, db_url: str, truth_dir: Path) -> Verdict:
     db = Database(db_url)
     try:
         for life, rows in truth.items():
-            epoch_bytes = epoch_of.get(life)
+            epoch_bytes = epoch_of.get(life) or _epoch_said(truth_dir, life)
             losses = list_losses(db, VEHICLE, epoch_bytes) if epoch_bytes is not None else []
             have = np.concatenate(stored[life]) if life in stored else rows[:0]
             verdict.lives.append(_judge_life(life, rows, have, verdict))
@@ -140,6 +141,13 @@ def judge(data: Path, db_url: str, truth_dir: Path) -> Verdict:
     finally:
         db.close()
     return verdict
+
+
+def _epoch_said(truth_dir: Path, life: int) -> bytes | None:
+    """The epoch as the car's program told it: of a life that nothing is stored of."""
+    path = truth_dir / f"{life}.progress"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return bytes.fromhex(json.loads(lines[0])["epoch"]) if lines else None
 
 
 def _judge_life(life: int, rows: NDArray[np.void], have: NDArray[np.void], verdict: Verdict) -> LifeVerdict:
