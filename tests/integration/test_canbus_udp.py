@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from ved.canbus import watchedbus
 from ved.canbus.merged import MergedSource
+from ved.canbus.reader import BusDownError
+from ved.canbus.recvmmsg import SO_RCVBUFFORCE, prepare
 from ved.canbus.socketcan import SocketCanReader
 from ved.canbus.source import LossySource, SourceLoss
 from ved.model.frames import FrameColumns, FrameFlag
@@ -245,6 +247,60 @@ def test_a_bus_that_fails_stops_no_other_and_comes_back(monkeypatch: pytest.Monk
     assert source.losses() == []
     for one in (good, bad):
         one.close()
+
+
+def test_frames_that_waited_when_the_bus_failed_still_come(bus: UdpBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells a socket's error once, before the frames that came earlier."""
+    reader = reader_of(bus)
+    reader.open(time.monotonic_ns())
+    bus.transmit([numbered(1), numbered(2)])
+    receive = reader._buffer.receive
+    errors = [OSError(100, "Network is down")]
+    monkeypatch.setattr(reader._buffer, "receive", lambda fd: raise_(errors.pop()) if errors else receive(fd))
+    frames = reader.read().frames
+    assert numbers(frames) == [1, 2]
+    with pytest.raises(BusDownError, match="udp0: Network is down"):
+        reader.read()
+    assert reader.alive_us == frames.t_us[-1]
+    reader.close()
+
+
+def raise_(error: OSError) -> int:
+    raise error
+
+
+def test_without_the_privilege_the_buffer_is_as_large_as_allowed() -> None:
+    class Unprivileged(socket.socket):
+        def setsockopt(self, level: int, option: int, value: int) -> None:  # type: ignore[override]
+            if option == SO_RCVBUFFORCE:
+                raise PermissionError(1, "Operation not permitted")
+            super().setsockopt(level, option, value)
+
+    with Unprivileged(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        prepare(sock, 1 << 30)
+        allowed = int(Path("/proc/sys/net/core/rmem_max").read_text())
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * allowed
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**33), st.lists(st.lists(st.integers(0, 2**20), min_size=1, max_size=5), max_size=6))
+def test_the_drop_counter_may_wrap(start: int, readings: list[list[int]]) -> None:
+    reader = SocketCanReader(0, "wrap", lambda: raise_(OSError(19, "")))  # type: ignore[arg-type, return-value]
+    reader._drops = total = start
+    t_us = counted = 0
+    for steps in readings:
+        counters = np.cumsum([total, *steps])[1:]
+        times = np.arange(t_us + 1, t_us + 1 + len(steps))
+        losses = reader._drops_between(times, (counters % 2**32).astype(np.uint32))
+        assert [loss.count for loss in losses] == [step for step in steps if step]
+        assert [loss.t_to_us for loss in losses] == [
+            int(time_us) for time_us, step in zip(times, steps, strict=True) if step
+        ]
+        assert all(loss.t_from_us == loss.t_to_us - 1 for loss in losses)
+        total, counted, t_us = int(counters[-1]), counted + sum(steps), int(times[-1])
+        reader._last_us = t_us
+        assert reader._drops_between(times[:1], (counters[:1] % 2**32).astype(np.uint32)) == []  # told before
+    assert reader._drops == start + counted
 
 
 def test_several_buses_are_one_sequence_by_time() -> None:

@@ -81,6 +81,7 @@ class SocketCanReader:
         self._controller = ControllerWatch(bus)
         self._origin_ns = 0
         self._drops = 0
+        self._failure: str | None = None
         self._last_us = 0
         self.alive_us = 0
         self.opened_us = 0
@@ -105,6 +106,7 @@ class SocketCanReader:
         except OSError as error:
             raise BusDownError(f"{self.interface}: {error.strerror or error}") from error
         self._drops = 0
+        self._failure = None
         self._clock.sample()
         self.alive_us = self.opened_us = self._last_us = max(self.alive_us, self._now_us())
 
@@ -113,7 +115,7 @@ class SocketCanReader:
         return self._socket.fileno() if self._socket is not None else -1
 
     def read(self) -> Reading:
-        """All that waits in the socket, at most some thousand frames."""
+        """All that waits in the socket, at most some thousand frames; after an error what was queued before it."""
         if self._socket is None:
             raise BusDownError(f"{self.interface}: is not open")
         parts: list[FrameColumns] = []
@@ -121,18 +123,22 @@ class SocketCanReader:
         for _ in range(_MAX_ROUNDS):
             try:
                 count = self._buffer.receive(self._socket.fileno())
-            except OSError as error:
-                if parts:
+            except OSError as error:  # said once, ahead of the frames that wait
+                if self._failure is not None:
                     break
-                raise BusDownError(f"{self.interface}: {error.strerror}") from error
+                self._failure = error.strerror or str(error)
+                continue
             real_ns = self._clock.sample()
             if count:
                 parts.append(self._take(count, real_ns, losses))
                 self.alive_us = max(self.alive_us, self._last_us)
             if count < _ROWS:
-                self._note_late_drops(losses)
-                self.alive_us = max(self._last_us, self._now_us())
+                if self._failure is None:
+                    self._note_late_drops(losses)
+                    self.alive_us = max(self._last_us, self._now_us())
                 break
+        if self._failure is not None and not parts:
+            raise BusDownError(f"{self.interface}: {self._failure}")
         return Reading(FrameColumns.concatenate(parts), tuple(losses))
 
     def close(self) -> tuple[SourceLoss, ...]:
