@@ -97,6 +97,10 @@ class Verdict:
     def counted(self) -> int:
         return sum(one.counted for one in self.lives)
 
+    def lost(self) -> set[tuple[int, int]]:
+        """(life, number) of all that is missing."""
+        return {(one.life, number) for one in self.lives for number in one.missing["number"].tolist()}
+
     def text(self) -> str:
         return (
             f"frames {self.frames}, missing {self.missing} (in tails {self.tail}, undeclared {self.undeclared}), "
