@@ -77,3 +77,18 @@ def test_what_is_no_dbc_at_all_is_refused(tmp_path: Path):
 def test_a_windows_code_page_is_read(tmp_path: Path):
     (tmp_path / "x.dbc").write_bytes(ENGINE.replace("rpm", "°C").encode("cp1252"))
     assert "°C" in read_dbc_option(str(tmp_path / "x.dbc"))[0].text
+
+
+def test_a_sheet_of_signals_serves_as_well(tmp_path: Path):
+    (tmp_path / "x.csv").write_text(
+        "bus,id,message,signal,start,length,order,sign,scale,offset,unit\n,0x100,Engine,Speed,0,16,little,unsigned,1,0,rpm\n"
+    )
+    found, problems = read_dbc_option(str(tmp_path / "x.csv"))
+    assert (found.ids, problems) == (frozenset({256}), [])
+    assert "Engine" in found.text
+
+
+def test_a_format_that_nobody_knows_is_refused(tmp_path: Path):
+    (tmp_path / "x.pdf").write_bytes(b"%PDF")
+    with pytest.raises(UserError, match=r"pdf"):
+        read_dbc_option(str(tmp_path / "x.pdf"))

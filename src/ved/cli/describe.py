@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ved.config.vehicle import read_dbc
+from ved.dbc.formats import to_dbc_text
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
 from ved.model.frames import EPOCH_BYTES, FrameColumns, FrameFlag
@@ -32,7 +33,7 @@ def read_dbc_option(option: str) -> tuple[DbcOption, list[str]]:
     if not separator or Path(option).is_file():
         bus, name = "", option
     path = Path(name)
-    text = read_dbc(path)
+    text = read_dbc(path) if path.suffix.lower() == ".dbc" else _translated(path)
     loaded = load_set([DbcSource(None, "", path.name, text)])
     ids = frozenset(_key(one.arbitration_id, is_extended=one.is_extended) for one in loaded.messages)
     problems = [f"{path}:{problem.line}: {problem.why}; this line is left out" for problem in loaded.problems]
@@ -63,6 +64,15 @@ def describe_buses(
         for index in matching or buses:
             texts[index].append(option.text)
     return tuple(BusDescription(index, name, tuple(texts[index])) for index, name in sorted(buses.items()))
+
+
+def _translated(path: Path) -> str:
+    """A definition file of another format (CSV, KCD, SYM, ARXML) as DBC text."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this file: {error.strerror}") from None
+    return to_dbc_text(data, path.suffix, path.name)
 
 
 def buses_of(car: Vehicle) -> tuple[BusDescription, ...]:

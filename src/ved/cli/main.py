@@ -77,7 +77,9 @@ def signin(
 
 @app.command()
 def replay(
-    logs: Annotated[list[Path], typer.Argument(help="Recordings (.MF4, .log of candump, .blf, .asc, .trc), one after the other.")],
+    logs: Annotated[
+        list[Path], typer.Argument(help="Recordings (.MF4, candump .log, .blf, .asc, .trc), one after the other.")
+    ],
     dbc: Annotated[
         list[str] | None,
         typer.Option(
