@@ -78,6 +78,7 @@ def test_the_cars_program_is_killed(tmp_path, times, wait_s):
         assert not lost & written, "frames that were in the journal are lost"
         tails_us = [one.tail_us for one in verdict.lives]
         assert max(tails_us) <= TAIL_US
+        assert verdict.undeclared == 0, verdict.text()
         Figures(f"agent SIGKILL x{times}").add(
             verdict, tail_ms_max=max(tails_us) / 1000, back_s=recovered_s, killed_at_frames_min=min(ended)
         )
