@@ -8,7 +8,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 # Without compiled modules every start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check setup lock wheel bench clean
+.PHONY: demo torture test check setup lock wheel bench clean
 
 demo: setup
 	$(BIN)/ved demo
@@ -16,6 +16,10 @@ demo: setup
 test: setup
 	$(BIN)/pytest -n 2 --dist loadgroup
 	cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+
+# The long form of the faults suite: kills, power cuts, bad radio, damage; about half an hour, best as root.
+torture: setup
+	$(BIN)/pytest -q tests/faults -m "slow or not slow" --timeout 900
 
 check: setup
 	$(BIN)/ruff check

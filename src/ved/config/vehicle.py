@@ -29,7 +29,7 @@ _ALLOWED: Final = {
     "bus": "1 to 256 [[bus]] tables",
     "index": "a whole number from 0 to 255",
     "bitrate_hz": "a whole number from 10000 to 1000000",
-    "interface": "a network interface name of at most 15 characters",
+    "interface": "a network interface name of at most 15 characters, or kind:channel of python-can",
     "dbc": 'a list of file names in the vehicle\'s folder, like ["car.dbc"]',
     "map": "a [map] table",
     "latitude": "a channel written Message.Signal",
@@ -52,7 +52,7 @@ class BusTable(_Table):
     index: int = Field(ge=0, le=255)
     name: _Name
     bitrate_hz: int = Field(ge=10_000, le=1_000_000)
-    interface: Annotated[str, StringConstraints(pattern=r"^[^\s/]{1,15}$")] | None = None
+    interface: Annotated[str, StringConstraints(pattern=r"^([^\s/:]{1,15}|[a-z0-9_]+:\S{1,64})$")] | None = None
     dbc: list[Annotated[str, StringConstraints(min_length=1)]] = []
 
 
