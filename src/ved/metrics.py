@@ -3,9 +3,6 @@
 from collections import Counter
 from typing import Final
 
-FRAMES_CAPTURED_TOTAL: Final = "frames_captured_total"
-FRAMES_LOST_TOTAL: Final = "frames_lost_total"
-BATCHES_SENT_TOTAL: Final = "batches_sent_total"
 BATCHES_RECEIVED_TOTAL: Final = "batches_received_total"
 BATCHES_DUPLICATE_TOTAL: Final = "batches_duplicate_total"
 BATCHES_CORRUPT_TOTAL: Final = "batches_corrupt_total"

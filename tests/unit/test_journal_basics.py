@@ -1,3 +1,4 @@
+import psutil
 import pytest
 
 from ved.errors import StorageError
@@ -64,7 +65,6 @@ class JournalFiles:
         self.folder = journal.path
 
     def __enter__(self):
-        psutil = pytest.importorskip("psutil")
         return lambda: sum(str(self.folder) in item.path for item in psutil.Process().open_files())
 
     def __exit__(self, *_):

@@ -39,7 +39,6 @@ class RoleProcess:
 
     def __init__(self, spec: RoleSpec, cache: Path | None, inherited_fds: Sequence[int]) -> None:
         self.name = spec.name
-        self.restarts = 0
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._settings = spec.settings
         self._cache = cache
@@ -88,7 +87,6 @@ class RoleProcess:
                 return
             pause_s = FIRST_PAUSE_S if time.monotonic() - began_s > STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
             log.warning("%s ended (%s); it starts again in %.1f s", self.name, refusal or f"exit code {code}", pause_s)
-            self.restarts += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 

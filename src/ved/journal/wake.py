@@ -68,7 +68,7 @@ class WakeListener:
         woken: asyncio.Future[None] = loop.create_future()
         try:
             loop.add_reader(self._socket.fileno(), _set, woken)
-        except NotImplementedError:
+        except NotImplementedError:  # an event loop that watches no files, as on Windows
             await asyncio.sleep(min(timeout_s, POLL_S))
             return timeout_s > POLL_S
         try:

@@ -57,7 +57,7 @@ class UplinkSettings:
 
 
 class Uplink:
-    """Run `run` as a task; feed it with `offer` and `note_kept`; `stored_position` moves on as the server stores."""
+    """Run `run` as a task; feed it with `offer` and `note_kept`; `on_trim` hears what the server has stored."""
 
     def __init__(self, settings: UplinkSettings) -> None:
         self._settings = settings
@@ -105,11 +105,6 @@ class Uplink:
     def pending_bytes(self) -> int:
         """Bytes that wait for the live lane or are on their way over it."""
         return self._queue.pending_bytes
-
-    @property
-    def stored_position(self) -> int:
-        """Every record of the car's journal below it is on the server's disk."""
-        return self._frontier.position
 
     def offer(self, record: bytes, header: RecordHeader) -> None:
         """A fresh record of this epoch. When the uplink is too slow for all, batches become previews and wait."""

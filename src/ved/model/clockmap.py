@@ -45,7 +45,3 @@ class ClockMap:
     def to_utc(self, t_us: NDArray[np.int64]) -> NDArray[np.int64]:
         """UTC in µs since 1970 for monotonic times of the epoch."""
         return t_us + self.offset_us
-
-    def to_t(self, utc_us: int) -> int:
-        """Monotonic time of the epoch for a UTC."""
-        return utc_us - self.offset_us
