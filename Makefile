@@ -50,7 +50,7 @@ wheel: setup
 
 lock:
 	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet \
-		pyproject.toml --extra mf4 --extra export --extra formats --group dev -o requirements.lock
+		pyproject.toml --all-extras --group dev -o requirements.lock
 
 bench: setup
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -1,0 +1,48 @@
+"""Cars' keys. What a command does is imported when it is called."""
+
+from typing import Annotated
+
+import typer
+
+from ved.cli.commands.arguments import ConfigFile, Data
+
+app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
+
+
+@app.command("code")
+def keys_code(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
+    hours: Annotated[float, typer.Option(help="How long the code may be used.")] = 24.0,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print a one-time code that enrols a car.
+
+    On the car: ved agent enrol --server wss://HOST:8790 --code CODE
+    """
+    from ved.cli.keys import print_code
+    from ved.cli.options import server_settings
+
+    print_code(server_settings(data, config), vehicle, hours)
+
+
+@app.command("list")
+def keys_list(data: Data = None, config: ConfigFile = None) -> None:
+    """List all keys."""
+    from ved.cli.keys import print_keys
+    from ved.cli.options import server_settings
+
+    print_keys(server_settings(data, config))
+
+
+@app.command("revoke")
+def keys_revoke(
+    key: Annotated[int, typer.Argument(help="Number of the key, from 'ved keys list'.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Refuse a key from now on; a car that uses it is disconnected."""
+    from ved.cli.keys import revoke
+    from ved.cli.options import server_settings
+
+    revoke(server_settings(data, config), key)

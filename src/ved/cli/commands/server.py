@@ -1,0 +1,46 @@
+"""Run the server, and sign in to it. What a command does is imported when it is called."""
+
+from typing import Annotated
+
+import typer
+
+from ved.cli.commands.arguments import ConfigFile, Data, LinkPort, WebPort
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(data: Data = None, config: ConfigFile = None, web_port: WebPort = None, link_port: LinkPort = None) -> None:
+    """Run a server and a simulated Formula Student car.
+
+    The car drives laps on three CAN buses, through the real path. Ctrl-C stops everything; run it again to go on.
+    """
+    from ved.cli.demo import run_demo
+    from ved.cli.options import server_settings
+
+    run_demo(server_settings(data, config, web_port, link_port))
+
+
+@app.command()
+def serve(data: Data = None, config: ConfigFile = None, web_port: WebPort = None, link_port: LinkPort = None) -> None:
+    """Run the server: cars connect, people watch, all is stored.
+
+    Prints the page's address with a one-time sign-in link. Ctrl-C stops it.
+    """
+    from ved.cli.options import server_settings
+    from ved.cli.serve import run_server
+
+    run_server(server_settings(data, config, web_port, link_port))
+
+
+@app.command()
+def signin(
+    role: Annotated[str, typer.Option(help="viewer, engineer or admin.")] = "admin",
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print a one-time sign-in link for the running server."""
+    from ved.cli.options import server_settings
+    from ved.cli.serve import print_signin_link
+
+    print_signin_link(server_settings(data, config), role)

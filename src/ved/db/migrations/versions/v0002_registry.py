@@ -1,0 +1,10 @@
+"""DBCs valid from-to, aliases."""
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
