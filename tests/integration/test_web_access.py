@@ -19,10 +19,12 @@ from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
 from ved.model.vehicle import ChartPanel, MapChannels, Vehicle, VehicleBus
-from ved.web.app import OPEN_PATHS, POLICY, WebState, make_app
+from ved.web.app import make_app
 from ved.web.auth import Auth, load_secret
+from ved.web.guard import OPEN_PATHS, POLICY
 from ved.web.hub import Hub
 from ved.web.role import WebSettings, listen, run_web
+from ved.web.state import WebState
 
 DBC = """VERSION ""
 BU_: X

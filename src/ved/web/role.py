@@ -17,11 +17,12 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import UserError
 from ved.lake.lake import Lake
-from ved.web.app import WebState, make_app
+from ved.web.app import make_app
 from ved.web.auth import Auth, load_secret
 from ved.web.follower import Follower
 from ved.web.hub import Hub
 from ved.web.limits import MAX_TEXT_BYTES
+from ved.web.state import WebState
 
 log = logging.getLogger(__name__)
 

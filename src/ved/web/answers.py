@@ -1,0 +1,34 @@
+"""Refusals in one shape, and the check of a person's role."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import Depends, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from ved.db.people import User
+
+RANKS: Final = {"viewer": 0, "engineer": 1, "admin": 2}
+
+
+def denied(status: int, code: str, text: str) -> Response:
+    """An error answer: a code for programs, one line for people."""
+    return JSONResponse({"error": {"code": code, "message": text}}, status)
+
+
+def needs(role: str) -> Any:
+    """A dependency that gives the signed-in user, and refuses (403) one whose role is below `role`."""
+    return Depends(_CHECKS[role])
+
+
+def _check(role: str) -> Callable[[Request], User]:
+    def check(request: Request) -> User:
+        user: User = request.state.user
+        if RANKS.get(user.role, -1) < RANKS[role]:
+            raise HTTPException(403, {"code": "wrong_role", "message": f"this needs the role {role}"})
+        return user
+
+    return check
+
+
+_CHECKS: Final = {role: _check(role) for role in RANKS}
