@@ -297,3 +297,32 @@ def test_cutting_a_batch_changes_nothing(decoder: Decoder) -> None:
         )
     assert sum(part.unknown_frames for part in parts) == whole.unknown_frames
     assert sum(part.short_samples for part in parts) == whole.short_samples
+
+
+J1939 = f"""BO_ {0x98FF0400} Engine: 8 X
+ SG_ Speed : 24|16@1+ (0.125,0) [0|8031.875] "rpm" X
+BO_ {0x98EA0000} Request: 3 X
+ SG_ Group : 0|24@1+ (1,0) [0|0] "" X
+BO_ {0x98FF0401} EngineOfOne: 8 X
+ SG_ Speed : 24|16@1+ (1,0) [0|0] "rpm" X
+BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";
+BA_DEF_DEF_ "VFrameFormat" "J1939PG";
+BA_ "VFrameFormat" BO_ {0x98FF0401} 1;
+"""
+
+
+def test_a_j1939_message_takes_its_whole_group_and_an_own_id_stands_before_it() -> None:
+    decoder = Decoder(load_set([DbcSource(None, "", "truck.dbc", J1939)]))
+    data = bytes([0, 0, 0, 0x10, 0, 0, 0, 0])
+    engine = [0x98FF0000 | 0x0400 | source for source in (0x00, 0x05)]  # another source than the file's
+    other_priority, own_id, other_group = 0x8CFF0400, 0x98FF0401, 0x98FF0500
+    requests = [0x98EA0000 | target << 8 | source for target, source in ((0x00, 0x21), (0xFF, 0xF9))]
+    assert [message.is_j1939 for message in decoder.dbc_set.messages] == [True, True, False]
+    given = [(number, data) for number in (*engine, other_priority, own_id, other_group, *requests)]
+    decoded = decoder.decode(frames(*given, (0x7FF, data)))
+    assert values(decoder, decoded) == {
+        "Engine.Speed": [2.0, 2.0, 2.0],
+        "EngineOfOne.Speed": [16.0],
+        "Request.Group": [0.0, 0.0],
+    }
+    assert decoded.unknown_frames == 2

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ved.dbc.guess import MIN_FRAMES, Field, guess_fields, guess_messages
 from ved.dbc.parse import parse_dbc
-from ved.dbc.wire import Seen, WireId, collect
+from ved.dbc.wire import Known, Seen, WireId, collect
 from ved.dbc.write import write_dbc
 from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameColumns
@@ -136,7 +136,9 @@ def test_a_signed_number_is_told_by_its_jumps_at_zero() -> None:
 def test_a_recording_whose_dbc_is_known() -> None:
     """Of the IMU's six numbers of 10 and 11 bits most are cut where its DBC cuts them."""
     log = open_log(DATA / "canedge-gps" / "drive-9min.MF4")
-    payloads, seen = collect(log.chunks(), {(number, False) for number in range(1, 9)})
+    payloads, seen = collect(
+        log.chunks(), Known(parse_dbc("", "".join(f"BO_ {number} M{number}: 8 X\n" for number in range(1, 9))).messages)
+    )
     imu = WireId(2, 9, False)
     assert set(payloads) == {imu, WireId(1, 0x7E8, False), WireId(1, 0x17F00010, True)}
     assert (len(payloads[imu]), seen[imu].frames) == (20_000, 53_524)
@@ -151,6 +153,6 @@ def test_only_frames_of_the_usual_length_are_collected() -> None:
         np.arange(3, dtype=np.int64), np.zeros(3, np.uint8), np.ones(3, np.uint32), np.zeros(3, np.uint8), lengths,
         np.zeros((3, 8), np.uint8),
     )  # fmt: skip
-    payloads, seen = collect([frames, frames], set(), most=3)
+    payloads, seen = collect([frames, frames], Known([]), most=3)
     assert payloads[WireId(0, 1, False)].shape == (3, 8)
     assert seen[WireId(0, 1, False)].lengths == {8: 4, 3: 2}

@@ -17,7 +17,7 @@ from ved.dbc.findings import Finding, count_severities
 from ved.dbc.formats import Definitions, decode_text, read_definitions, write_definitions
 from ved.dbc.guess import guess_messages
 from ved.dbc.lint import LintedFile, id_text, lint
-from ved.dbc.wire import collect, lint_wire, tally
+from ved.dbc.wire import Known, collect, lint_wire, tally
 from ved.errors import UserError
 from ved.logfiles.open_log import open_log
 
@@ -209,7 +209,7 @@ def guess_definitions(log: Path, known: Sequence[Path], target: Path | None, *, 
         raise UserError(f"{target}: exists already; --force writes over it")
     if target is not None and target.suffix.lower() not in {".dbc", ".csv"}:
         raise UserError(f"{target}: name the output .dbc or .csv")
-    ids = {(one.arbitration_id, one.is_extended) for path in known for one in read_file(path).messages}
+    ids = Known(one for path in known for one in read_file(path).messages)
     recording = open_log(log)
     payloads, seen = collect(recording.chunks(), ids)
     if recording.problem:

@@ -77,14 +77,26 @@ class MessageDraft:
     frame_format: str = ""
 
 
-def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], report: Report) -> list[MessageDef]:
+@dataclass(slots=True)
+class FrameFormats:
+    """What the values of a file's VFrameFormat mean; `default` holds for messages that give none."""
+
+    names: list[str] = field(default_factory=list)
+    default: str = ""
+
+    def name_of(self, given: str) -> str:
+        """The name of a value, which may be a number, a name already, or nothing."""
+        given = given or self.default
+        is_number = given.isdecimal() and len(given) < 4 and int(given) < len(self.names)
+        return self.names[int(given)] if is_number else given
+
+
+def assemble(drafts: Sequence[MessageDraft], frame_formats: FrameFormats, report: Report) -> list[MessageDef]:
     """The finished messages (bus and file still empty); what does not fit together is reported by text position."""
     messages = []
     for draft in drafts:
         signals = _settle(draft, report)
-        number = draft.frame_format
-        is_named = number.isdecimal() and len(number) < 4 and int(number) < len(frame_formats)
-        frame_format = frame_formats[int(number)] if is_named else number
+        frame_format = frame_formats.name_of(draft.frame_format)
         messages.append(
             MessageDef(
                 name=_printable(draft.long_name or draft.name),
@@ -97,6 +109,7 @@ def assemble(drafts: Sequence[MessageDraft], frame_formats: Sequence[str], repor
                 file="",
                 signals=signals,
                 comment=draft.comment,
+                is_j1939=draft.is_extended and frame_format == "J1939PG",
                 line=report.line_of(draft.position),
             )
         )

@@ -61,7 +61,7 @@ def _message_changes(
 ) -> Iterator[Change]:
     details = tuple(
         (name, _shown(getattr(first, name)), _shown(getattr(second, name)))
-        for name in ("name", "length", "is_fd", "comment")
+        for name in ("name", "length", "is_fd", "is_j1939", "comment")
         if getattr(first, name) != getattr(second, name)
     )
     subject = f"{first.name} ({id_text(first)})"

@@ -184,12 +184,30 @@ def _number(bits: np.uint64, raw_type: int) -> float:
 
 
 @register_jitable
+def _find(keys: NDArray[np.int64], values: NDArray[np.int32], key: int) -> int:
+    """The message under a key of a hash table, or _UNKNOWN."""
+    mask = np.int64(len(keys) - 1)
+    at = np.int64(np.uint64(key) * _FACTOR >> np.uint64(32)) & mask
+    while keys[at] >= 0:
+        if keys[at] == key:
+            return int(values[at])
+        at = (at + 1) & mask
+    return _UNKNOWN
+
+
+@register_jitable
+def _group_of(arbitration_id: int) -> int:
+    """The J1939 parameter group of a 29-bit id, as `ved.dbc.definitions.pgn` says it."""
+    group = arbitration_id >> 8 & 0x3FFFF
+    return group if group >> 8 & 0xFF >= 0xF0 else group & 0x3FF00
+
+
+@register_jitable
 def _route(frames: _Frames, plan: Plan, message_of: NDArray[np.int32]) -> int:
     """Find every frame's message; returns how many data frames match none."""
     unknown = 0
     bus, flags, ids = frames.bus, frames.flags, frames.arbitration_id
     standard, keys, key_messages, slots = plan.standard, plan.extended_keys, plan.extended_messages, plan.bus_slots
-    mask = np.int64(len(keys) - 1)
     for row in range(len(message_of)):
         if flags[row] & _NO_DATA:
             message_of[row] = _SKIPPED
@@ -197,13 +215,10 @@ def _route(frames: _Frames, plan: Plan, message_of: NDArray[np.int32]) -> int:
         message = _UNKNOWN
         slot, arbitration_id = np.int64(slots[bus[row]]), np.int64(ids[row])
         if flags[row] & _EXTENDED and arbitration_id >> EXTENDED_BITS == 0:
-            key = slot << EXTENDED_BITS | arbitration_id
-            at = np.int64(np.uint64(key) * _FACTOR >> np.uint64(32)) & mask
-            while keys[at] >= 0:
-                if keys[at] == key:
-                    message = key_messages[at]
-                    break
-                at = (at + 1) & mask
+            message = _find(keys, key_messages, int(slot << EXTENDED_BITS | arbitration_id))
+            if message == _UNKNOWN:
+                group = int(slot << EXTENDED_BITS) | _group_of(int(arbitration_id))
+                message = _find(plan.group_keys, plan.group_messages, group)
         elif not flags[row] & _EXTENDED and arbitration_id < STANDARD_IDS:
             message = standard[slot, arbitration_id]
         message_of[row] = message
@@ -402,7 +417,7 @@ def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
     frames = fields(_Frames, *columns, array(types.uint64, 2, readonly=True))
     plan = fields(
         Plan,
-        *(array(u8), array(types.int32, 2), array(i64), array(types.int32)),
+        *(array(u8), array(types.int32, 2), *(array(i64), array(types.int32)) * 2),
         *(array(i64), array(i64), array(types.boolean)),
         *(array(i64, 2), array(types.float64, 2), array(types.uint64, 2)),
     )

@@ -59,7 +59,10 @@ class SignalDef:
 
 @dataclass(frozen=True, slots=True)
 class MessageDef:
-    """One frame id on one bus (`bus` None: on any bus) and its signals, every multiplexer before what it selects."""
+    """One frame id on one bus (`bus` None: on any bus) and its signals, every multiplexer before what it selects.
+
+    `is_j1939`: it is also what frames of the same parameter group are, whatever their priority, source and destination.
+    """
 
     name: str
     arbitration_id: int
@@ -71,7 +74,19 @@ class MessageDef:
     file: str
     signals: tuple[SignalDef, ...]
     comment: str = ""
+    is_j1939: bool = False
     line: int = field(default=0, compare=False)
+
+    @property
+    def group(self) -> int | None:
+        """The parameter group that it stands for, or None."""
+        return pgn(self.arbitration_id) if self.is_j1939 else None
+
+
+def pgn(arbitration_id: int) -> int:
+    """The parameter group of a 29-bit id (SAE J1939-21): without priority, source and destination."""
+    group = arbitration_id >> 8 & 0x3FFFF
+    return group if group >> 8 & 0xFF >= 0xF0 else group & 0x3FF00
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, Final
 
-from ved.dbc.assemble import MessageDraft, SignalDraft, assemble
+from ved.dbc.assemble import FrameFormats, MessageDraft, SignalDraft, assemble
 from ved.dbc.definitions import MessageDef, Problem, ProblemCode
 from ved.dbc.parse import parse_dbc
 from ved.dbc.sheet import read_sheet, write_sheet
@@ -91,7 +91,7 @@ def _read_by_cantools(data: bytes, name: str, suffix: str) -> Definitions:
     taken = _Taken(name)
     for message in getattr(database, "messages", ()):  # a diagnostics database has none
         taken.message(message)
-    messages = assemble(taken.drafts, (), taken)
+    messages = assemble(taken.drafts, FrameFormats(), taken)
     placed = [replace(message, bus_name=bus) for message, bus in zip(messages, taken.buses, strict=True)]
     return Definitions(tuple(placed), (), tuple(taken.losses))
 
@@ -124,7 +124,7 @@ class _Taken:
             return
         draft = MessageDraft(0, message.name, message.frame_id, message.is_extended_frame, message.length)
         draft.comment = message.comment or ""
-        draft.frame_format = "CAN_FD" if message.is_fd else ""
+        draft.frame_format = "CAN_FD" if message.is_fd else "J1939PG" if message.protocol == "j1939" else ""
         for signal in message.signals:
             self._signal(draft, signal)
         self.drafts.append(draft)

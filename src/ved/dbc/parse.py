@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ved.dbc.assemble import MessageDraft, SignalDraft, assemble
+from ved.dbc.assemble import FrameFormats, MessageDraft, SignalDraft, assemble
 from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, Problem, ProblemCode
 
 _NUM: Final = r"([-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?)"
@@ -39,6 +39,7 @@ _ATTRIBUTE: Final = re.compile(
     rf"BA_\s+{_STR}(?:\s+(?:(BO_)\s+(\d{{1,10}})|(SG_)\s+(\d{{1,10}})\s+(\S+)|(?:BU_|EV_)\s+\S+))?\s+(?:{_NUM}|{_STR})\s*;"
 )
 _ENUM: Final = re.compile(rf'BA_DEF_\s+BO_\s+"VFrameFormat"\s+ENUM\s+((?:{_STR}[\s,]*)*+);')
+_DEFAULT_FORMAT: Final = re.compile(rf'BA_DEF_DEF_\s+"VFrameFormat"\s+(?:{_NUM}|{_STR})\s*;')
 _TO_SEMICOLON: Final = re.compile(r'[^";]*+(?:"(?:\\"|[^"])*+"[^";]*+)*+;')
 _TEXT_START: Final = re.compile(r"\S")
 _BARE_LINE: Final = re.compile(r"[\w \t\r]*$", re.MULTILINE)
@@ -46,14 +47,14 @@ _BARE_LINE: Final = re.compile(r"[\w \t\r]*$", re.MULTILINE)
 _LINE_KEYWORDS: Final = frozenset({"VERSION", "NS_", "BS_", "BU_"})
 _OTHER_KEYWORDS: Final = frozenset(
     {
-        *("BA_DEF_DEF_", "BA_DEF_DEF_REL_", "BA_DEF_REL_", "BA_DEF_SGTYPE_", "BA_REL_", "BA_SGTYPE_", "BO_TX_BU_"),
+        *("BA_DEF_DEF_REL_", "BA_DEF_REL_", "BA_DEF_SGTYPE_", "BA_REL_", "BA_SGTYPE_", "BO_TX_BU_"),
         *("BU_BO_REL_", "BU_EV_REL_", "BU_SG_REL_", "CAT_", "CAT_DEF_", "ENVVAR_DATA_", "EV_", "EV_DATA_", "FILTER"),
         *("NS_DESC_", "SGTYPE_", "SGTYPE_VAL_", "SIG_GROUP_", "SIG_TYPE_REF_", "SIGTYPE_VALTYPE_", "VAL_TABLE_"),
     }
 )
 _STATEMENT_START: Final = re.compile(
     r"^[ \t]*(?:BO_[ \t]+\d|SG_[ \t]+\S[^\n]*:"
-    rf"|(?:VAL_|SIG_VALTYPE_|SG_MUL_VAL_|CM_|BA_|BA_DEF_|{'|'.join(sorted(_OTHER_KEYWORDS))})\b)",
+    rf"|(?:VAL_|SIG_VALTYPE_|SG_MUL_VAL_|CM_|BA_|BA_DEF_|BA_DEF_DEF_|{'|'.join(sorted(_OTHER_KEYWORDS))})\b)",
     re.MULTILINE,
 )
 _UNASSIGNED: Final = "VECTOR__INDEPENDENT_SIG_MSG"
@@ -88,7 +89,7 @@ class _Parser:
         self._unassigned_ids: set[int] = set()
         self._by_dbc_id: dict[int, MessageDraft] = {}
         self.drafts: list[MessageDraft] = []
-        self.frame_formats: list[str] = []
+        self.frame_formats = FrameFormats()
         self.problems: list[Problem] = []
         self._handlers: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], None]]] = {
             "BO_": (_MESSAGE, self._message),
@@ -99,6 +100,7 @@ class _Parser:
             "CM_": (_COMMENT, self._comment),
             "BA_": (_ATTRIBUTE, self._attribute),
             "BA_DEF_": (_TO_SEMICOLON, self._definition),
+            "BA_DEF_DEF_": (_TO_SEMICOLON, self._default),
         }
 
     def line_of(self, position: int) -> int:
@@ -266,7 +268,12 @@ class _Parser:
     def _definition(self, found: re.Match[str]) -> None:
         enum = _ENUM.match(found.group())
         if enum:
-            self.frame_formats = re.findall(_STR, enum[1])
+            self.frame_formats.names = re.findall(_STR, enum[1])
+
+    def _default(self, found: re.Match[str]) -> None:
+        value = _DEFAULT_FORMAT.match(found.group())
+        if value:
+            self.frame_formats.default = value[1] or value[2]
 
 
 def _unquote(text: str) -> str:

@@ -35,16 +35,19 @@ class Plan(NamedTuple):
     """M messages, S signals (signal number = channel number), B bus slots (slot 0: buses without own definitions).
 
     `bus_slots` u8[256]: bus -> slot. `standard` i32[B, 2048]: 11-bit id -> message or -1. `extended_keys` i64[H] and
-    `extended_messages` i32[H]: open-addressing hash of slot << 29 | id, empty at -1, H a power of two.
-    `message_signals` i64[M+1]: where each message's signals start. `message_bytes` i64[M]: frame bytes that hold all
-    of them. `is_plain` bool[M]: no multiplexing. `fields` i64[S, 8]: one row per signal, columns named above;
-    `scaling` f64[S, 2]: scale, offset; `selectors` u64[K, 2]: first and last raw number, inclusive.
+    `extended_messages` i32[H]: open-addressing hash of slot << 29 | id, empty at -1, H a power of two; `group_keys` and
+    `group_messages` likewise of slot << 29 | J1939 parameter group. `message_signals` i64[M+1]: where each message's
+    signals start. `message_bytes` i64[M]: frame bytes that hold all of them. `is_plain` bool[M]: no multiplexing.
+    `fields` i64[S, 8]: one row per signal, columns named above; `scaling` f64[S, 2]: scale, offset; `selectors`
+    u64[K, 2]: first and last raw number, inclusive.
     """
 
     bus_slots: NDArray[np.uint8]
     standard: NDArray[np.int32]
     extended_keys: NDArray[np.int64]
     extended_messages: NDArray[np.int32]
+    group_keys: NDArray[np.int64]
+    group_messages: NDArray[np.int32]
     message_signals: NDArray[np.int64]
     message_bytes: NDArray[np.int64]
     is_plain: NDArray[np.bool_]
@@ -61,16 +64,23 @@ def compile_plan(dbc_set: DbcSet) -> Plan:
         bus_slots[bus] = slot
     standard = np.full((len(own_buses) + 1, STANDARD_IDS), -1, np.int32)
     extended: dict[int, int] = {}
-    in_rank = sorted(range(len(dbc_set.messages)), key=lambda number: dbc_set.messages[number].bus is not None)
+    groups: dict[int, int] = {}
+    # What is written last holds: a bus's own definitions, and of one J1939 group the first.
+    in_rank = sorted(
+        range(len(dbc_set.messages)), key=lambda number: (dbc_set.messages[number].bus is not None, -number)
+    )
     for number in in_rank:
         message = dbc_set.messages[number]
         slots = range(len(own_buses) + 1) if message.bus is None else (int(bus_slots[message.bus]),)
         for slot in slots:
             if message.is_extended:
                 extended[slot << EXTENDED_BITS | message.arbitration_id] = number
+                if message.group is not None:
+                    groups[slot << EXTENDED_BITS | message.group] = number
             else:
                 standard[slot, message.arbitration_id] = number
     keys, values = _hash_table(extended)
+    group_keys, group_values = _hash_table(groups)
     signals = [signal for message in dbc_set.messages for signal in message.signals]
     fields, selectors = _signal_fields(dbc_set)
     return Plan(
@@ -78,6 +88,8 @@ def compile_plan(dbc_set: DbcSet) -> Plan:
         standard=standard,
         extended_keys=keys,
         extended_messages=values,
+        group_keys=group_keys,
+        group_messages=group_values,
         message_signals=np.array([*dbc_set.first_channels, len(signals)], np.int64),
         message_bytes=np.array(
             [max((signal.end_byte for signal in message.signals), default=0) for message in dbc_set.messages], np.int64

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ved.dbc.assemble import MessageDraft, SignalDraft, assemble
+from ved.dbc.assemble import FrameFormats, MessageDraft, SignalDraft, assemble
 from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, Problem, ProblemCode, RawType, SignalDef
 from ved.dbc.parse import ParsedFile
 from ved.errors import UserError
@@ -41,7 +41,7 @@ def read_sheet(file: str, text: str) -> ParsedFile:
     """
     sheet = _Sheet(file, text.removeprefix("\ufeff"))
     sheet.run()
-    messages = assemble(list(sheet.drafts.values()), (), sheet)
+    messages = assemble(list(sheet.drafts.values()), FrameFormats(), sheet)
     buses = [draft_bus for draft_bus, _, _ in sheet.drafts]
     placed = [replace(message, bus_name=bus) for message, bus in zip(messages, buses, strict=True)]
     return ParsedFile(placed, sorted(sheet.problems, key=lambda problem: problem.line))
@@ -214,6 +214,8 @@ def write_sheet(messages: Sequence[MessageDef]) -> tuple[str, tuple[str, ...]]:
             writer.writerow(head | {"comment": message.comment.strip()})
         if message.is_fd and message.length <= 8:
             losses.append(f"{message.name} is a CAN FD message of at most 8 bytes; the table does not say FD")
+        if message.is_j1939:
+            losses.append(f"{message.name} stands for its whole J1939 group; the table says only its own id")
         for signal in message.signals:
             writer.writerow(head | _signal_cells(message, signal))
             losses += _signal_losses(message, signal)

@@ -1,19 +1,21 @@
 """What a recording carries, id by id, and where that disagrees with DBC files. Pure: frames come from outside."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.dbc.definitions import MessageDef
+from ved.dbc.definitions import MessageDef, pgn
 from ved.dbc.findings import Finding, Severity, in_file_order
 from ved.dbc.lint import At, LintedFile, id_text
 from ved.model.frames import FrameColumns, FrameFlag
 
 _NO_DATA = np.uint8(FrameFlag.REMOTE | FrameFlag.ERROR)
 _EXTENDED_BIT = 1 << 29
+Key = tuple[int, bool]
+"""An id and whether it has 29 bits."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,30 +74,38 @@ def tally(chunks: Iterable[FrameColumns], seen: dict[WireId, Seen] | None = None
 
 def lint_wire(files: Sequence[LintedFile], log: str, seen: dict[WireId, Seen]) -> list[Finding]:
     """Findings of the files taken together against a recording named `log`."""
-    by_id: dict[tuple[int, bool], list[tuple[LintedFile, MessageDef]]] = {}
-    for file in files:
-        for message in file.messages:
-            by_id.setdefault((message.arbitration_id, message.is_extended), []).append((file, message))
-    on_wire: dict[tuple[int, bool], list[WireId]] = {}
+    defined = [(file, message) for file in files for message in file.messages]
+    known = Known([message for _, message in defined])
+    on_wire: dict[Key, list[WireId]] = {}
     for wire_id in sorted(seen):
-        on_wire.setdefault((wire_id.arbitration_id, wire_id.is_extended), []).append(wire_id)
+        on_wire.setdefault(known.key_of(wire_id) or (-1, False), []).append(wire_id)
     findings: list[Finding] = []
-    for key, defined in by_id.items():
-        for file, message in defined:
-            findings += _message_on_wire(file, message, [(one, seen[one]) for one in on_wire.get(key, [])])
-    groups = {pgn(number): defined[0][1].name for (number, is_extended), defined in by_id.items() if is_extended}
-    findings += (_unknown(log, one, seen[one], groups) for one in sorted(seen) if _key(one) not in by_id)
+    for file, message in defined:
+        came = on_wire.get((message.arbitration_id, message.is_extended), [])
+        findings += _message_on_wire(file, message, [(one, seen[one]) for one in came])
+    groups = {pgn(message.arbitration_id): message.name for _, message in reversed(defined) if message.is_extended}
+    findings += (_unknown(log, one, seen[one], groups) for one in sorted(seen) if known.key_of(one) is None)
     return in_file_order(findings)
 
 
-def _key(wire_id: WireId) -> tuple[int, bool]:
-    return wire_id.arbitration_id, wire_id.is_extended
+class Known:
+    """The ids that definitions know: each id itself, and of J1939 messages all ids of their parameter group."""
 
+    def __init__(self, messages: Iterable[MessageDef]) -> None:
+        self._ids: set[Key] = set()
+        self._groups: dict[int, Key] = {}
+        for message in messages:
+            key = message.arbitration_id, message.is_extended
+            self._ids.add(key)
+            if message.group is not None:
+                self._groups.setdefault(message.group, key)
 
-def pgn(arbitration_id: int) -> int:
-    """The parameter group of a 29-bit id (SAE J1939-21): without priority, source and destination."""
-    group = arbitration_id >> 8 & 0x3FFFF
-    return group if group >> 8 & 0xFF >= 0xF0 else group & 0x3FF00
+    def key_of(self, wire_id: WireId) -> Key | None:
+        """The id under which it is defined, or None."""
+        key = wire_id.arbitration_id, wire_id.is_extended
+        if key in self._ids:
+            return key
+        return self._groups.get(pgn(wire_id.arbitration_id)) if wire_id.is_extended else None
 
 
 def _unknown(log: str, wire_id: WireId, seen: Seen, groups: Mapping[int, str]) -> Finding:
@@ -104,7 +114,7 @@ def _unknown(log: str, wire_id: WireId, seen: Seen, groups: Mapping[int, str]) -
     advice = "Its frames are stored all the same; find its DBC, or start one with 'ved dbc guess'."
     relative = groups.get(pgn(wire_id.arbitration_id)) if wire_id.is_extended else None
     if relative:
-        advice = f"If the bus is J1939, it is {relative} of another sender or priority: define it under this id too."
+        advice = f"If the bus is J1939, it is {relative} of another sender or priority: make its VFrameFormat J1939PG."
     return Finding("unknown-id", "warning", log, 0, "", str(wire_id), what, advice)
 
 
@@ -131,7 +141,7 @@ def _message_on_wire(file: LintedFile, message: MessageDef, seen: Sequence[tuple
 
 
 def collect(
-    chunks: Iterable[FrameColumns], known: Collection[tuple[int, bool]], most: int = 20_000
+    chunks: Iterable[FrameColumns], known: Known, most: int = 20_000
 ) -> tuple[dict[WireId, NDArray[np.uint8]], dict[WireId, Seen]]:
     """Payloads u8[n, length] of the ids that are not `known`, at most `most` of each, all of the id's usual length."""
     parts: dict[WireId, list[NDArray[np.uint8]]] = {}
@@ -140,7 +150,7 @@ def collect(
     for chunk in chunks:
         tally([chunk], seen)
         frames = chunk.take((chunk.flags & _NO_DATA) == 0)
-        for wire_id in {one for one in seen if _key(one) not in known}:
+        for wire_id in {one for one in seen if known.key_of(one) is None}:
             chosen = (frames.arbitration_id == wire_id.arbitration_id) & (frames.bus == wire_id.bus)
             chosen &= frames.is_extended == wire_id.is_extended
             length = lengths.setdefault(wire_id, seen[wire_id].lengths.most_common(1)[0][0])

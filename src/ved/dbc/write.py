@@ -72,7 +72,9 @@ class _Writer:
         self._body.append(f"BO_ {number} {name}: {message.length} Vector__XXX")
         if name != message.name:
             self._attributes.append(f'BA_ "SystemMessageLongSymbol" BO_ {number} {self._quoted(message.name)};')
-        if message.is_fd and message.length <= 8:
+        if message.is_j1939:
+            self._attributes.append(f'BA_ "VFrameFormat" BO_ {number} {_FRAME_FORMATS.index("J1939PG")};')
+        elif message.is_fd and message.length <= 8:
             self._attributes.append(f'BA_ "VFrameFormat" BO_ {number} {15 if message.is_extended else 14};')
         if message.comment:
             self._comments.append(f"CM_ BO_ {number} {self._quoted(message.comment)};")
