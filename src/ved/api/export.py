@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from ved.analysis.naming import find_channels
 from ved.api.export_mcap import write_mcap
 from ved.api.export_messages import write_messages
 from ved.api.export_tables import write_csv, write_mat, write_parquet
 from ved.api.frame import Frame
-from ved.api.naming import find_channels
 from ved.api.recorded import RecordedSession
 from ved.errors import UserError
 from ved.logfiles.blf_write import write_blf

@@ -11,11 +11,11 @@ import numpy as np
 
 from ved.analysis.distance import to_plane
 from ved.analysis.laps import Fixes, Line, find_laps, learn_line
+from ved.analysis.naming import find_channels
 from ved.analysis.positions import find_map_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
 from ved.api.decoding import registry_sources
 from ved.api.frame import ChannelSamples, Frame
-from ved.api.naming import find_channels
 from ved.api.parts import Part, channels_of_parts, read_frames, read_samples
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
