@@ -13,8 +13,13 @@ from ved.model.session import Session, SessionPart
 def save_sessions(db: Database, rows: Sequence[Session]) -> None:
     """Write these sessions as they are now, all or none."""
     with db.engine.begin() as connection:
-        for row in rows:
-            _save(connection, row)
+        write_sessions(connection, rows)
+
+
+def write_sessions(connection: Connection, rows: Sequence[Session]) -> None:
+    """As `save_sessions`, in the transaction of `connection`."""
+    for row in rows:
+        _save(connection, row)
 
 
 def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:

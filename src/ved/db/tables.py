@@ -69,6 +69,14 @@ losses = Table(
     Column("last_seq", BigInteger, nullable=False),
 )
 
+# Written by watch: how far it has read the stream `frames`, moved together with what it found there.
+watch_positions = Table(
+    "watch_positions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
 # Written by watch.
 sessions = Table(
     "sessions",
