@@ -37,6 +37,12 @@ class FieldReader:
         self._at = end
         return out
 
+    def rest(self) -> bytes:
+        """All bytes that are left."""
+        out = self._data[self._at :]
+        self._at = len(self._data)
+        return out
+
     def end(self) -> None:
         """CorruptDataError when bytes are left over."""
         if self._at != len(self._data):

@@ -8,6 +8,7 @@ import zstandard
 from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
 from ved.codec.fields import FieldReader, pack_text
 from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
+from ved.codec.samples import decode_samples, encode_samples
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameBatch
 from ved.model.records import (
@@ -15,6 +16,8 @@ from ved.model.records import (
     Clock,
     ClockSource,
     Description,
+    Incident,
+    IncidentKind,
     Lane,
     LinkState,
     Loss,
@@ -24,6 +27,7 @@ from ved.model.records import (
     RecordKind,
     SessionEvent,
 )
+from ved.model.samples import SampleBatch
 
 __all__ = [
     "HEADER_BYTES",
@@ -44,6 +48,7 @@ _CLOCK: Final = struct.Struct("<Bqqq")
 _BUS: Final = struct.Struct("<BH")
 _COUNT: Final = struct.Struct("<B")
 _LINK: Final = struct.Struct("<BBq")
+_INCIDENT: Final = struct.Struct("<Bq")
 _SESSION: Final = struct.Struct("<Bqq")
 
 
@@ -53,6 +58,8 @@ def encode_record(record: Record) -> bytes:
         return encode_batch(record)
     if isinstance(record, Preview):
         return encode_preview(record)
+    if isinstance(record, SampleBatch):
+        return encode_samples(record)
     try:
         return _encode_note(record)
     except struct.error as error:
@@ -66,6 +73,8 @@ def decode_record(data: bytes) -> Record:
         return decode_batch(data)
     if header.kind == RecordKind.PREVIEW:
         return decode_preview(data)
+    if header.kind == RecordKind.SAMPLES:
+        return decode_samples(data)
     if header.count != 0:
         raise CorruptDataError("a note carries no frames")
     body = data[header.body_at :]
@@ -80,12 +89,14 @@ def decode_record(data: bytes) -> Record:
             raise CorruptDataError("a record of the server is not numbered")
         if header.kind == RecordKind.LINK:
             return _decode_link(header, body)
+        if header.kind == RecordKind.INCIDENT:
+            return _decode_incident(header, body)
         return _decode_session(header, body)
     except ValueError as error:
         raise CorruptDataError(f"{header.kind.name} body: {error}") from error
 
 
-def _encode_note(record: Loss | Clock | Description | LinkState | SessionEvent) -> bytes:
+def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent) -> bytes:
     number = 0
     if isinstance(record, Loss):
         kind, number = RecordKind.LOSS, record.number
@@ -107,6 +118,9 @@ def _encode_note(record: Loss | Clock | Description | LinkState | SessionEvent) 
     elif isinstance(record, LinkState):
         kind = RecordKind.LINK
         body = _LINK.pack(record.is_up, record.lane, record.rtt_us) + pack_text(record.peer)
+    elif isinstance(record, Incident):
+        kind = RecordKind.INCIDENT
+        body = _INCIDENT.pack(record.incident, record.utc_us) + pack_text(record.text)
     else:
         kind = RecordKind.SESSION
         body = _SESSION.pack(record.is_open, record.utc_from_us, record.utc_to_us) + pack_text(record.session_id)
@@ -168,6 +182,14 @@ def _decode_link(header: RecordHeader, body: bytes) -> LinkState:
     peer = reader.text()
     reader.end()
     return LinkState(header.vehicle, header.epoch, _flag(is_up), Lane(lane), peer, rtt_us)
+
+
+def _decode_incident(header: RecordHeader, body: bytes) -> Incident:
+    reader = FieldReader(body)
+    incident, utc_us = reader.unpack(_INCIDENT)
+    text = reader.text()
+    reader.end()
+    return Incident(header.vehicle, header.epoch, IncidentKind(incident), utc_us, text)
 
 
 def _decode_session(header: RecordHeader, body: bytes) -> SessionEvent:

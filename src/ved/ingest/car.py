@@ -54,8 +54,9 @@ _FROM_CARS: Final = (
     RecordKind.CLOCK,
     RecordKind.DESCRIPTION,
     RecordKind.PREVIEW,
+    RecordKind.SAMPLES,
 )
-_WITH_FRAMES: Final = (RecordKind.BATCH, RecordKind.PREVIEW)
+_COUNTED: Final = (RecordKind.BATCH, RecordKind.PREVIEW, RecordKind.SAMPLES)
 FEATURES: Final = FEATURE_PREVIEWS
 _RTT_WEIGHT: Final = 8
 _MAX_TOKEN: Final = 0xFFFFFFFF
@@ -241,7 +242,7 @@ class CarConnection:
             raise RefusedCarError(
                 RefusalCode.VEHICLE, f"this key is for vehicle {self.car.vehicle!r}, not {header.vehicle!r}"
             )
-        if header.kind not in _FROM_CARS or header.number < 1 or (header.kind in _WITH_FRAMES and not header.count):
+        if header.kind not in _FROM_CARS or header.number < 1 or (header.kind in _COUNTED and not header.count):
             self._counters.add(BATCHES_CORRUPT_TOTAL)
             raise CorruptDataError(f"sends a record that cars do not send ({header.kind.name} {header.number})")
         span = span_of(header)

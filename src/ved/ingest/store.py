@@ -28,6 +28,7 @@ from ved.metrics import (
 )
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Lane
+from ved.model.samples import SampleBatch
 
 MAX_PENDING_BYTES: Final = 64 << 20
 
@@ -130,6 +131,8 @@ class Store:
             return False
         if isinstance(ours, FrameBatch) and isinstance(theirs, FrameBatch):
             return columns_crc(ours.frames) == columns_crc(theirs.frames)
+        if isinstance(ours, SampleBatch) and isinstance(theirs, SampleBatch):
+            return ours.equals(theirs)
         return ours == theirs
 
     def on_written(self, written: list[tuple[int, Item]]) -> None:

@@ -17,8 +17,8 @@ class Span:
 
 
 def span_of(header: RecordHeader) -> Span:
-    """The seqs of a batch, or a note's or a preview's own number."""
-    if header.kind == RecordKind.BATCH:
+    """The seqs of a batch or of samples, or a note's or a preview's own number."""
+    if header.kind in (RecordKind.BATCH, RecordKind.SAMPLES):
         return Span(Space.SEQ, header.number, header.number + header.count - 1)
     space = Space.PREVIEW if header.kind == RecordKind.PREVIEW else Space.NOTE
     return Span(space, header.number, header.number)

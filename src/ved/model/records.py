@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.samples import SampleBatch
 
 
 class RecordKind(IntEnum):
-    """Kind byte of a record; 7 is reserved for samples, 32 and up for the stream `events`."""
+    """Kind byte of a record; 32 and up belong to the stream `events`, samples to both."""
 
     BATCH = 1
     LOSS = 2
@@ -15,6 +16,8 @@ class RecordKind(IntEnum):
     DESCRIPTION = 4
     LINK = 5
     PREVIEW = 6
+    SAMPLES = 7
+    INCIDENT = 8
     SESSION = 32
 
 
@@ -36,6 +39,13 @@ class ClockSource(IntEnum):
     RECORDED = 3
     NTP = 4
     GPS = 5
+
+
+class IncidentKind(IntEnum):
+    """What ingest saw that a person must hear of."""
+
+    KEY_SHARED = 1
+    BYTES_DIFFER = 2
 
 
 class Lane(IntEnum):
@@ -124,6 +134,20 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Written by ingest when something is wrong with a car's data or key; `text` is for a person, in English.
+
+    The same incident of an epoch is told at most once a minute; the server's time is `utc_us`.
+    """
+
+    vehicle: str
+    epoch: bytes
+    incident: IncidentKind
+    utc_us: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEvent:
     """A session as watch sees it now; later events with the same `session_id` replace earlier ones."""
 
@@ -144,4 +168,4 @@ class Arrival:
     lane: Lane
 
 
-Record = FrameBatch | Loss | Clock | Description | LinkState | Preview | SessionEvent
+Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent
