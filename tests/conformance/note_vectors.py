@@ -1,0 +1,66 @@
+"""The golden notes, and `python tests/conformance/note_vectors.py`, which writes them anew.
+
+Written anew only when docs/spec/records.md changed first: the file is the contract, not this program.
+"""
+
+import dataclasses
+import json
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from ved.codec.records import encode_record
+from ved.model.records import (
+    BusDescription,
+    Clock,
+    ClockSource,
+    Description,
+    Incident,
+    IncidentKind,
+    Lane,
+    LinkState,
+    Loss,
+    LossPlace,
+    SessionEvent,
+)
+
+FILE = Path(__file__).parent / "records" / "notes.json"
+EPOCH = bytes(range(16))
+
+Note = Loss | Clock | Description | LinkState | Incident | SessionEvent
+
+
+def cases() -> dict[str, Note]:
+    """Name -> note."""
+    return {
+        "loss_counted": Loss("fs", EPOCH, 3, LossPlace.CAR_DISK, 2, 600, 1_000_000, 1_100_000, 601, 1200),
+        "loss_unknown": Loss("fs", EPOCH, 2**32 + 601, LossPlace.CAR_CRASH, 255, -1, -5, 2**40),
+        "clock": Clock("pe", EPOCH, 1, 1_234_567, 1_790_000_000_000_000, ClockSource.GPS, 50_000),
+        "description": Description("fs", EPOCH, 1, "Épreuve", (BusDescription(0, "powertrain", ("BU_:\n",)),)),
+        "link": LinkState("fs", EPOCH, True, Lane.BACKFILL, "192.0.2.1:50000", -1),
+        "incident_key": Incident("fs", EPOCH, IncidentKind.KEY_SHARED, 1_790_000_000_000_000, "clé n° 4: two agents"),
+        "incident_bytes": Incident("pe-2", EPOCH, IncidentKind.BYTES_DIFFER, 0, ""),
+        "session": SessionEvent("fs", EPOCH, "20260704-1", 1, 2, False),
+    }
+
+
+def to_json(value: Any) -> Any:
+    """A note as plain JSON: bytes as hex, enumerations by name, nested parts as objects."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, IntEnum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, tuple):
+        return [to_json(one) for one in value]
+    return value
+
+
+if __name__ == "__main__":
+    FILE.parent.mkdir(exist_ok=True)
+    entries = [
+        {"name": name, "bytes": encode_record(note).hex(), "note": to_json(note)} for name, note in cases().items()
+    ]
+    FILE.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
