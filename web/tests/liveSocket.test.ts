@@ -58,6 +58,7 @@ beforeEach(() => {
     "ws://x/api/live",
     {
       onMessage: (message) => messages.push(message),
+      onOther: () => undefined,
       onColumns: () => columns++,
       onStatus: (status) => statuses.push(status),
       onFailure: () => {},

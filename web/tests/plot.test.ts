@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lampOf } from "../src/app/lamp";
-import { clampRange, panRange, zoomRange } from "../src/app/timeRange";
+import { clampRange, panRange, zoomRange } from "../src/time/timeRange";
 import { ChannelBuffer } from "../src/buffer/channelBuffer";
 import { PixelColumns } from "../src/plot/columnise";
 import { decimalsFor, formatChoice, formatNumber, formatTime, splitDuration } from "../src/plot/format";

@@ -125,26 +125,26 @@ describe("Telemetry", () => {
   it("pauses at the edge, scrubs inside the window, and goes live again", async () => {
     const telemetry = await started();
     FakeSocket.last.say(watching(100e6));
-    telemetry.togglePause();
-    expect(telemetry.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
+    telemetry.time.toggle();
+    expect(telemetry.time.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
     FakeSocket.last.say(state(1, "up", 105e6));
-    expect(telemetry.range().toUs).toBe(100e6);
-    telemetry.show({ fromUs: 50e6, toUs: 60e6 });
-    telemetry.pan(0.5);
-    expect(telemetry.range()).toEqual({ fromUs: 55e6, toUs: 65e6 });
-    telemetry.showAll();
-    expect(telemetry.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
-    telemetry.togglePause();
-    expect(telemetry.range()).toEqual({ fromUs: 45e6, toUs: 105e6 });
+    expect(telemetry.time.range().toUs).toBe(100e6);
+    telemetry.time.show({ fromUs: 50e6, toUs: 60e6 });
+    telemetry.time.pan(0.5);
+    expect(telemetry.time.range()).toEqual({ fromUs: 55e6, toUs: 65e6 });
+    telemetry.time.showAll();
+    expect(telemetry.time.range()).toEqual({ fromUs: 40e6, toUs: 100e6 });
+    telemetry.time.toggle();
+    expect(telemetry.time.range()).toEqual({ fromUs: 45e6, toUs: 105e6 });
   });
 
   it("throws all away on a reset, and takes new channels over", async () => {
     const telemetry = await started();
     FakeSocket.last.say(watching(100e6));
-    telemetry.pause();
+    telemetry.time.pause();
     vehicle = { ...vehicle, channels: [...vehicle.channels, channel("N.ew")] };
     FakeSocket.last.say({ type: "reset", id: last(watches()).id });
-    expect(telemetry.isPaused).toBe(false);
+    expect(telemetry.time.isPaused).toBe(false);
     expect(telemetry.store.edgeUs).toBe(-Infinity);
     await vi.waitFor(() => expect(telemetry.channel("N.ew")).toBeDefined());
   });

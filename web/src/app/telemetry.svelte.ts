@@ -1,13 +1,17 @@
 import { LiveStore } from "../buffer/liveStore";
 import { FrameLoop } from "../plot/frameLoop";
 import { KIND_INCREMENT, VERSION, type ColumnsMessage } from "../protocol/columns";
-import type { ChannelInfo, Missed, ServerMessage, User, VehicleInfo, VehicleState, VehicleSummary } from "../protocol/messages";
-import { getMe, getVehicle, getVehicles, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
+import type { ChannelInfo, Missed, OtherMessage, ServerMessage, User, VehicleInfo, VehicleState, VehicleSummary } from "../protocol/messages";
+import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
 import { defaultCharts } from "../settings/defaults";
 import { DEFAULT_VIEW, loadView, MAX_CHANNELS, storeView, vehicleOfQuery, viewQuery, type ChartSpec, type View } from "../settings/view";
 import { LiveSocket, type ConnectionStatus } from "../source/liveSocket";
+import { sectionOf } from "../extend/sections";
+import { startFeeds } from "../extend/feeds";
+import { Markers } from "../time/markers.svelte";
+import { Timeline } from "../time/timeline.svelte";
 import { lampOf, type Lamp } from "./lamp";
-import { clampRange, panRange, zoomRange, type TimeRange } from "./timeRange";
+import { hasRole, type Role } from "./role";
 
 export type Phase = "loading" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
 
@@ -21,6 +25,14 @@ const LAST_VEHICLE = "ved.vehicle";
 export class Telemetry {
   readonly store = new LiveStore();
   readonly loop = new FrameLoop();
+  readonly time = new Timeline({
+    freeze: () => this.store.freeze(),
+    unfreeze: () => this.store.unfreeze(),
+    dirty: () => this.loop.dirty(),
+  });
+  readonly markers = new Markers();
+  /** The section in view; its id stands in the address. */
+  section = $state(sectionOf(new URLSearchParams(location.search).get("section")));
 
   phase = $state<Phase>("loading");
   user = $state.raw<User | null>(null);
@@ -33,9 +45,6 @@ export class Telemetry {
   /** Moves ten times per second: numbers on the page are read again. */
   tick = $state(0);
   nowMs = $state(0);
-  /** null while live, else the part of the frozen window in view. */
-  pausedRange = $state.raw<TimeRange | null>(null);
-  cursorUs = $state<number | null>(null);
   missed = $state.raw<{ readonly messages: number; readonly fromUs: number; readonly toUs: number } | null>(null);
   error = $state<string | null>(null);
   badMessages = $state(0);
@@ -46,7 +55,6 @@ export class Telemetry {
 
   readonly charts = $derived(this.view.charts ?? (this.vehicle === null ? [] : defaultCharts(this.vehicle)));
   readonly channels = $derived(new Map(this.vehicle?.channels.map((channel) => [channel.name, channel] as const) ?? []));
-  readonly isPaused = $derived(this.pausedRange !== null);
   readonly ageMs = $derived.by(() => this.currentAgeMs());
   readonly lamp: Lamp | "wait" = $derived.by(() => {
     if (this.connection === "connecting" && !this.hasConnected) return "wait";
@@ -55,15 +63,18 @@ export class Telemetry {
   });
 
   private readonly socket: LiveSocket;
+  private readonly listeners = new Map<string, Set<(message: OtherMessage) => void>>();
   private hasConnected = $state(false);
   private stateAtMs = 0;
   private freshAtMs = -Infinity;
+  private endFeeds: () => void = () => undefined;
   private watchTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.socket = new LiveSocket(`${scheme}://${location.host}/api/live`, {
       onMessage: (message) => this.onMessage(message),
+      onOther: (message) => this.listeners.get(message.type)?.forEach((hear) => hear(message)),
       onColumns: (message) => this.onColumns(message),
       onStatus: (status) => (this.connection = status),
       onFailure: () => void this.checkSignedIn(),
@@ -72,6 +83,7 @@ export class Telemetry {
   }
 
   async start(): Promise<void> {
+    addEventListener("popstate", () => (this.section = sectionOf(new URLSearchParams(location.search).get("section"))));
     setInterval(() => {
       this.nowMs = performance.now();
       this.tick++;
@@ -103,18 +115,22 @@ export class Telemetry {
       if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
       return;
     }
-    this.goLive();
+    this.time.reset();
     this.store.reset();
     this.state = null;
     this.missed = null;
     this.freshAtMs = -Infinity;
     this.view = loadView(name, location.search, localStorage);
+    this.time.windowUs = this.view.windowS * 1e6;
+    this.endFeeds();
+    this.markers.clear();
     this.vehicle = vehicle;
     localStorage.setItem(LAST_VEHICLE, name);
     this.phase = "ready";
     this.saveView();
     this.sendWatch();
     this.socket.connect();
+    this.endFeeds = startFeeds(this, name);
   }
 
   private async chooseFirst(wanted: string | null): Promise<void> {
@@ -147,7 +163,7 @@ export class Telemetry {
     try {
       vehicle = await getVehicle(before.name);
     } catch (error) {
-      if (error instanceof SignedOutError || error instanceof UnreachableError) return; // The connection tells.
+      if (error instanceof SignedOutError || error instanceof UnreachableError || error instanceof RefusedError) return; // The connection tells.
       throw error;
     }
     if (this.vehicle !== before || JSON.stringify(vehicle) === JSON.stringify(before)) return;
@@ -177,7 +193,7 @@ export class Telemetry {
   }
 
   setWindow(windowS: number): void {
-    this.goLive();
+    this.time.goLive();
     this.changeView({ ...this.view, windowS });
   }
 
@@ -220,6 +236,7 @@ export class Telemetry {
 
   private changeView(view: View): void {
     this.view = view;
+    this.time.windowUs = view.windowS * 1e6;
     this.saveView();
     clearTimeout(this.watchTimer);
     this.watchTimer = setTimeout(() => this.sendWatch(), WATCH_DELAY_MS);
@@ -229,7 +246,7 @@ export class Telemetry {
   private saveView(): void {
     if (this.vehicle === null) return;
     storeView(this.vehicle.name, this.view, localStorage);
-    history.replaceState(null, "", viewQuery(this.vehicle.name, this.view));
+    history.replaceState(null, "", viewQuery(this.vehicle.name, this.view, this.section));
   }
 
   private channelsOf(charts: readonly ChartSpec[]): string[] {
@@ -247,56 +264,23 @@ export class Telemetry {
     this.socket.watch({ vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz, window_s: this.view.windowS });
   }
 
-  // --- time ----------------------------------------------------------------------------------------------------------
-
-  /** The whole window: what can be scrubbed. */
-  bounds(): TimeRange {
-    const toUs = this.store.viewEdgeUs;
-    return { fromUs: toUs - this.view.windowS * 1e6, toUs };
+  /** Opens a section; "back" of the browser returns. */
+  open(section: string): void {
+    if (section === this.section || this.vehicle === null) return;
+    this.section = sectionOf(section);
+    history.pushState(null, "", viewQuery(this.vehicle.name, this.view, this.section));
   }
 
-  /** The part in view; follows the live edge unless paused. Call it when drawing: it is not reactive while live. */
-  range(): TimeRange {
-    return this.pausedRange ?? this.bounds();
+  /** Hears the live messages of a type that the live view itself does not use; gives back the end of it. */
+  listen(type: string, hear: (message: OtherMessage) => void): () => void {
+    const hearers = this.listeners.get(type) ?? new Set();
+    this.listeners.set(type, hearers.add(hear));
+    return () => hearers.delete(hear);
   }
 
-  togglePause(): void {
-    if (this.isPaused) this.goLive();
-    else this.pause();
-  }
-
-  pause(): void {
-    if (this.isPaused || !Number.isFinite(this.store.edgeUs)) return;
-    this.store.freeze();
-    this.pausedRange = this.bounds();
-    this.loop.dirty();
-  }
-
-  goLive(): void {
-    this.store.unfreeze();
-    this.pausedRange = null;
-    this.loop.dirty();
-  }
-
-  show(range: TimeRange): void {
-    this.pause();
-    if (this.isPaused) this.pausedRange = clampRange(range, this.bounds());
-    this.loop.dirty();
-  }
-
-  showAll(): void {
-    if (this.isPaused) this.show(this.bounds());
-  }
-
-  zoom(factor: number, aboutUs?: number): void {
-    this.pause();
-    if (this.pausedRange === null) return;
-    const { fromUs, toUs } = this.pausedRange;
-    this.show(zoomRange(this.pausedRange, factor, aboutUs ?? (fromUs + toUs) / 2, this.bounds()));
-  }
-
-  pan(fraction: number): void {
-    if (this.pausedRange !== null) this.show(panRange(this.pausedRange, fraction, this.bounds()));
+  /** True when the person who is signed in may do what needs this role. */
+  may(role: Role): boolean {
+    return hasRole(this.user?.role, role);
   }
 
   channel(name: string): ChannelInfo | undefined {
@@ -320,6 +304,7 @@ export class Telemetry {
         break;
       case "watching":
         this.store.startWatching(message);
+        this.time.raiseEdge(this.store.edgeUs);
         this.unknownChannels = message.unknown;
         this.bucketUs = message.bucket_us;
         this.isHistoryComplete = false;
@@ -328,7 +313,7 @@ export class Telemetry {
         this.onState(message);
         break;
       case "reset":
-        this.goLive();
+        this.time.reset();
         this.store.reset();
         void this.refreshVehicle();
         break;
@@ -348,10 +333,12 @@ export class Telemetry {
     this.state = message;
     this.nowMs = this.stateAtMs = performance.now();
     this.store.raiseEdge(message.edge_utc_us);
+    this.time.raiseEdge(this.store.edgeUs);
   }
 
   private onColumns(message: ColumnsMessage): void {
     const isNewer = this.store.accept(message);
+    this.time.raiseEdge(this.store.edgeUs);
     if (isNewer && message.kind === KIND_INCREMENT) this.freshAtMs = performance.now();
     this.isHistoryComplete = this.store.isHistoryComplete;
     this.loop.dirty();
@@ -381,7 +368,7 @@ export class Telemetry {
 
 function phaseOf(error: unknown): Phase {
   if (error instanceof SignedOutError) return "signed_out";
-  if (error instanceof UnreachableError) return "unreachable";
+  if (error instanceof UnreachableError || error instanceof RefusedError) return "unreachable";
   throw error;
 }
 

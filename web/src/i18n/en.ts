@@ -2,6 +2,9 @@
 export const en = {
   "app.title": "VED telemetry",
   "app.loading": "Loading…",
+  "section.label": "Sections",
+  "section.live": "Live",
+  "section.failed": "This part of the page could not be loaded. Reload the page.",
   "lamp.live": "LIVE",
   "lamp.stale": "STALE",
   "lamp.offline": "OFFLINE",

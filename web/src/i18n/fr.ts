@@ -4,6 +4,9 @@ import type { Key } from "./en";
 export const fr: Record<Key, string> = {
   "app.title": "Télémétrie VED",
   "app.loading": "Chargement…",
+  "section.label": "Rubriques",
+  "section.live": "Direct",
+  "section.failed": "Cette partie de la page n’a pas pu être chargée. Rechargez la page.",
   "lamp.live": "EN DIRECT",
   "lamp.stale": "FIGÉ",
   "lamp.offline": "HORS LIGNE",

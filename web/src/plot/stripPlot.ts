@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import type { CanvasColours } from "../app/theme.svelte";
-import type { TimeRange } from "../app/timeRange";
+import type { TimeRange } from "../time/timeRange";
 import type { ChannelBuffer } from "../buffer/channelBuffer";
 import type { Choice } from "../protocol/messages";
 import { PixelColumns } from "./columnise";

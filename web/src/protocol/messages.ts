@@ -130,11 +130,21 @@ export interface VehicleInfo {
   readonly charts: readonly ChartDefault[];
 }
 
+/** A message of a type that the live view itself does not know: alarms, laps, a newer server. */
+export interface OtherMessage {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
 const SERVER_TYPES = new Set(["welcome", "watching", "state", "reset", "missed", "error"]);
 
-/** Parses a text message; null for a type that this page does not know (a newer server), which is ignored. */
-export function parseServerMessage(text: string): ServerMessage | null {
+/** Parses a text message; null where it is no message at all. */
+export function parseServerMessage(text: string): ServerMessage | OtherMessage | null {
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null || !("type" in value)) return null;
-  return SERVER_TYPES.has(String(value.type)) ? (value as ServerMessage) : null;
+  return value as ServerMessage | OtherMessage;
+}
+
+export function isKnown(message: ServerMessage | OtherMessage): message is ServerMessage {
+  return SERVER_TYPES.has(message.type);
 }

@@ -10,26 +10,65 @@ export class UnreachableError extends Error {
   override readonly name = "UnreachableError";
 }
 
-async function request(path: string, method: "GET" | "POST" = "GET"): Promise<Response> {
+/** The server understood, and says no: `code` and `message` are its own. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+async function request(path: string, method: Method = "GET", body?: unknown): Promise<Response> {
+  const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
+  if (body !== undefined) Object.assign(init, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
   let response: Response;
   try {
-    response = await fetch(path, { method, credentials: "same-origin", cache: "no-store" });
+    response = await fetch(path, init);
   } catch (cause) {
     throw new UnreachableError(path, { cause });
   }
-  if (response.status === 401 || response.status === 403) throw new SignedOutError(path);
+  if (response.status === 401) throw new SignedOutError(path);
+  if (response.status >= 400 && response.status < 500) throw await refusal(response);
   if (!response.ok) throw new UnreachableError(`${path}: ${response.status}`);
   return response;
 }
 
-export const getMe = async (): Promise<User> => (await request("/api/me")).json() as Promise<User>;
+/** The server's own words, in the shape of `{"error": {"code", "message"}}` (`detail` where FastAPI made it). */
+async function refusal(response: Response): Promise<RefusedError> {
+  let said: { error?: { code?: string; message?: string }; detail?: unknown } = {};
+  try {
+    said = (await response.json()) as typeof said;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  const told = said.error ?? (typeof said.detail === "object" ? (said.detail as { code?: string; message?: string } | null) : null);
+  return new RefusedError(response.status, told?.code ?? String(response.status), told?.message ?? response.statusText);
+}
 
-export const getVehicles = async (): Promise<VehicleSummary[]> =>
-  (await request("/api/vehicles")).json() as Promise<VehicleSummary[]>;
+/** GET of a JSON resource. Throws SignedOutError, UnreachableError or RefusedError. */
+export async function getJson<T>(path: string): Promise<T> {
+  return (await request(path)).json() as Promise<T>;
+}
 
-export const getVehicle = async (name: string): Promise<VehicleInfo> =>
-  (await request(`/api/vehicles/${encodeURIComponent(name)}`)).json() as Promise<VehicleInfo>;
+/** Sends JSON; gives back the JSON of the answer, undefined for an empty one. Throws as `getJson`. */
+export async function sendJson<T = unknown>(method: Exclude<Method, "GET">, path: string, body?: unknown): Promise<T | undefined> {
+  const response = await request(path, method, body);
+  return response.status === 204 ? undefined : ((await response.json()) as T);
+}
+
+export const getMe = (): Promise<User> => getJson("/api/me");
+
+export const getVehicles = (): Promise<VehicleSummary[]> => getJson("/api/vehicles");
+
+export const getVehicle = (name: string): Promise<VehicleInfo> => getJson(`/api/vehicles/${encodeURIComponent(name)}`);
 
 export async function signOut(): Promise<void> {
-  await request("/api/signout", "POST");
+  await sendJson("POST", "/api/signout");
 }

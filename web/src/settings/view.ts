@@ -41,8 +41,9 @@ export function storeView(vehicle: string, view: View, storage: Pick<Storage, "s
 }
 
 /** The query that shows the same view on another screen. */
-export function viewQuery(vehicle: string, view: View): string {
+export function viewQuery(vehicle: string, view: View, section = "live"): string {
   const query = new URLSearchParams({ vehicle, rate: String(view.rateHz), window: String(view.windowS) });
+  if (section !== "live") query.set("section", section);
   if (!view.hasMap) query.set("map", "0");
   for (const chart of view.charts ?? []) query.append("chart", formatChart(chart));
   return `?${query.toString()}`;

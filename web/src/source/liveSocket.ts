@@ -1,10 +1,12 @@
 import { decodeColumns, ProtocolError, type ColumnsMessage } from "../protocol/columns";
-import { parseServerMessage, type ClientMessage, type ServerMessage, type Watch } from "../protocol/messages";
+import { isKnown, parseServerMessage, type ClientMessage, type OtherMessage, type ServerMessage, type Watch } from "../protocol/messages";
 
 export type ConnectionStatus = "connecting" | "open" | "waiting";
 
 export interface LiveHandlers {
   readonly onMessage: (message: ServerMessage) => void;
+  /** A message of another kind, for those who listen for it. */
+  readonly onOther: (message: OtherMessage) => void;
   readonly onColumns: (message: ColumnsMessage) => void;
   readonly onStatus: (status: ConnectionStatus) => void;
   /** A connection failed or ended; the next try follows by itself. */
@@ -102,7 +104,7 @@ export class LiveSocket {
   }
 
   private receiveText(text: string): void {
-    let message: ServerMessage | null;
+    let message: ServerMessage | OtherMessage | null;
     try {
       message = parseServerMessage(text);
     } catch (error) {
@@ -110,7 +112,12 @@ export class LiveSocket {
       this.handlers.onBad(error.message);
       return;
     }
-    if (message === null || ("id" in message && message.id !== this.id)) return;
+    if (message === null) return;
+    if (!isKnown(message)) {
+      this.handlers.onOther(message);
+      return;
+    }
+    if ("id" in message && message.id !== this.id) return;
     if (message.type === "welcome") this.welcomed();
     this.handlers.onMessage(message);
   }

@@ -1,0 +1,107 @@
+import { clampRange, panRange, zoomRange, type TimeRange } from "./timeRange";
+
+/** What the time line needs of the samples. */
+export interface TimeSource {
+  /** Keeps a copy of the samples up to `edgeUs` in view, whatever arrives. */
+  freeze(edgeUs: number): void;
+  unfreeze(): void;
+  /** Something to draw changed. */
+  dirty(): void;
+}
+
+/**
+ * The one time axis of the page: live it follows the edge, paused it stands still; one cursor for all panels.
+ *
+ * `cursorUs` is where a pointer rests (null: nowhere), `anchorUs` the second cursor that deltas are measured from. Times
+ * are UTC in µs.
+ */
+export class Timeline {
+  cursorUs = $state<number | null>(null);
+  anchorUs = $state<number | null>(null);
+  windowUs = $state(60e6);
+  /** null while live, else the part in view. */
+  paused = $state.raw<TimeRange | null>(null);
+  readonly isPaused = $derived(this.paused !== null);
+  private edge = -Infinity;
+  private frozenEdge = -Infinity;
+
+  constructor(private readonly source: TimeSource) {}
+
+  /** Time of the newest sample, -Infinity before the first. Not reactive: read it when drawing. */
+  get edgeUs(): number {
+    return this.edge;
+  }
+
+  raiseEdge(us: number | null): void {
+    if (us !== null && us > this.edge) this.edge = us;
+  }
+
+  reset(): void {
+    this.goLive();
+    this.edge = -Infinity;
+  }
+
+  /** The whole window: what can be scrubbed. */
+  bounds(): TimeRange {
+    const toUs = this.isPaused ? this.frozenEdge : this.edge;
+    return { fromUs: toUs - this.windowUs, toUs };
+  }
+
+  /** The part in view; follows the live edge unless paused. Call it when drawing: it is not reactive while live. */
+  range(): TimeRange {
+    return this.paused ?? this.bounds();
+  }
+
+  /** Where values are read: at the cursor, else at the right end of what is in view. */
+  readUs(): number {
+    return this.cursorUs ?? this.range().toUs;
+  }
+
+  toggle(): void {
+    if (this.isPaused) this.goLive();
+    else this.pause();
+  }
+
+  pause(): void {
+    if (this.isPaused || !Number.isFinite(this.edge)) return;
+    this.frozenEdge = this.edge;
+    this.source.freeze(this.edge);
+    this.paused = this.bounds();
+    this.source.dirty();
+  }
+
+  goLive(): void {
+    this.source.unfreeze();
+    this.paused = null;
+    this.source.dirty();
+  }
+
+  /** Pauses and shows this part of the window. */
+  show(range: TimeRange): void {
+    this.pause();
+    if (this.isPaused) this.paused = clampRange(range, this.bounds());
+    this.source.dirty();
+  }
+
+  showAll(): void {
+    if (this.isPaused) this.show(this.bounds());
+  }
+
+  /** `factor` < 1 comes nearer. */
+  zoom(factor: number, aboutUs?: number): void {
+    this.pause();
+    if (this.paused === null) return;
+    const { fromUs, toUs } = this.paused;
+    this.show(zoomRange(this.paused, factor, aboutUs ?? (fromUs + toUs) / 2, this.bounds()));
+  }
+
+  pan(fraction: number): void {
+    if (this.paused !== null) this.show(panRange(this.paused, fraction, this.bounds()));
+  }
+
+  /** Sets the second cursor at the first, or takes it away. */
+  toggleAnchor(): void {
+    this.anchorUs = this.anchorUs === null ? this.cursorUs : null;
+    this.source.dirty();
+  }
+}
