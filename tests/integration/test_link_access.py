@@ -21,6 +21,7 @@ from ved.codec.records import encode_record, peek
 from ved.db.database import Database
 from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
 from ved.errors import LinkLostError, LinkRefusedError, UserError
+from ved.ingest import server
 from ved.link.certificates import ensure_server_certificates
 from ved.link.connection import Answer, LinkConnection, Sent, Wiring
 from ved.link.credentials import Credentials, load_credentials, make_code, parse_server_url
@@ -34,10 +35,11 @@ from ved.metrics import (
     BATCHES_DUPLICATE_TOTAL,
     CONNECTIONS_GARBAGE_TOTAL,
     CONNECTIONS_REFUSED_TOTAL,
+    KEYS_SHARED_TOTAL,
     Counters,
 )
 from ved.model.frames import FrameBatch
-from ved.model.records import Lane, LinkState
+from ved.model.records import Incident, IncidentKind, Lane, LinkState
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_helpers import DESCRIPTION, ListSource, Site, make_frames, stored_frames
@@ -149,9 +151,38 @@ def test_other_bytes_under_the_same_seq_do_not_replace_the_first(site: Site) -> 
             await car.close()
 
     asyncio.run(go())
-    frames, seqs = stored_frames(site.records(), EPOCH)
+    records = site.records()
+    frames, seqs = stored_frames(records, EPOCH)
     assert seqs.runs() == [(1, 10)]
     assert frames.equals(make_frames(1, 10))
+    (incident,) = [one for one in records if isinstance(one, Incident)]  # the second within a minute is not told
+    assert (incident.vehicle, incident.epoch, incident.incident) == ("fs", EPOCH, IncidentKind.BYTES_DIFFER)
+    assert "seq 1" in incident.text
+
+
+def test_a_second_agent_with_the_same_key_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are served: a copied card must cost nobody's data."""
+    monkeypatch.setattr(server, "SHARED_S", 0.1)
+    counters = Counters()
+
+    async def go() -> None:
+        async with site.serving(counters):
+            credentials = site.credentials()
+            first, second = RawCar(credentials), RawCar(credentials, epoch=bytes(16))
+            await first.open()
+            await second.open()
+            while not counters[KEYS_SHARED_TOTAL]:
+                await first.send(batch(1))
+                await second.send(batch(1, epoch=bytes(16)))
+                await asyncio.sleep(0.05)
+            await first.close()
+            await second.close()
+
+    asyncio.run(go())
+    records = site.records()
+    (incident,) = [one for one in records if isinstance(one, Incident)]
+    assert (incident.vehicle, incident.epoch, incident.incident) == ("fs", bytes(16), IncidentKind.KEY_SHARED)
+    assert [stored_frames(records, epoch)[1].runs() for epoch in (EPOCH, bytes(16))] == [[(1, 10)]] * 2
 
 
 def test_after_a_restart_the_server_knows_what_it_has(site: Site) -> None:

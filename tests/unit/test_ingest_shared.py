@@ -12,16 +12,18 @@ A, B = bytes(16), bytes(range(16))
 @pytest.mark.parametrize(
     ("connections", "expected"),
     [
-        ([], set()),
-        ([(CAR, A, 0.0, 100.0)], set()),
-        ([(CAR, A, 0.0, 100.0), (CAR, A, 5.0, 100.0)], set()),  # two lanes
-        ([(CAR, A, 0.0, 100.0), (OTHER, B, 5.0, 100.0)], set()),
-        ([(CAR, A, 0.0, 11.0), (CAR, B, 10.0, 100.0)], set()),  # the old one fell silent: it was started again
-        ([(CAR, A, 0.0, 100.0), (CAR, B, 99.0, 100.0)], set()),  # too early to tell
-        ([(CAR, A, 0.0, 100.0), (CAR, B, 10.0, 99.0)], {CAR}),
-        ([(CAR, A, 0.0, 4.0), (CAR, A, 0.0, 100.0), (CAR, B, 10.0, 99.0), (OTHER, B, 1.0, 9.0)], {CAR}),
+        ([], {}),
+        ([(CAR, A, 0.0, 100.0)], {}),
+        ([(CAR, A, 0.0, 100.0), (CAR, A, 5.0, 100.0)], {}),  # two lanes
+        ([(CAR, A, 0.0, 100.0), (OTHER, B, 5.0, 100.0)], {}),
+        ([(CAR, A, 0.0, 11.0), (CAR, B, 10.0, 100.0)], {}),  # the old one fell silent: it was started again
+        ([(CAR, A, 0.0, 100.0), (CAR, B, 99.0, 100.0)], {}),  # too early to tell
+        ([(CAR, A, 0.0, 100.0), (CAR, B, 10.0, 99.0)], {CAR: B}),
+        ([(CAR, A, 0.0, 4.0), (CAR, A, 0.0, 100.0), (CAR, B, 10.0, 99.0), (OTHER, B, 1.0, 9.0)], {CAR: B}),
     ],
 )
-def test_find_shared(connections: list[tuple[CarIdentity, bytes, float, float]], expected: set[CarIdentity]) -> None:
+def test_find_shared(
+    connections: list[tuple[CarIdentity, bytes, float, float]], expected: dict[CarIdentity, bytes]
+) -> None:
     assert find_shared(connections) == expected
     assert find_shared(connections[::-1]) == expected

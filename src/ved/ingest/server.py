@@ -52,6 +52,7 @@ from ved.metrics import (
     TASK_FAILURES_TOTAL,
     Counters,
 )
+from ved.model.records import IncidentKind
 
 REVOKE_POLL_S: Final = 0.5
 SHARED_S: Final = 3.0
@@ -156,12 +157,13 @@ class LinkServer:
     def _look_for_copies(self) -> None:
         """One key, two agents that both talk: a copied card, or two boxes enrolled by copying the folder."""
         shared = find_shared([(one.car, one.epoch, one.opened_s, one.heard_s) for one in self._cars])
-        for car in shared - self._shared:
-            self._counters.add(KEYS_SHARED_TOTAL)
-            _log.warning(
-                "key %d of %s is used by two agents at the same time; enrol each of them", car.key_id, car.vehicle
-            )
-        self._shared = shared
+        for car, epoch in shared.items():
+            text = f"key {car.key_id} is used by two agents at the same time; enrol each of them"
+            if car not in self._shared:
+                self._counters.add(KEYS_SHARED_TOTAL)
+                _log.warning("%s: %s", car.vehicle, text)
+            self._store.incidents.tell(car.vehicle, epoch, IncidentKind.KEY_SHARED, text)
+        self._shared = set(shared)
 
     def _find_revoked(self, keys: set[bytes]) -> set[bytes]:
         return {key for key in keys if find_car_key(self._db, key) is None}
@@ -295,18 +297,18 @@ class LinkServer:
             connection.outbox.put(Storage(is_storing))
 
 
-def find_shared(connections: Sequence[tuple[CarIdentity, bytes, float, float]]) -> set[CarIdentity]:
-    """Keys under which two epochs are alive, of (identity, epoch, opened_s, heard_s).
+def find_shared(connections: Sequence[tuple[CarIdentity, bytes, float, float]]) -> dict[CarIdentity, bytes]:
+    """Keys under which two epochs live, each with the one that came later; of (identity, epoch, opened_s, heard_s).
 
     Both must have been heard `SHARED_S` after the later one came: what the older one sent before may lie unread.
     """
-    out: set[CarIdentity] = set()
-    for car, epoch, opened_s, heard_s in connections:
+    out: dict[CarIdentity, bytes] = {}
+    for car, epoch, opened_s, heard_s in sorted(connections, key=lambda one: one[2]):
         for other, other_epoch, other_opened_s, other_heard_s in connections:
-            if car == other and epoch != other_epoch:
-                both_s = max(opened_s, other_opened_s) + SHARED_S
+            if car == other and epoch != other_epoch and opened_s >= other_opened_s:
+                both_s = opened_s + SHARED_S
                 if heard_s > both_s and other_heard_s > both_s:
-                    out.add(car)
+                    out[car] = epoch
     return out
 
 

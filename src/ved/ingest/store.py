@@ -16,6 +16,7 @@ from ved.codec.batch import columns_crc
 from ved.codec.records import RecordHeader, decode_record
 from ved.errors import CorruptDataError
 from ved.ingest.accepted import Accepted, EpochState, LastEntry, Seen, record_crc
+from ved.ingest.incidents import Incidents
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.writer import Item, Taken, TrimOrder, WriterThread
 from ved.link.span import span_of
@@ -27,7 +28,7 @@ from ved.metrics import (
     Counters,
 )
 from ved.model.frames import FrameBatch
-from ved.model.records import Arrival, Lane
+from ved.model.records import Arrival, IncidentKind, Lane
 from ved.model.samples import SampleBatch
 
 MAX_PENDING_BYTES: Final = 64 << 20
@@ -46,6 +47,7 @@ class Store:
         self._unsynced: deque[tuple[int, int, Taken | None]] = deque()
         self._thread = WriterThread(writer, self)
         self._limit = LogLimit(_log)
+        self.incidents = Incidents(self.put_own)
         self.last_durable: LastEntry | None = None
         self.is_storing = True
         self.tell_stored: Callable[[list[Taken]], None] = lambda _: None
@@ -88,12 +90,13 @@ class Store:
         else:
             self.put_own(record, lane)
 
-    def put_own(self, record: bytes, lane: Lane) -> None:
-        """Append a record of the server's own (not numbered); dropped, and counted, while the disk refuses."""
+    def put_own(self, record: bytes, lane: Lane) -> bool:
+        """Append a record of the server's own (not numbered); False, and counted, while the disk refuses."""
         if self.is_storing:
             self._put(Item(arrival_now(lane), record, None))
         else:
             self._counters.add(RECORDS_DROPPED_TOTAL)
+        return self.is_storing
 
     def _put(self, item: Item) -> None:
         self._pending_bytes += len(item.record)
@@ -113,8 +116,9 @@ class Store:
             self._counters.add(BATCHES_DUPLICATE_TOTAL)
         else:
             self._counters.add(BATCHES_CONFLICT_TOTAL)
-            text = "%s: other bytes under a known number (%s %d of epoch %s); the first stay"
-            self._limit.warning("conflict", text, header.vehicle, span.space.name, span.first, header.epoch.hex())
+            text = f"other bytes under a known number ({span.space.name.lower()} {span.first}); the first ones stay"
+            self._limit.warning("conflict", "%s, epoch %s: %s", header.vehicle, header.epoch.hex(), text)
+            self.incidents.tell(header.vehicle, header.epoch, IncidentKind.BYTES_DIFFER, text)
 
     async def _equals_stored(self, record: bytes, position: int) -> bool:
         """True when the record at `position` has the same columns, however it was encoded."""
