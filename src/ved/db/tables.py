@@ -24,14 +24,46 @@ dbc_files = Table(
     Column("text", Text, nullable=False),
 )
 
-# Which DBCs hold for a bus of a vehicle. Written by cli (seeding) and web.
+# Which DBCs hold for a bus of a vehicle from when to when (null: open), in `files` [[digest, name], …]. Rows are added,
+# never changed: of those that cover a time, the one with the greatest id holds. Written by cli and web.
 dbc_assignments = Table(
     "dbc_assignments",
     metadata,
-    Column("vehicle", String(32), primary_key=True),
-    Column("bus_index", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("vehicle", String(32), nullable=False, index=True),
+    Column("bus_index", Integer, nullable=False),
     Column("bus_name", Text, nullable=False),
-    Column("digests", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("valid_from_us", BigInteger, nullable=True),
+    Column("valid_to_us", BigInteger, nullable=True),
+    Column("created_utc_us", BigInteger, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+# Other names of channels: `name` once stood for what is `target` now; the newest row of a name holds. Written by cli
+# and web.
+channel_aliases = Table(
+    "channel_aliases",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("vehicle", String(32), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("created_utc_us", BigInteger, nullable=False),
+    Column("author", Text, nullable=False),
+)
+
+# What people read in place of a channel's name and unit, in two languages (empty: as the DBC says). Written by cli.
+channel_texts = Table(
+    "channel_texts",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("title_en", Text, nullable=False),
+    Column("title_fr", Text, nullable=False),
+    Column("unit_en", Text, nullable=False),
+    Column("unit_fr", Text, nullable=False),
 )
 
 # What is known of each epoch. Written by record.
@@ -96,6 +128,50 @@ session_parts = Table(
     Column("t_to_us", BigInteger, nullable=False),
 )
 
+# The gap ledger (analysis/ledger.py). Written by watch.
+ledger_epochs = Table(
+    "ledger_epochs",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("epoch", LargeBinary(16), primary_key=True),
+    Column("arrival_utc_us", BigInteger, nullable=False),
+    Column("highest_seq", BigInteger, nullable=False),
+    Column("highest_t_us", BigInteger, nullable=False),
+    Column("t_first_us", BigInteger, nullable=False),
+    Column("t_last_us", BigInteger, nullable=False),
+)
+ledger_blocks = Table(
+    "ledger_blocks",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("epoch", LargeBinary(16), primary_key=True),
+    Column("block", BigInteger, primary_key=True),
+    Column("frames", LargeBinary, nullable=False),
+)
+ledger_spans = Table(
+    "ledger_spans",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("epoch", LargeBinary(16), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("t_from_us", BigInteger, primary_key=True),
+    Column("bus", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("t_to_us", BigInteger, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+)
+
+# How a role is: its newest figures, a row for each role, written by that role about once per second.
+role_health = Table(
+    "role_health",
+    metadata,
+    Column("role", String(64), primary_key=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("figures", JSON, nullable=False),
+)
+
 # Written by cli and web (codes), ingest (keys).
 enrol_codes = Table(
     "enrol_codes",
@@ -130,4 +206,23 @@ signin_tokens = Table(
     Column("role", String(16), nullable=False),
     Column("expires_utc_s", Float, nullable=False),
     Column("is_used", Boolean, nullable=False),
+)
+
+# Sheets of panels, and what a person prefers: JSON of the page. Written by web.
+workbooks = Table(
+    "workbooks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner_id", Integer, nullable=False, index=True),
+    Column("vehicle", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("is_shared", Boolean, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("changed_utc_us", BigInteger, nullable=False),
+)
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("user_id", Integer, primary_key=True, autoincrement=False),
+    Column("content", JSON, nullable=False),
 )

@@ -19,6 +19,7 @@ from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
 from ved.metrics import RECORDS_CORRUPT_TOTAL, Counters
 from ved.watch.epochs import Epochs
+from ved.watch.ledger import LedgerKeeper
 from ved.watch.parts import Append, Now, WatchPart
 from ved.watch.sessions import SessionWatcher
 
@@ -38,7 +39,7 @@ class WatchSettings:
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
     """The parts, in the order in which they see each record."""
-    return [SessionWatcher(db, now)]
+    return [SessionWatcher(db, now), LedgerKeeper(db)]
 
 
 async def run_watch(settings: WatchSettings, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
