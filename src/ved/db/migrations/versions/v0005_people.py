@@ -1,5 +1,8 @@
 """Accounts, invitations, workbooks, audit."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -8,3 +11,18 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    op.create_table(
+        "workbooks",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("owner_id", sa.Integer, nullable=False, index=True),
+        sa.Column("vehicle", sa.String(64), nullable=False, index=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("is_shared", sa.Boolean, nullable=False),
+        sa.Column("content", sa.JSON, nullable=False),
+        sa.Column("changed_utc_us", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "preferences",
+        sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("content", sa.JSON, nullable=False),
+    )

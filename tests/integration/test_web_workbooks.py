@@ -1,0 +1,65 @@
+"""Workbooks: saved, listed, shared, and nobody else's to change."""
+
+import pytest
+from test_web_access import Site, with_site
+
+DRAFT = {"vehicle": "fs", "name": "Mine <b>", "is_shared": False, "content": {"version": 1, "sheets": []}}
+
+
+def test_a_workbook_is_saved_listed_shared_and_only_its_owners_to_change(tmp_path):
+    async def test(site: Site) -> None:
+        async with site.client() as me, site.client() as other:
+            origin = {"Origin": site.url}
+            made = await me.post("/api/workbooks", json=DRAFT, headers=origin)
+            assert made.status_code == 201
+            path = f"/api/workbooks/{made.json()['id']}"
+            (line,) = (await me.get("/api/workbooks", params={"vehicle": "fs"})).json()
+            assert (line["name"], line["is_mine"], line["is_shared"]) == ("Mine <b>", True, False)
+            assert "owner_id" not in line
+            assert (await me.get(path)).json()["content"] == DRAFT["content"]
+            assert (await other.get("/api/workbooks", params={"vehicle": "fs"})).json() == []
+            assert (await other.get(path)).status_code == 404
+            shared = {**DRAFT, "is_shared": True, "content": {"version": 1, "sheets": [{"id": "a"}]}}
+            assert (await me.put(path, json=shared, headers=origin)).status_code == 204
+            (line,) = (await other.get("/api/workbooks", params={"vehicle": "fs"})).json()
+            assert not line["is_mine"]
+            assert (await other.get(path)).json()["content"] == shared["content"]
+            assert (await other.put(path, json=DRAFT, headers=origin)).status_code == 404
+            assert (await other.delete(path, headers=origin)).status_code == 404
+            assert (await me.get("/api/workbooks", params={"vehicle": "pe"})).json() == []
+            assert (await me.delete(path, headers=origin)).status_code == 204
+            assert (await me.get(path)).status_code == 404
+
+    with_site(tmp_path, test)
+
+
+def test_preferences_are_each_persons_own(tmp_path):
+    async def test(site: Site) -> None:
+        async with site.client() as me, site.client() as other:
+            origin = {"Origin": site.url}
+            assert (await me.get("/api/preferences")).json() == {}
+            for units in ("mph", "m/s"):
+                put = await me.put("/api/preferences", json={"speed": units}, headers=origin)
+                assert put.status_code == 204
+            assert (await me.get("/api/preferences")).json() == {"speed": "m/s"}
+            assert (await other.get("/api/preferences")).json() == {}
+
+    with_site(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {**DRAFT, "name": " "},
+        {**DRAFT, "content": []},
+        {**DRAFT, "content": {"a": "x" * 300_000}},
+        {**DRAFT, "other": 1},
+    ],
+)
+def test_what_is_no_workbook_is_refused(tmp_path, wrong):
+    async def test(site: Site) -> None:
+        async with site.client() as me:
+            answer = await me.post("/api/workbooks", json=wrong, headers={"Origin": site.url})
+            assert answer.status_code == 422
+
+    with_site(tmp_path, test)
