@@ -226,22 +226,3 @@ preferences = Table(
     Column("user_id", Integer, primary_key=True, autoincrement=False),
     Column("content", JSON, nullable=False),
 )
-
-# Sheets of panels, and what a person prefers: JSON of the page. Written by web.
-workbooks = Table(
-    "workbooks",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("owner_id", Integer, nullable=False, index=True),
-    Column("vehicle", String(64), nullable=False, index=True),
-    Column("name", Text, nullable=False),
-    Column("is_shared", Boolean, nullable=False),
-    Column("content", JSON, nullable=False),
-    Column("changed_utc_us", BigInteger, nullable=False),
-)
-preferences = Table(
-    "preferences",
-    metadata,
-    Column("user_id", Integer, primary_key=True, autoincrement=False),
-    Column("content", JSON, nullable=False),
-)
