@@ -1,6 +1,10 @@
+import csv
+import io
 import sys
+import zipfile
 from pathlib import Path
 
+import openpyxl
 import pytest
 from cantools.database.can.formats import kcd
 
@@ -121,6 +125,63 @@ def test_what_is_no_such_file_is_refused_in_one_line(name: str, data: bytes) -> 
 def test_a_dbc_stays_what_it_is_and_unknown_kinds_are_refused() -> None:
     assert to_dbc_text("unité".encode("cp1252"), ".DBC") == "unité"
     with pytest.raises(UserError, match="known are"):
-        to_dbc_text(b"", ".xlsx")
+        to_dbc_text(b"", ".ods")
     with pytest.raises(UserError, match=r"\.dbc or \.csv"):
         write_definitions([], ".kcd")
+
+
+def workbook(*sheets: list[list[object]]) -> bytes:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for rows in sheets:
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def test_an_excel_workbook_says_what_the_same_table_says() -> None:
+    compared = 0
+    for path in sorted(DATA.glob("*/*.dbc"))[:30]:
+        messages = parse_dbc(path.name, read_dbc(path)).messages
+        text, _ = write_sheet(messages)
+        rows = [[number_or_text(cell) for cell in row] for row in csv.reader(io.StringIO(text))]
+        if not messages or any("\x00" <= char < " " for row in rows for cell in row for char in str(cell)):
+            continue  # a workbook cannot hold control characters
+        expected, got = read_sheet("a.xlsx", text), read_definitions(workbook([["notes"]], rows), "a.xlsx")
+        assert list(got.messages) == expected.messages, path.name
+        compared += 1
+    assert compared > 15
+
+
+def number_or_text(cell: str) -> object:
+    for kind in (int, float):
+        try:
+            number = kind(cell)
+        except ValueError:
+            continue
+        return number if abs(number) < 1e15 else cell
+    return cell
+
+
+def test_a_faulty_row_of_a_workbook_is_named_with_its_row() -> None:
+    rows = [HEAD.split(","), [256, "Engine", "Speed", 0, 16], [], ["0x1G0", "Bad", "X", 0, 8]]
+    found = read_definitions(workbook(rows), "car.xlsx")
+    assert [message.name for message in found.messages] == ["Engine"]
+    assert [(problem.line, problem.text) for problem in found.problems] == [(4, "0x1G0, Bad, X, 0, 8")]
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no workbook", workbook([["a", "b"]])[:-40]])
+def test_what_is_no_workbook_is_refused_in_one_line(data: bytes) -> None:
+    with pytest.raises(UserError, match=r"car\.xlsx: is no Excel workbook"):
+        read_definitions(data, "car.xlsx")
+
+
+def test_a_workbook_that_unpacks_to_a_flood_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet1.xml", b"0" * (65 << 20))
+    with pytest.raises(UserError, match="65 MiB unpacked"):
+        read_definitions(out.getvalue(), "bomb.xlsx")

@@ -1,4 +1,4 @@
-"""Definition files of every kind to definitions, told apart by their ending; KCD, SYM and ARXML by cantools."""
+"""Definition files of every kind to definitions, told apart by their ending; all but DBC and CSV by libraries."""
 
 import logging
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ from ved.dbc.assemble import FrameFormats, MessageDraft, SignalDraft, assemble
 from ved.dbc.definitions import MessageDef, Problem, ProblemCode
 from ved.dbc.parse import parse_dbc
 from ved.dbc.sheet import read_sheet, write_sheet
+from ved.dbc.workbook import read_workbook
 from ved.dbc.write import Written, write_dbc
 from ved.errors import UserError
 
 _BY_CANTOOLS: Final = {".kcd": "kcd", ".sym": "sym", ".arxml": "arxml"}
-READABLE: Final = (".dbc", ".csv", *_BY_CANTOOLS)
+READABLE: Final = (".dbc", ".csv", ".xlsx", *_BY_CANTOOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ def read_definitions(data: bytes, name: str) -> Definitions:
         return _require(name, _read_by_cantools(data, name, suffix))
     if suffix not in READABLE:
         raise UserError(f"{name}: unknown kind {suffix or '(no ending)'!r}; known are {', '.join(READABLE)}")
-    parsed = (parse_dbc if suffix == ".dbc" else read_sheet)(name, decode_text(data))
+    if suffix == ".xlsx":
+        parsed = read_workbook(name, data)
+    else:
+        parsed = (parse_dbc if suffix == ".dbc" else read_sheet)(name, decode_text(data))
     return _require(name, Definitions(tuple(parsed.messages), tuple(parsed.problems)))
 
 

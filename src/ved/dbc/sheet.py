@@ -1,11 +1,11 @@
-"""A plain table of signals (CSV, one row a signal) to definitions and back, for teams without a DBC tool."""
+"""A plain table of signals (CSV or Excel, one row a signal) to definitions and back, for teams without a DBC tool."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ved.dbc.assemble import FrameFormats, MessageDraft, SignalDraft, assemble
 from ved.dbc.definitions import MAX_FRAME_BYTES, MessageDef, Problem, ProblemCode, RawType, SignalDef
@@ -16,7 +16,7 @@ COLUMNS: Final = (
     "bus", "id", "message", "bytes", "signal", "start", "length", "order", "sign", "scale", "offset", "minimum",
     "maximum", "unit", "multiplexer", "comment", "values",
 )  # fmt: skip
-_NEEDED: Final = ("id", "message", "signal", "start", "length")
+NEEDED: Final = ("id", "message", "signal", "start", "length")
 _ORDERS: Final = {
     **dict.fromkeys(("", "intel", "little", "1", "le"), True),
     **dict.fromkeys(("motorola", "big", "0", "be"), False),
@@ -39,8 +39,35 @@ def read_sheet(file: str, text: str) -> ParsedFile:
 
     Separated by commas, semicolons (then numbers may have decimal commas) or tabs. UserError when columns are missing.
     """
-    sheet = _Sheet(file, text.removeprefix("\ufeff"))
-    sheet.run()
+    text = text.removeprefix("\ufeff")
+    lines = text.split("\n")
+    delimiter = max(",;\t", key=lines[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+    def rows() -> Iterator[Row]:
+        first = 1
+        try:
+            for cells in reader:
+                yield Row(first, cells, lines[first - 1].strip())
+                first = reader.line_num + 1
+        except csv.Error as error:
+            raise UserError(f"{file}: line {reader.line_num}: is no CSV table: {error}") from None
+
+    return read_rows(file, rows(), has_decimal_comma=delimiter == ";")
+
+
+class Row(NamedTuple):
+    """One row of a table: its line (from 1), its cells, and how it looks."""
+
+    line: int
+    cells: list[str]
+    text: str
+
+
+def read_rows(file: str, rows: Iterable[Row], *, has_decimal_comma: bool = False) -> ParsedFile:
+    """The definitions of a table's rows, the first of which names the columns. Errors as in `read_sheet`."""
+    sheet = _Sheet(file, has_decimal_comma=has_decimal_comma)
+    sheet.run(rows)
     messages = assemble(list(sheet.drafts.values()), FrameFormats(), sheet)
     buses = [draft_bus for draft_bus, _, _ in sheet.drafts]
     placed = [replace(message, bus_name=bus) for message, bus in zip(messages, buses, strict=True)]
@@ -50,12 +77,10 @@ def read_sheet(file: str, text: str) -> ParsedFile:
 class _Sheet:
     """One pass over the rows; positions are line numbers. An empty message or id is that of the row above."""
 
-    def __init__(self, file: str, text: str) -> None:
-        self._file, self._lines = file, text.split("\n")
-        head = self._lines[0]
-        delimiter = max(",;\t", key=head.count)
-        self._has_decimal_comma = delimiter == ";"
-        self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    def __init__(self, file: str, *, has_decimal_comma: bool) -> None:
+        self._file = file
+        self._has_decimal_comma = has_decimal_comma
+        self._texts: dict[int, str] = {}
         self.drafts: dict[tuple[str, int, bool], MessageDraft] = {}
         self.problems: list[Problem] = []
 
@@ -65,27 +90,17 @@ class _Sheet:
 
     def problem(self, position: int, why: str, code: ProblemCode = "faulty-line") -> None:
         """Note the line."""
-        text = self._lines[position - 1].strip() if 0 < position <= len(self._lines) else ""
-        self.problems.append(Problem(self._file, position, text[:200], why, code))
+        self.problems.append(Problem(self._file, position, self._texts.get(position, ""), why, code))
 
-    def run(self) -> None:
+    def run(self, rows: Iterable[Row]) -> None:
         """Walk over all rows."""
-        try:
-            self._rows()
-        except csv.Error as error:
-            raise UserError(f"{self._file}: line {self._reader.line_num}: is no CSV table: {error}") from None
-
-    def _rows(self) -> None:
-        head = [cell.strip().lower() for cell in next(self._reader, [])]
-        missing = [name for name in _NEEDED if name not in head]
-        if missing:
-            raise UserError(
-                f"{self._file}: the first line must name the columns; missing: {', '.join(missing)} "
-                f"(all columns: {', '.join(COLUMNS)})"
-            )
+        head: list[str] | None = None
         above: dict[str, str] = {}
-        line = self._reader.line_num + 1
-        for cells in self._reader:
+        for line, cells, text in rows:
+            if head is None:
+                head = self._head(cells)
+                continue
+            self._texts[line] = text[:200]
             row = dict.fromkeys(COLUMNS, "") | dict(zip(head, (cell.strip() for cell in cells), strict=False))
             if any(row.values()):
                 for name in ("bus", "id", "message") if not row["id"] or not row["message"] else ():
@@ -95,7 +110,18 @@ class _Sheet:
                     self._row(row, line)
                 except _FaultyRowError as error:
                     self.problem(line, str(error))
-            line = self._reader.line_num + 1
+        if head is None:
+            self._head([])
+
+    def _head(self, cells: Sequence[str]) -> list[str]:
+        head = [cell.strip().lower() for cell in cells]
+        missing = [name for name in NEEDED if name not in head]
+        if missing:
+            raise UserError(
+                f"{self._file}: the first line must name the columns; missing: {', '.join(missing)} "
+                f"(all columns: {', '.join(COLUMNS)})"
+            )
+        return head
 
     def _row(self, row: Mapping[str, str], line: int) -> None:
         arbitration_id, is_extended = _parse_id(row["id"])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Signal definitions (DBC, CSV, KCD, SYM, ARXML): check, show, compare, convert, guess.", no_args_is_help=True
+    help="Signal definitions (DBC, CSV, Excel, KCD, SYM, ARXML): check, show, compare, convert, guess.", no_args_is_help=True
 )
 
 
@@ -62,7 +62,7 @@ def dbc_diff(
 
 @app.command("convert")
 def dbc_convert(
-    source: Annotated[Path, typer.Argument(help="A .dbc, .csv, .kcd, .sym or .arxml file.")],
+    source: Annotated[Path, typer.Argument(help="A .dbc, .csv, .xlsx, .kcd, .sym or .arxml file.")],
     target: Annotated[Path, typer.Argument(help="The file to write: .dbc or .csv.")],
     bus: Annotated[str | None, typer.Option(help="Take the messages of this bus only.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
