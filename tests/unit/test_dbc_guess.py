@@ -105,6 +105,49 @@ def test_counters_over_bytes_in_both_orders() -> None:
     assert len(big.bits) > 8
 
 
+def paged_frames(pages: int) -> NDArray[np.uint8]:
+    """Byte 0: the page, in turn; bytes 2-3 and 4-5: two numbers of each page; byte 7: CRC."""
+    payload = np.zeros((COUNT * pages, 8), np.uint8)
+    payload[:, 0] = np.arange(len(payload)) % pages
+    for page in range(pages):
+        rows = slice(page, None, pages)
+        for byte, order in ((2, "<u2"), (4, ">u2")):
+            number = smooth(65_535, 10 * page + byte)
+            payload[rows, byte : byte + 2] = number.astype(order).view(np.uint8).reshape(-1, 2)
+    payload[:, 7] = [crc8(row[:7].tobytes()) for row in payload]
+    return payload
+
+
+@pytest.mark.parametrize("pages", [2, 3, 8])
+def test_pages_are_told_apart(pages: int) -> None:
+    fields = guess_fields(paged_frames(pages))
+    (selector,) = [field for field in fields if field.kind == "multiplexer"]
+    assert selector.bits[0] == 0
+    assert [field.bits[0] for field in fields if field.kind == "checksum"] == [56]
+    for page in range(pages):
+        long = {field.bits[0] // 8 for field in fields if field.page == page and len(field.bits) >= 9}
+        assert long == {2, 5}, page
+
+
+def test_pages_become_a_multiplexer_in_the_dbc() -> None:
+    wire_id, payload = WireId(0, 0x77, False), paged_frames(3)
+    seen = Seen(len(payload), 0, 10**6, Counter({8: len(payload)}))
+    (message,) = guess_messages({wire_id: payload}, {wire_id: seen})
+    parsed = parse_dbc("guess.dbc", write_dbc([message]).text)
+    assert parsed.problems == []
+    assert parsed.messages[0].signals == message.signals
+    assert {signal.selectors for signal in message.signals if signal.multiplexer == 0} == {
+        ((page, page),) for page in range(3)
+    }
+
+
+def test_frames_without_pages_get_none() -> None:
+    for payload in (made_frames(), np.random.default_rng(7).integers(0, 256, (COUNT, 8), dtype=np.uint8)):
+        assert not [field for field in guess_fields(payload) if field.kind == "multiplexer"]
+    twins = np.repeat((np.arange(COUNT) % 16).astype(np.uint8)[:, None], 4, axis=1)
+    assert {field.kind for field in guess_fields(twins)} == {"counter"}
+
+
 def test_what_never_changes_and_too_few_frames_give_no_field() -> None:
     assert guess_fields(np.full((COUNT, 8), 7, np.uint8)) == []
     assert guess_fields(made_frames()[: MIN_FRAMES - 1]) == []

@@ -6,7 +6,7 @@ are one number, and in which byte order. Names, scales and units are for a perso
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ved.dbc.checksums import find_checksums
 from ved.dbc.definitions import MessageDef, SignalDef
+from ved.dbc.multiplex import find_selector
 from ved.dbc.wire import Seen, WireId
 
 MIN_FRAMES: Final = 30
@@ -22,17 +23,21 @@ _FEW_WRAPS: Final = 5
 _ONE_NUMBER: Final = 0.3
 _NOISE: Final = 0.4
 
-FieldKind = Literal["counter", "checksum", "number", "flag"]
+FieldKind = Literal["multiplexer", "counter", "checksum", "number", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Bits of a payload (least significant first, as 8 * byte + bit) that look like one thing; confidence 0 to 1."""
+    """Bits of a payload (least significant first, as 8 * byte + bit) that look like one thing; confidence 0 to 1.
+
+    `page`: the multiplexer's value with which they do; None when always.
+    """
 
     kind: FieldKind
     bits: tuple[int, ...]
     confidence: float
     why: str
+    page: int | None = None
 
     @property
     def is_little_endian(self) -> bool:
@@ -45,14 +50,31 @@ def guess_fields(payload: NDArray[np.uint8]) -> list[Field]:
     if len(payload) < MIN_FRAMES:
         return []
     columns = np.unpackbits(payload, axis=1, bitorder="little")
-    flips = (columns[1:] != columns[:-1]).mean(axis=0)
-    free = flips > 0
+    free = (columns != columns[0]).any(axis=0)
     fields: list[Field] = []
     for byte, name, distinct in find_checksums(payload):
         bits = tuple(range(8 * byte, 8 * byte + 8))
         free[list(bits)] = False
         confidence = 0.99 if distinct >= 64 else 0.9
         fields.append(Field("checksum", bits, confidence, f"{name} of the other bytes in all frames"))
+    selector = find_selector(columns, free, MIN_FRAMES)
+    if selector is None:
+        return sorted(fields + _plain_fields(columns, free), key=lambda field: min(field.bits))
+    free[list(selector.bits)] = False
+    why = f"{len(selector.values)} pages; frames of one page change {selector.gain:.0%} less"
+    fields.append(Field("multiplexer", selector.bits, selector.gain, why))
+    number = selector.number(columns)
+    for value in selector.values:
+        page = columns[number == value]
+        paged = _plain_fields(page, free & (page != page[0]).any(axis=0))
+        fields += sorted((replace(field, page=value) for field in paged), key=lambda field: min(field.bits))
+    return fields
+
+
+def _plain_fields(columns: NDArray[np.uint8], free: NDArray[np.bool_]) -> list[Field]:
+    """Counters, numbers and flags among the free bits, which are used up."""
+    flips = (columns[1:] != columns[:-1]).mean(axis=0)
+    fields: list[Field] = []
     for counter in _counters(columns, flips, free):
         free[list(counter.bits)] = False
         fields.append(counter)
@@ -62,8 +84,7 @@ def guess_fields(payload: NDArray[np.uint8]) -> list[Field]:
         if free[list(field.bits)].all():
             free[list(field.bits)] = False
             fields.append(field)
-    fields += _numbers(columns, flips, free, is_little=True, in_one_byte=True)
-    return sorted(fields, key=lambda field: min(field.bits))
+    return fields + _numbers(columns, flips, free, is_little=True, in_one_byte=True)
 
 
 def _next_bit(bit: int, *, is_little: bool) -> int:
@@ -175,17 +196,35 @@ def guess_messages(payloads: Mapping[WireId, NDArray[np.uint8]], seen: Mapping[W
                 bus=wire_id.bus,
                 bus_name=f"bus{wire_id.bus}",
                 file="",
-                signals=tuple(_signal(field, payload) for field in fields),
+                signals=tuple(_signals(fields, payload)),
                 comment=_comment(payload, seen[wire_id], fields),
             )
         )
     return messages
 
 
-def _signal(field: Field, payload: NDArray[np.uint8]) -> SignalDef:
+def _signals(fields: Sequence[Field], payload: NDArray[np.uint8]) -> Iterator[SignalDef]:
+    """The multiplexer first: what it selects counts on its place."""
+    columns = np.unpackbits(payload, axis=1, bitorder="little")
+    selector = next((field for field in fields if field.kind == "multiplexer"), None)
+    if selector is None:
+        yield from (_signal(field, columns) for field in fields)
+        return
+    yield replace(_signal(selector, columns), is_multiplexer=True)
+    number = _value(columns, selector.bits)
+    for field in fields:
+        if field.page is not None:
+            signal = _signal(field, columns[number == field.page])
+            name = f"{signal.name}_page{field.page}"
+            yield replace(signal, name=name, multiplexer=0, selectors=((field.page, field.page),))
+        elif field is not selector:
+            yield _signal(field, columns)
+
+
+def _signal(field: Field, columns: NDArray[np.uint8]) -> SignalDef:
     is_little = field.is_little_endian
     start = field.bits[0] if is_little else field.bits[-1]
-    value = _value(np.unpackbits(payload, axis=1, bitorder="little"), field.bits)
+    value = _value(columns, field.bits)
     half = 1 << (len(field.bits) - 1)
     wrapped = np.where(value >= half, value - 2 * half, value)
     is_signed = field.kind == "number" and bool(
