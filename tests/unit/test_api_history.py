@@ -12,7 +12,7 @@ from ved.api.decoding import decoder_for
 from ved.api.history import History
 from ved.api.stats import channels_with_samples, lake_stats
 from ved.db.database import Database
-from ved.db.dbcs import assign_dbc, put_dbc
+from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.db.epochs import note_clock, note_description, note_epoch
 from ved.lake.lake import Lake
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
@@ -171,7 +171,8 @@ def test_the_registry_holds_for_its_bus_and_the_epochs_own_for_the_others(world:
     )
     assert world.samples("Engine.speed") == [(0, 5.0)]
     assert world.samples("Cells.one") == [(1, 7.0)]
-    assign_dbc(world.db, "fs", 0, "powertrain", [put_dbc(world.db, "right.dbc", ENGINE_RIGHT)])
+    right = DbcFile(put_dbc(world.db, "right.dbc", ENGINE_RIGHT), "right.dbc")
+    assign_dbc(world.db, AssignmentDraft("fs", 0, "powertrain", (right,), "engineer"))
     assert world.samples("Engine.speed") == [(0, 20.0)]
     assert world.samples("Cells.one") == [(1, 7.0)]
     assert sorted(one.name for one in world.history.channels("fs")) == [

@@ -14,7 +14,7 @@ from tests.unit.simulated import log
 import ved
 from ved.analysis.resample import resample
 from ved.api.opened import OpenedLake
-from ved.db.dbcs import assign_dbc, put_dbc
+from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.errors import UserError
 from ved.model.frames import FrameColumns
 
@@ -160,7 +160,8 @@ def test_the_same_log_twice_is_two_sessions_and_each_reads_its_own(folder: Folde
 
 def test_a_corrected_dbc_is_right_for_all_of_history(folder: Folder):
     folder.add("fs", [(SESSION, UTC0)], {0: ("can0", CAR)})
-    assign_dbc(folder.db, "fs", 0, "can0", [put_dbc(folder.db, "new.dbc", CAR.replace("(0.5,0)", "(5,0)"))])
+    new = DbcFile(put_dbc(folder.db, "new.dbc", CAR.replace("(0.5,0)", "(5,0)")), "new.dbc")
+    assign_dbc(folder.db, AssignmentDraft("fs", 0, "can0", (new,), "engineer"))
     frame = opened(folder).sessions()[0].frame(["torque"], 100)
     np.testing.assert_allclose(frame["torque"], 10 * np.arange(200))
 

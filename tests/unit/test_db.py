@@ -99,10 +99,14 @@ def test_a_vehicle_is_seeded_once(db: Database):
         "fs", "Car", "Voiture", (bus,), MapChannels("Gps.Lat", "Gps.Lon"), (ChartPanel("Speed", "Vitesse", ("A.b",)),)
     )
     vehicles.ensure_vehicle(db, vehicle)
-    edited = dbcs.put_dbc(db, "b.dbc", "BU_: X")
-    dbcs.assign_dbc(db, "fs", 0, "powertrain", [edited])
+    edited = dbcs.DbcFile(dbcs.put_dbc(db, "b.dbc", "BU_: X"), "b.dbc")
+    dbcs.assign_dbc(db, dbcs.AssignmentDraft("fs", 0, "powertrain", (edited,), "engineer", "a fix"))
     vehicles.ensure_vehicle(db, vehicle)  # a restart must not undo what people edited
-    assert [row.digests for row in dbcs.assignments(db, "fs")] == [(edited,)]
+    history = dbcs.assignments(db, "fs")
+    assert [(row.files[0].name, row.author, row.note) for row in history] == [
+        ("a.dbc", "ved", "from the vehicle's folder"),
+        ("b.dbc", "engineer", "a fix"),
+    ]
     row = vehicles.get_vehicle(db, "fs")
     assert row is not None
     assert (row.map, row.charts) == (vehicle.map, vehicle.charts)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ved.analysis.decimate import Buckets, buckets, merge
+from ved.api.decoding import decoding_of_sources
 from ved.codec.live import MAX_TICKS, LiveKind, decode_message
-from ved.dbc.decode import Decoder
-from ved.dbc.load import DbcSource, load_set
+from ved.dbc.load import DbcSource
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
 from ved.model.records import ClockSource
@@ -30,8 +30,8 @@ OFFSET_US = 1_700_000_000_000_000
 
 
 @pytest.fixture(scope="module")
-def decoder():
-    return Decoder(load_set([DbcSource(None, "", "t.dbc", DBC)]))
+def decoding():
+    return decoding_of_sources(DbcSource(None, "", "t.dbc", DBC))
 
 
 def frames(t, arbitration_id, values):
@@ -49,9 +49,9 @@ def frames(t, arbitration_id, values):
 
 
 class Bench:
-    def __init__(self, decoder):
+    def __init__(self, decoding):
         self.feed = VehicleFeed("fs", 0)
-        self.epoch = EpochFeed(b"e" * 16, decoder, {ClockPair(0, OFFSET_US, ClockSource.HOST)})
+        self.epoch = EpochFeed(b"e" * 16, decoding, {ClockPair(0, OFFSET_US, ClockSource.HOST)})
         self.fanout = Fanout(self.feed)
 
     def watch(self, *channels, rate_hz=100, window_s=60, subscription=1):
@@ -89,8 +89,8 @@ def decoded(subscription):
     return [decode_message(data) for data in taken(subscription)]
 
 
-def test_an_increment_carries_the_watched_channels_alone(decoder):
-    bench = Bench(decoder)
+def test_an_increment_carries_the_watched_channels_alone(decoding):
+    bench = Bench(decoding)
     viewer = bench.watch("Fast.a", "Slow.c")
     bench.publish(frames([0, 5_000, 15_000], 256, [1, 9, 3]))
     (message,) = decoded(viewer)
@@ -104,15 +104,15 @@ def test_an_increment_carries_the_watched_channels_alone(decoder):
     assert column.maximum.tolist() == [9, 3]
 
 
-def test_no_range_where_every_bucket_has_one_sample(decoder):
-    bench = Bench(decoder)
+def test_no_range_where_every_bucket_has_one_sample(decoding):
+    bench = Bench(decoding)
     viewer = bench.watch("Fast.a")
     bench.publish(frames([0, 10_000], 256, [1, 2]))
     assert decoded(viewer)[0].columns[0].minimum is None
 
 
-def test_viewers_with_the_same_wish_share_the_bytes(decoder):
-    bench = Bench(decoder)
+def test_viewers_with_the_same_wish_share_the_bytes(decoding):
+    bench = Bench(decoding)
     viewers = [bench.watch("Fast.a") for _ in range(3)]
     other = bench.watch("Fast.a", subscription=2)
     assert bench.publish(frames([0], 256, [1])) == 4
@@ -121,8 +121,8 @@ def test_viewers_with_the_same_wish_share_the_bytes(decoder):
     assert decode_message(taken(other)[0]).header.subscription == 2
 
 
-def test_each_viewer_has_its_own_rate(decoder):
-    bench = Bench(decoder)
+def test_each_viewer_has_its_own_rate(decoding):
+    bench = Bench(decoding)
     fast, slow = bench.watch("Fast.a"), bench.watch("Fast.a", rate_hz=1)
     bench.publish(frames([0, 20_000, 40_000], 256, [5, -7, 6]))
     assert len(decoded(fast)[0].columns[0].last) == 3
@@ -130,23 +130,23 @@ def test_each_viewer_has_its_own_rate(decoder):
     assert (column.last.tolist(), column.minimum.tolist(), column.maximum.tolist()) == ([6], [-7], [6])
 
 
-def test_nothing_watched_nothing_sent(decoder):
-    bench = Bench(decoder)
+def test_nothing_watched_nothing_sent(decoding):
+    bench = Bench(decoding)
     viewer = bench.watch("Slow.c")
     nobody = bench.watch("No.such")
     assert bench.publish(frames([0], 256, [1])) == 0
     assert taken(viewer) == taken(nobody) == []
 
 
-def test_a_removed_viewer_gets_no_more(decoder):
-    bench = Bench(decoder)
+def test_a_removed_viewer_gets_no_more(decoding):
+    bench = Bench(decoding)
     viewer = bench.watch("Fast.a")
     bench.fanout.remove(viewer)
     assert bench.publish(frames([0], 256, [1])) == 0
 
 
-def test_late_data_goes_to_those_whose_window_it_is_in(decoder):
-    bench = Bench(decoder)
+def test_late_data_goes_to_those_whose_window_it_is_in(decoding):
+    bench = Bench(decoding)
     short, long = bench.watch("Fast.a", window_s=10), bench.watch("Fast.a", window_s=60, subscription=2)
     bench.publish(frames([100_000_000], 256, [1]))
     taken(short)
@@ -156,8 +156,8 @@ def test_late_data_goes_to_those_whose_window_it_is_in(decoder):
     assert decoded(long)[0].columns[0].last.tolist() == [2]
 
 
-def test_a_batch_longer_than_a_message_can_span_is_split(decoder):
-    bench = Bench(decoder)
+def test_a_batch_longer_than_a_message_can_span_is_split(decoding):
+    bench = Bench(decoding)
     viewer = bench.watch("Fast.a", window_s=86_400)
     t = np.linspace(0, 3 * MAX_TICKS, 10).astype(np.int64)
     bench.publish(frames(t, 256, range(10)))
@@ -166,13 +166,13 @@ def test_a_batch_longer_than_a_message_can_span_is_split(decoder):
     assert [v for message in messages for v in message.columns[0].last] == list(range(10))
 
 
-def test_any_cut_into_batches_gives_the_same_summary(decoder):
+def test_any_cut_into_batches_gives_the_same_summary(decoding):
     rng = np.random.default_rng(1)
     t = np.sort(rng.integers(0, 3_000_000, 900))
     values = rng.integers(-1000, 1000, 900)
     for rate_hz in (1, 7, 100):
         for cuts in ([], [1], [450], sorted(rng.integers(0, 900, 30).tolist())):
-            bench = Bench(decoder)
+            bench = Bench(decoding)
             viewer = bench.watch("Fast.a", rate_hz=rate_hz)
             for part in np.split(np.arange(900), cuts):
                 if len(part):

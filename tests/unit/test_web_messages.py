@@ -61,7 +61,7 @@ def test_nan_and_infinity_are_refused():
 
 def test_a_channel_without_a_finite_limit():
     channel = Channel("A.b", "m", "continuous", 0, "A", "b", 1, False, minimum=float("-inf"), maximum=5.0)
-    assert json.loads(messages.to_text(messages.live_channel(3, channel)))["minimum"] is None
+    assert json.loads(messages.to_text(messages.live_channel(3, channel.name, channel)))["minimum"] is None
 
 
 def test_bucket_is_as_asked_in_short_windows():

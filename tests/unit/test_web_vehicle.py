@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from ved.dbc.decode import Decoder
-from ved.dbc.load import load_set
+from ved.api.decoding import decoding_of_sources
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Clock, ClockSource, Lane, LinkState
@@ -12,8 +11,8 @@ E1, E2 = b"1" * 16, b"2" * 16
 
 
 @pytest.fixture(scope="module")
-def decoder():
-    return Decoder(load_set([]))
+def decoding():
+    return decoding_of_sources()
 
 
 def batch(t, epoch=E1, first_seq=1):
@@ -29,8 +28,8 @@ def batch(t, epoch=E1, first_seq=1):
     return FrameBatch("fs", epoch, first_seq, frames)
 
 
-def epoch_feed(decoder, epoch, offset_us, source=ClockSource.HOST):
-    return EpochFeed(epoch, decoder, {ClockPair(0, offset_us, source)})
+def epoch_feed(decoding, epoch, offset_us, source=ClockSource.HOST):
+    return EpochFeed(epoch, decoding, {ClockPair(0, offset_us, source)})
 
 
 def feed():
@@ -41,24 +40,24 @@ def clock(offset_us, source=ClockSource.HOST, number=1, error_us=0):
     return Clock("fs", E1, number, 0, offset_us, source, error_us)
 
 
-def test_the_edge_is_the_newest_sample_of_the_current_epoch(decoder):
-    one, epoch = feed(), epoch_feed(decoder, E1, 1000)
+def test_the_edge_is_the_newest_sample_of_the_current_epoch(decoding):
+    one, epoch = feed(), epoch_feed(decoding, E1, 1000)
     assert not one.advance(epoch, [batch([5, 90]), batch([70, 80])], Lane.LIVE, 11)
     assert (one.current, one.edge_utc_us, one.age_ms(2011)) == (epoch, 1090, 2)
     assert not one.advance(epoch, [batch([20])], Lane.BACKFILL, 999_999)
     assert (one.edge_utc_us, one.age_ms(2011)) == (1090, 2)
 
 
-def test_a_restarted_agent_goes_on_after_the_edge(decoder):
+def test_a_restarted_agent_goes_on_after_the_edge(decoding):
     one = feed()
-    one.advance(epoch_feed(decoder, E1, 1000), [batch([90])], Lane.LIVE, 1)
-    later = epoch_feed(decoder, E2, 2000)
+    one.advance(epoch_feed(decoding, E1, 1000), [batch([90])], Lane.LIVE, 1)
+    later = epoch_feed(decoding, E2, 2000)
     assert not one.advance(later, [batch([0], E2)], Lane.LIVE, 2)
     assert (one.current, one.edge_utc_us) == (later, 2000)
 
 
-def test_the_rest_of_the_old_epoch_does_not_take_over_again(decoder):
-    one, old, new = feed(), epoch_feed(decoder, E1, 1000), epoch_feed(decoder, E2, 2000)
+def test_the_rest_of_the_old_epoch_does_not_take_over_again(decoding):
+    one, old, new = feed(), epoch_feed(decoding, E1, 1000), epoch_feed(decoding, E2, 2000)
     one.advance(old, [batch([90])], Lane.LIVE, 1)
     one.advance(new, [batch([0], E2)], Lane.LIVE, 2)
     for lane in Lane:
@@ -66,22 +65,22 @@ def test_the_rest_of_the_old_epoch_does_not_take_over_again(decoder):
     assert (one.current, one.edge_utc_us) == (new, 2000)
 
 
-def test_an_older_epoch_that_was_never_seen_comes_by_backfill(decoder):
-    one, new = feed(), epoch_feed(decoder, E2, 2000)
+def test_an_older_epoch_that_was_never_seen_comes_by_backfill(decoding):
+    one, new = feed(), epoch_feed(decoding, E2, 2000)
     one.advance(new, [batch([0], E2)], Lane.LIVE, 2)
-    assert not one.advance(epoch_feed(decoder, E1, 1000), [batch([90])], Lane.BACKFILL, 3)
+    assert not one.advance(epoch_feed(decoding, E1, 1000), [batch([90])], Lane.BACKFILL, 3)
     assert one.current is new
 
 
-def test_the_same_log_replayed_starts_anew(decoder):
-    one, again = feed(), epoch_feed(decoder, E2, 1000)
-    one.advance(epoch_feed(decoder, E1, 1000), [batch([0, 90])], Lane.LIVE, 1)
+def test_the_same_log_replayed_starts_anew(decoding):
+    one, again = feed(), epoch_feed(decoding, E2, 1000)
+    one.advance(epoch_feed(decoding, E1, 1000), [batch([0, 90])], Lane.LIVE, 1)
     assert one.advance(again, [batch([0], E2)], Lane.LIVE, 2)
     assert (one.current, one.edge_utc_us) == (again, 1000)
 
 
-def test_a_clock_that_moved_little_is_not_worth_a_reset(decoder):
-    one, epoch = feed(), epoch_feed(decoder, E1, 1_000_000)
+def test_a_clock_that_moved_little_is_not_worth_a_reset(decoding):
+    one, epoch = feed(), epoch_feed(decoding, E1, 1_000_000)
     one.epochs[E1] = epoch
     one.advance(epoch, [batch([90])], Lane.LIVE, 1)
     epoch.take_clock(clock(1_001_000, ClockSource.GPS))
@@ -94,20 +93,20 @@ def test_a_clock_that_moved_little_is_not_worth_a_reset(decoder):
     assert not one.apply_clocks(also_moved=True)
 
 
-def test_frames_that_waited_for_their_clock_are_shown(decoder):
-    one, epoch = feed(), EpochFeed(E1, decoder)
+def test_frames_that_waited_for_their_clock_are_shown(decoding):
+    one, epoch = feed(), EpochFeed(E1, decoding)
     one.epochs[E1] = epoch
     epoch.take_clock(clock(1000))
     assert not one.apply_clocks(also_moved=False)
-    one.epochs[E2] = other = EpochFeed(E2, decoder)
+    one.epochs[E2] = other = EpochFeed(E2, decoding)
     one.take_batch(0, batch([5], E2), Lane.LIVE, 7)
     other.take_clock(clock(2000))
     assert one.apply_clocks(also_moved=False)
     assert (one.current, one.edge_utc_us) == (other, 2005)
 
 
-def test_a_moved_clock_may_wait(decoder):
-    one, epoch = feed(), epoch_feed(decoder, E1, 1_000_000)
+def test_a_moved_clock_may_wait(decoding):
+    one, epoch = feed(), epoch_feed(decoding, E1, 1_000_000)
     one.epochs[E1] = epoch
     epoch.take_clock(clock(9_000_000, ClockSource.GPS))
     assert not one.apply_clocks(also_moved=False)
@@ -115,8 +114,8 @@ def test_a_moved_clock_may_wait(decoder):
     assert one.apply_clocks(also_moved=True)
 
 
-def test_the_first_clock_counts(decoder):
-    epoch = EpochFeed(E1, decoder)
+def test_the_first_clock_counts(decoding):
+    epoch = EpochFeed(E1, decoding)
     assert epoch.offset_us is None
     assert not epoch.is_clock_moved
     epoch.take_clock(clock(0))

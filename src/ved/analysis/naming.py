@@ -5,15 +5,19 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from ved.errors import UserError
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 
 
-def find_channels(channels: Sequence[Channel], asked: Sequence[str]) -> dict[str, Channel]:
+def find_channels(
+    channels: Sequence[Channel], asked: Sequence[str], aliases: Aliases = NO_ALIASES
+) -> dict[str, Channel]:
     """What each of `asked` stands for, in that order.
 
-    A name is the full one (`VehicleMotion.Speed`) or an end of it that only one channel has (`Speed`, without regard to
-    case), and is the key as it was asked for. A pattern with `*` (`GpsPosition.*`) stands for all channels that fit,
-    under their full names. UserError names the nearest, or those that the name could mean.
+    A name is the full one (`VehicleMotion.Speed`), one that the channel had before (`aliases`), or an end of it that
+    only one channel has (`Speed`, without regard to case), and is the key as it was asked for. A pattern with `*`
+    (`GpsPosition.*`) stands for all channels that fit, under their full names. UserError names the nearest, or those
+    that the name could mean.
     """
     by_name = {channel.name: channel for channel in channels}
     found: dict[str, Channel] = {}
@@ -24,7 +28,8 @@ def find_channels(channels: Sequence[Channel], asked: Sequence[str]) -> dict[str
                 raise UserError(f"channel '{name}': no channel fits this pattern; {_some(by_name)}")
             found.update((one.name, one) for one in matching)
         else:
-            found[name] = by_name[name] if name in by_name else _find_end(by_name, name)
+            current = aliases.current(name, by_name)
+            found[name] = _find_end(by_name, name) if current is None else by_name[current]
     return found
 
 

@@ -1,84 +1,117 @@
-"""Which DBCs hold for an epoch, and the decoder that they make.
+"""Which DBCs hold for an epoch at which time, and the decoders that they make.
 
-The registry's assignments of the vehicle hold for each bus that has any; the other buses are decoded under the DBC
-texts that the epoch's own Description carried.
+For each bus and time the registry's newest assignment that covers it holds; where none does, the DBC texts that the
+epoch's own Description carried.
 """
 
-import hashlib
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from ved.api.registry import EVER_FROM_US, EVER_TO_US, Registry, Stretch, load_registry
 from ved.db.database import Database
-from ved.db.dbcs import assignments, get_dbc
 from ved.db.epochs import list_epochs
 from ved.dbc.decode import Decoder
 from ved.dbc.load import DbcSet, DbcSource, load_set
 from ved.errors import UserError
+from ved.model.aliases import NO_ALIASES
 from ved.model.records import BusDescription, Description
 
 _log = logging.getLogger(__name__)
 _CACHED_DECODERS: Final = 32
 
-_decoders: OrderedDict[bytes, Decoder] = OrderedDict()
+_decoders: OrderedDict[tuple[DbcSource, ...], Decoder] = OrderedDict()
 _lock = threading.Lock()
 
 
-def decoder_for(db: Database, vehicle: str, epoch: bytes, description: Description | None = None) -> Decoder:
-    """The decoder of an epoch; `description` stands in for what the database may not have yet. Cached by content."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """From <= UTC < to, this decoder holds, made of these sources."""
+
+    utc_from_us: int
+    utc_to_us: int
+    sources: tuple[DbcSource, ...]
+    decoder: Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How the frames of one epoch are read over time. Decoders are made when they are asked for, and kept.
+
+    Two are equal when the same DBCs hold at the same times.
+    """
+
+    stretches: tuple[Stretch, ...]
+
+    def at(self, utc_us: int) -> Decoder:
+        """The decoder that holds at this time."""
+        here = next((one for one in self.stretches if utc_us < one.utc_to_us), self.stretches[-1])
+        return decoder_of_sources(here.sources)
+
+    def between(self, utc_from_us: int, utc_to_us: int) -> list[Piece]:
+        """The pieces that touch from <= UTC < to, cut to it."""
+        return [
+            Piece(
+                max(one.utc_from_us, utc_from_us),
+                min(one.utc_to_us, utc_to_us),
+                one.sources,
+                decoder_of_sources(one.sources),
+            )
+            for one in self.stretches
+            if one.utc_from_us < utc_to_us and utc_from_us < one.utc_to_us
+        ]
+
+
+def decoding_for(db: Database, vehicle: str, epoch: bytes, description: Description | None = None) -> Decoding:
+    """How an epoch is read now; `description` stands in for what the database may not have yet. Blocking."""
     if description is not None:
         buses: Sequence[BusDescription] = description.buses
     else:
         buses = next((row.buses for row in list_epochs(db, vehicle) if row.epoch == epoch), ())
-    return decoder_of_buses(db, vehicle, buses)
+    return decoding_of(load_registry(db, vehicle), buses)
 
 
-def decoder_of_buses(db: Database, vehicle: str, buses: Sequence[BusDescription]) -> Decoder:
-    """The decoder for an epoch of `vehicle` whose Description names `buses`."""
-    return decoder_of(registry_sources(db, vehicle), vehicle, buses)
+def decoder_for(
+    db: Database, vehicle: str, epoch: bytes, description: Description | None = None, utc_us: int | None = None
+) -> Decoder:
+    """The decoder of an epoch at a time (None: at the end of all, where the latest DBCs hold). Blocking."""
+    return decoding_for(db, vehicle, epoch, description).at(EVER_TO_US - 1 if utc_us is None else utc_us)
 
 
-def registry_sources(db: Database, vehicle: str) -> list[DbcSource]:
-    """The DBCs that the registry puts in force for a vehicle."""
-    out = []
-    for assignment in assignments(db, vehicle):
-        for digest in assignment.digests:
-            row = get_dbc(db, digest)
-            out.append(DbcSource(assignment.bus_index, assignment.bus_name, row.name, row.text))
-    return out
+def decoding_of(registry: Registry, buses: Sequence[BusDescription]) -> Decoding:
+    """How an epoch whose Description names `buses` is read under this registry."""
+    return Decoding(registry.stretches(buses))
 
 
-def decoder_of(registry: Sequence[DbcSource], vehicle: str, buses: Sequence[BusDescription]) -> Decoder:
-    """The decoder for these registry sources and, on the buses that they leave out, an epoch's own texts."""
-    assigned = {source.bus for source in registry}
-    own = [
-        DbcSource(bus.index, bus.name, f"{vehicle}.{bus.name}.dbc", text)
-        for bus in buses
-        if bus.index not in assigned
-        for text in bus.dbc_texts
-    ]
-    return _cached([*registry, *own])
+def recorded_decoding(vehicle: str, buses: Sequence[BusDescription]) -> Decoding:
+    """How an epoch is read under the DBCs that were in force on the car when it was recorded."""
+    return decoding_of(Registry(vehicle, (), {}, NO_ALIASES), buses)
 
 
-def _cached(sources: Sequence[DbcSource]) -> Decoder:
-    key = _content(sources)
+def decoding_of_sources(*sources: DbcSource) -> Decoding:
+    """These sources hold always."""
+    return Decoding((Stretch(EVER_FROM_US, EVER_TO_US, sources),))
+
+
+def decoder_of_sources(sources: tuple[DbcSource, ...]) -> Decoder:
+    """The decoder of these sources; one that yields no message is named in the log and left out. Cached by content."""
     with _lock:
-        decoder = _decoders.get(key)
+        decoder = _decoders.get(sources)
         if decoder is not None:
-            _decoders.move_to_end(key)
+            _decoders.move_to_end(sources)
             return decoder
     decoder = Decoder(_load(sources))
     with _lock:
-        decoder = _decoders.setdefault(key, decoder)
+        decoder = _decoders.setdefault(sources, decoder)
         while len(_decoders) > _CACHED_DECODERS:
             _decoders.popitem(last=False)
     return decoder
 
 
 def _load(sources: Sequence[DbcSource]) -> DbcSet:
-    """The set of all sources that yield a message; one that does not is named in the log and left out."""
     try:
         return load_set(sources)
     except UserError:
@@ -91,12 +124,3 @@ def _load(sources: Sequence[DbcSource]) -> DbcSet:
             else:
                 usable.append(source)
         return load_set(usable)
-
-
-def _content(sources: Sequence[DbcSource]) -> bytes:
-    digest = hashlib.sha256()
-    for source in sources:
-        for part in (str(source.bus), source.bus_name, source.name, source.text):
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.digest()

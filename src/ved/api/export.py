@@ -90,7 +90,7 @@ def _write(session: RecordedSession, export: Export, path: Path) -> int:
     if export.format == "mf4":
         return write_mf4(path, session.raw_frames(utc_us), utc_us[0], session.dbc_texts)
     asked = session.sampled_channels(utc_us) if export.channels is None else export.channels
-    chosen = find_channels(session.channels, asked)
+    chosen = find_channels(session.channels, asked, session.aliases)
     if not chosen:
         raise UserError(f"session {session.id}: no channels to export; assign a DBC, or export raw frames as candump")
     if export.format == "messages":

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ved.api.export_messages import message_of
+from ved.api.parts import Part
 from ved.api.recorded import RecordedSession
 from ved.dbc.decode import Decoder
 from ved.errors import UserError
@@ -60,16 +61,16 @@ def _described(channel: Channel) -> str:
 
 def _write_all(
     writer: Any,
-    parts: Iterable[tuple[Decoder, FrameColumns]],
+    parts: Iterable[tuple[Part, FrameColumns]],
     topics: dict[str, int],
     channels: Sequence[Channel],
     start_utc_us: int,
 ) -> int:
     written = 0
-    for decoder, frames in parts:
-        numbers = _numbers(decoder, channels)
+    for part, frames in parts:
+        numbers = _numbers(part, channels)
         for at in range(0, len(frames), _SLICE_FRAMES):
-            rows = _rows(decoder, frames.take(slice(at, at + _SLICE_FRAMES)), numbers)
+            rows = _rows(part.decoder, frames.take(slice(at, at + _SLICE_FRAMES)), numbers)
             for row, (message, values) in sorted(rows.items()):
                 data = json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
                 utc_ns = (int(frames.t_us[at + row]) + start_utc_us) * 1000
@@ -98,6 +99,6 @@ def _rows(
     return rows
 
 
-def _numbers(decoder: Decoder, channels: Sequence[Channel]) -> dict[int, Channel]:
-    found = ((decoder.dbc_set.channel_index(channel.name), channel) for channel in channels)
+def _numbers(part: Part, channels: Sequence[Channel]) -> dict[int, Channel]:
+    found = ((part.index(channel.name), channel) for channel in channels)
     return {number: channel for number, channel in found if number is not None}

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ved.dbc.decode import Decoded, Decoder
+from ved.api.parts import Part
+from ved.dbc.decode import Decoded
 from ved.errors import UserError
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
@@ -25,7 +26,7 @@ def message_of(channel: Channel) -> str:
 
 def write_messages(
     folder: Path,
-    parts: Iterable[tuple[Decoder, FrameColumns]],
+    parts: Iterable[tuple[Part, FrameColumns]],
     channels: Sequence[Channel],
     start_utc_us: int,
 ) -> int:
@@ -41,10 +42,10 @@ def write_messages(
     rows = 0
     try:
         folder.mkdir()
-        for decoder, frames in parts:
-            decoded = decoder.decode(frames, _wanted(decoder, channels))
+        for part, frames in parts:
+            decoded = part.decoder.decode(frames, _wanted(part, channels))
             for message, members in by_message.items():
-                table = _table(decoder, decoded, frames, members, start_utc_us)
+                table = _table(part, decoded, frames, members, start_utc_us)
                 if table is None:
                     continue
                 if message not in writers:
@@ -60,25 +61,25 @@ def write_messages(
     return rows
 
 
-def _wanted(decoder: Decoder, channels: Sequence[Channel]) -> NDArray[np.bool_]:
-    wanted = np.zeros(len(decoder.channels), np.bool_)
+def _wanted(part: Part, channels: Sequence[Channel]) -> NDArray[np.bool_]:
+    wanted = np.zeros(len(part.decoder.channels), np.bool_)
     for channel in channels:
-        number = decoder.dbc_set.channel_index(channel.name)
+        number = part.index(channel.name)
         if number is not None:
             wanted[number] = True
     return wanted
 
 
 def _table(
-    decoder: Decoder, decoded: Decoded, frames: FrameColumns, members: Sequence[Channel], start_utc_us: int
+    part: Part, decoded: Decoded, frames: FrameColumns, members: Sequence[Channel], start_utc_us: int
 ) -> pa.Table | None:
     """The rows of one message in these frames; None when there are none."""
     found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
     for channel in members:
-        number = decoder.dbc_set.channel_index(channel.name)
+        number = part.index(channel.name)
         if number is not None:
-            part = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
-            found[channel.name] = decoded.rows[part], decoded.values[part]
+            span = slice(int(decoded.starts[number]), int(decoded.starts[number + 1]))
+            found[channel.name] = decoded.rows[span], decoded.values[span]
     rows = np.unique(np.concatenate([own for own, _ in found.values()])) if found else np.empty(0, np.int64)
     if not len(rows):
         return None

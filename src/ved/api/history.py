@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, buckets
-from ved.api.decoding import decoder_of, registry_sources
+from ved.api.decoding import Decoding, decoder_of_sources, decoding_of
+from ved.api.registry import load_registry
 from ved.api.timeline import EpochSpan, visible
 from ved.db.database import Database
 from ved.db.epochs import EpochRow, clock_pairs, list_epochs
@@ -19,6 +20,7 @@ from ved.dbc.decode import Decoder
 from ved.lake.lake import Lake, ReorganisedError
 from ved.lake.reading import FrameKey, Where, row_mask
 from ved.lake.rows import FrameRows
+from ved.model.aliases import Aliases
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns
@@ -67,17 +69,15 @@ class History:
         return {name: buckets(found.utc_us, found.values, bucket_us) for name, found in read.items()}
 
     def channels(self, vehicle: str) -> list[Channel]:
-        """All channels that the registry, or an epoch's own DBCs, define; where two have one name, the newest's."""
-        registry = registry_sources(self._db, vehicle)
-        out = {channel.name: channel for channel in decoder_of(registry, vehicle, ()).channels}
-        seen: set[int] = set()
-        for row in reversed(list_epochs(self._db, vehicle)):
-            decoder = decoder_of(registry, vehicle, row.buses)
-            if id(decoder) not in seen:
-                seen.add(id(decoder))
-                for channel in decoder.channels:
-                    out.setdefault(channel.name, channel)
-        return list(out.values())
+        """All channels that the registry, or an epoch's own DBCs, define; where two have one name, the newest's.
+
+        A channel that was renamed stands under its new name only.
+        """
+        registry = load_registry(self._db, vehicle)
+        rows = reversed(list_epochs(self._db, vehicle))
+        decodings = dict.fromkeys(decoding_of(registry, buses) for buses in ((), *(row.buses for row in rows)))
+        out = channels_of_decodings(list(decodings))
+        return [channel for channel in out.values() if not registry.aliases.is_former(channel.name, out)]
 
     def _read(
         self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
@@ -91,22 +91,23 @@ class History:
     def _read_once(
         self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
     ) -> dict[str, Samples]:
-        registry = registry_sources(self._db, vehicle)
+        registry = load_registry(self._db, vehicle)
         by_epoch: defaultdict[bytes, list[FrameBatch]] = defaultdict(list)
         for batch in recent:
             if batch.vehicle == vehicle and batch.count:
                 by_epoch[batch.epoch].append(batch)
         parts: dict[str, list[Samples]] = {name: [] for name in channels}
         for span in self._spans(vehicle, by_epoch):
-            t_from = max(utc_us[0], span.seen_from_us, span.utc_first_us) - span.clock.offset_us
-            t_to = min(utc_us[1], span.seen_to_us, span.utc_last_us + 1) - span.clock.offset_us
-            if t_from >= t_to:
+            utc_from = max(utc_us[0], span.seen_from_us, span.utc_first_us)
+            utc_to = min(utc_us[1], span.seen_to_us, span.utc_last_us + 1)
+            if utc_from >= utc_to:
                 continue
-            decoder = decoder_of(registry, vehicle, span.buses)
-            for keys, names in queries(decoder, channels, t_to - t_from):
-                where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
-                for frames in self._frames(vehicle, span.epoch, where, by_epoch.get(span.epoch, ())):
-                    decode_into(decoder, frames, names, span.clock, parts)
+            for piece in decoding_of(registry, span.buses).between(utc_from, utc_to):
+                t_from, t_to = piece.utc_from_us - span.clock.offset_us, piece.utc_to_us - span.clock.offset_us
+                for keys, names in queries(piece.decoder, registry.aliases, channels, t_to - t_from):
+                    where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
+                    for frames in self._frames(vehicle, span.epoch, where, by_epoch.get(span.epoch, ())):
+                        decode_into(piece.decoder, frames, names, span.clock, parts)
         return {name: join(found) for name, found in parts.items()}
 
     def _frames(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> Iterator[FrameColumns]:
@@ -164,13 +165,23 @@ class History:
         return clock
 
 
+def channels_of_decodings(decodings: Sequence[Decoding]) -> dict[str, Channel]:
+    """All channels by name; where two have one, that of the first decoding, and in it of the latest time, holds."""
+    out: dict[str, Channel] = {}
+    for decoding in decodings:
+        for stretch in reversed(decoding.stretches):
+            for channel in decoder_of_sources(stretch.sources).channels:
+                out.setdefault(channel.name, channel)
+    return out
+
+
 def queries(
-    decoder: Decoder, channels: Sequence[str], span_us: int
+    decoder: Decoder, aliases: Aliases, channels: Sequence[str], span_us: int
 ) -> list[tuple[tuple[FrameKey, ...], list[tuple[str, int]]]]:
     """What to read together: all of a short time in one go, of a long time one kind of frame after the other."""
     by_key: defaultdict[FrameKey, list[tuple[str, int]]] = defaultdict(list)
     for name in dict.fromkeys(channels):
-        index = decoder.dbc_set.channel_index(name)
+        index = aliases.index(decoder.dbc_set.numbers, name)
         if index is not None:
             channel = decoder.channels[index]
             by_key[FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)].append((name, index))

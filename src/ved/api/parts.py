@@ -1,18 +1,21 @@
 """Reading the parts of a session: stretches of epochs, each with its clock and its decoder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from ved.api.decoding import decoder_of, registry_sources
+from ved.api.decoding import Decoding, Piece, decoding_of, recorded_decoding
 from ved.api.history import Samples, decode_into, join, queries
+from ved.api.registry import Registry, load_registry
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.dbc.decode import Decoder
+from ved.dbc.load import DbcSource
 from ved.lake.lake import Lake, ReorganisedError
 from ved.lake.reading import Where
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameColumns
@@ -24,7 +27,7 @@ _WINDOW_US: Final = 60_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A stretch of one epoch, both ends inclusive, in the epoch's monotonic time."""
+    """A stretch of one epoch read by one decoder, both ends inclusive, in the epoch's monotonic time."""
 
     vehicle: str
     epoch: bytes
@@ -32,7 +35,13 @@ class Part:
     t_to_us: int
     clock: ClockMap
     buses: tuple[BusDescription, ...]
+    sources: tuple[DbcSource, ...]
     decoder: Decoder
+    aliases: Aliases
+
+    def index(self, channel: str) -> int | None:
+        """The number that the channel of this name (of now, or a former one) has in `decoder`, or None."""
+        return self.aliases.index(self.decoder.dbc_set.numbers, channel)
 
     @property
     def utc_from_us(self) -> int:
@@ -50,27 +59,55 @@ class PartLoader:
 
     def __init__(self, db: Database, vehicle: str) -> None:
         self._db, self._vehicle = db, vehicle
-        self._registry = registry_sources(db, vehicle)
+        self.registry = load_registry(db, vehicle)
         self._buses = {row.epoch: row.buses for row in list_epochs(db, vehicle)}
 
     def load(self, session: Session) -> list[Part]:
-        """The parts of a session, by UTC."""
-        parts = []
+        """The parts of a session, by UTC, cut where other DBCs begin to hold."""
+        return self._load(session, lambda buses: decoding_of(self.registry, buses))
+
+    def load_under(self, session: Session, registry: Registry) -> list[Part]:
+        """As `load`, under another registry than that of now."""
+        return self._load(session, lambda buses: decoding_of(registry, buses))
+
+    def load_recorded(self, session: Session) -> list[Part]:
+        """As `load`, under the DBCs that were in force on the car."""
+        return self._load(session, lambda buses: recorded_decoding(self._vehicle, buses))
+
+    def _load(self, session: Session, decoding: Callable[[Sequence[BusDescription]], Decoding]) -> list[Part]:
+        parts: list[Part] = []
         for part in session.parts:
             buses = self._buses.get(part.epoch, ())
             clock = ClockMap.best(clock_pairs(self._db, self._vehicle, part.epoch))
-            decoder = decoder_of(self._registry, self._vehicle, buses)
-            parts.append(Part(self._vehicle, part.epoch, part.t_from_us, part.t_to_us, clock, buses, decoder))
+            pieces = decoding(buses).between(part.t_from_us + clock.offset_us, part.t_to_us + clock.offset_us + 1)
+            parts += [self._part(part.epoch, buses, clock, piece) for piece in pieces]
         return sorted(parts, key=lambda part: part.utc_from_us)
+
+    def _part(self, epoch: bytes, buses: tuple[BusDescription, ...], clock: ClockMap, piece: Piece) -> Part:
+        return Part(
+            vehicle=self._vehicle,
+            epoch=epoch,
+            t_from_us=piece.utc_from_us - clock.offset_us,
+            t_to_us=piece.utc_to_us - clock.offset_us - 1,
+            clock=clock,
+            buses=buses,
+            sources=piece.sources,
+            decoder=piece.decoder,
+            aliases=self.registry.aliases,
+        )
 
 
 def channels_of_parts(parts: Sequence[Part]) -> list[Channel]:
-    """All channels that the DBCs in force define; where two have one name, the later part's."""
+    """All channels that the DBCs in force define; where two have one name, the later part's.
+
+    A channel that was renamed stands under its new name only.
+    """
     out: dict[str, Channel] = {}
     for part in reversed(parts):
         for channel in part.decoder.channels:
             out.setdefault(channel.name, channel)
-    return list(out.values())
+    aliases = parts[0].aliases if parts else NO_ALIASES
+    return [channel for channel in out.values() if not aliases.is_former(channel.name, out)]
 
 
 def read_samples(
@@ -90,7 +127,7 @@ def _read_once(
     for part in parts:
         t_from, t_to = _limits(part, utc_us)
         if t_from < t_to:
-            for keys, names in queries(part.decoder, channels, t_to - t_from):
+            for keys, names in queries(part.decoder, part.aliases, channels, t_to - t_from):
                 where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to, with_seq=False)
                 for rows in lake.parts(part.vehicle, part.epoch, where):
                     decode_into(part.decoder, rows.frames, names, part.clock, found)

@@ -14,14 +14,13 @@ from ved.analysis.laps import Fixes, Line, find_laps, learn_line
 from ved.analysis.naming import find_channels
 from ved.analysis.positions import find_map_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
-from ved.api.decoding import registry_sources
 from ved.api.frame import ChannelSamples, Frame
 from ved.api.parts import Part, channels_of_parts, read_frames, read_samples
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
-from ved.dbc.decode import Decoder
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
 from ved.model.session import Session
@@ -67,6 +66,11 @@ class RecordedSession:
         return channels_of_parts(self.parts)
 
     @property
+    def aliases(self) -> Aliases:
+        """Former and present names of the channels."""
+        return self.parts[0].aliases if self.parts else NO_ALIASES
+
+    @property
     def buses(self) -> dict[int, str]:
         """Bus index -> name."""
         return {bus.index: bus.name for part in self.parts for bus in part.buses}
@@ -74,15 +78,7 @@ class RecordedSession:
     @property
     def dbc_texts(self) -> dict[str, str]:
         """The DBCs in force for any part: file name -> text."""
-        registry = registry_sources(self._db, self.vehicle)
-        out = {source.name: source.text for source in registry}
-        assigned = {source.bus for source in registry}
-        for part in self.parts:
-            for bus in part.buses:
-                if bus.index not in assigned:
-                    texts = enumerate(bus.dbc_texts, 1)
-                    out.update((f"{bus.name}-{number}.dbc", text) for number, text in texts)
-        return out
+        return {source.name: source.text for part in self.parts for source in part.sources}
 
     @property
     def laps(self) -> list[Lap]:
@@ -116,7 +112,7 @@ class RecordedSession:
         """As `frame`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
         if isinstance(channels, str):
             raise UserError(f"channels: give a list of names, like [{channels!r}]")
-        chosen = find_channels(self.channels, channels)
+        chosen = find_channels(self.channels, channels, self.aliases)
         from_us, to_us = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
         try:
             grid = time_grid(from_us, to_us, rate_hz)
@@ -139,7 +135,7 @@ class RecordedSession:
 
     def read_channel(self, channel: str, utc_us: tuple[int, int]) -> ChannelSamples:
         """As `samples`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
-        found = next(iter(find_channels(self.channels, [channel]).values()))
+        found = next(iter(find_channels(self.channels, [channel], self.aliases).values()))
         read = read_samples(self._lake, self.parts, [found.name], utc_us)[found.name]
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
@@ -152,19 +148,24 @@ class RecordedSession:
         """The CAN frames as they came, in chunks; `t_us` counts from the session's begin (or from utc_us[0])."""
         return read_frames(self._lake, self.parts, utc_us or self.utc_us)
 
-    def decodable_frames(self, utc_us: tuple[int, int]) -> Iterator[tuple[Decoder, FrameColumns]]:
-        """As `raw_frames`, each chunk with the decoder that holds for it."""
+    def decodable_frames(self, utc_us: tuple[int, int]) -> Iterator[tuple[Part, FrameColumns]]:
+        """As `raw_frames`, each chunk with the part that it is of."""
         for part in self.parts:
             for frames in read_frames(self._lake, [part], utc_us):
-                yield part.decoder, frames
+                yield part, frames
 
     def sampled_channels(self, utc_us: tuple[int, int]) -> list[str]:
         """Names of the channels that have at least one sample in that time, in the order of `channels`."""
         found: set[str] = set()
-        for decoder, frames in self.decodable_frames(utc_us):
-            counts = np.diff(decoder.decode(frames).starts)
-            found.update(decoder.channels[number].name for number in np.flatnonzero(counts).tolist())
-        return [channel.name for channel in self.channels if channel.name in found]
+        for part, frames in self.decodable_frames(utc_us):
+            counts = np.diff(part.decoder.decode(frames).starts)
+            found.update(part.decoder.channels[number].name for number in np.flatnonzero(counts).tolist())
+        aliases = self.aliases
+        return [
+            channel.name
+            for channel in self.channels
+            if channel.name in found or any(one in found for one in aliases.others(channel.name))
+        ]
 
     def find_laps(self, line: GeographicLine | None = None) -> list[Lap]:
         """The laps between crossings of `line`, two points (latitude, longitude); None: learned.

@@ -1,14 +1,19 @@
-"""DBC files by content, and which of them hold for the buses of a vehicle."""
+"""The registry: DBC texts by content, and which of them hold for the buses of a vehicle, from when to when.
+
+Assignments are a history: rows are added, never changed or taken away. Of those of a bus that cover a time, the newest
+holds. Times are UTC in µs since 1970, from <= t < to; None is an open end.
+"""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import func, insert, select
 
 from ved.db.database import Database
 from ved.db.insert import insert_if_new
-from ved.db.tables import dbc_assignments, dbc_files
+from ved.db.tables import channel_aliases, dbc_assignments, dbc_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +26,47 @@ class DbcRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """The DBCs in force for one bus, in order."""
+class DbcFile:
+    """A stored DBC text under the name that it had when it was assigned."""
 
+    digest: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentDraft:
+    """`files` shall hold for a bus, in this order (none: each epoch's own DBCs do), and who says so, and why."""
+
+    vehicle: str
     bus_index: int
     bus_name: str
-    digests: tuple[str, ...]
+    files: tuple[DbcFile, ...]
+    author: str
+    note: str = ""
+    valid_from_us: int | None = None
+    valid_to_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An entry of the registry's history."""
+
+    id: int
+    vehicle: str
+    bus_index: int
+    bus_name: str
+    files: tuple[DbcFile, ...]
+    author: str
+    note: str
+    valid_from_us: int | None
+    valid_to_us: int | None
+    created_utc_us: int
+
+    def covers(self, utc_us: int) -> bool:
+        """True when it is said of this time."""
+        return (self.valid_from_us is None or self.valid_from_us <= utc_us) and (
+            self.valid_to_us is None or utc_us < self.valid_to_us
+        )
 
 
 def put_dbc(db: Database, name: str, text: str) -> str:
@@ -46,25 +86,89 @@ def get_dbc(db: Database, digest: str) -> DbcRow:
     return DbcRow(row.digest, row.name, row.text)
 
 
-def assign_dbc(db: Database, vehicle: str, bus_index: int, bus_name: str, digests: Sequence[str]) -> None:
-    """Put `digests` in force for a bus, in place of what was there."""
+def find_dbcs(db: Database, start: str) -> list[DbcFile]:
+    """The stored DBCs whose digest begins with `start`."""
+    with db.engine.connect() as connection:
+        rows = connection.execute(
+            select(dbc_files.c.digest, dbc_files.c.name).where(dbc_files.c.digest.startswith(start, autoescape=True))
+        ).all()
+    return [DbcFile(row.digest, row.name) for row in rows]
+
+
+def assign_dbc(db: Database, draft: AssignmentDraft) -> int:
+    """Add an entry to the history; returns its number."""
+    values = {
+        "vehicle": draft.vehicle,
+        "bus_index": draft.bus_index,
+        "bus_name": draft.bus_name,
+        "files": [[file.digest, file.name] for file in draft.files],
+        "valid_from_us": draft.valid_from_us,
+        "valid_to_us": draft.valid_to_us,
+        "created_utc_us": time.time_ns() // 1000,
+        "author": draft.author,
+        "note": draft.note,
+    }
     with db.engine.begin() as connection:
-        connection.execute(
-            delete(dbc_assignments).where(
-                dbc_assignments.c.vehicle == vehicle, dbc_assignments.c.bus_index == bus_index
-            )
-        )
-        connection.execute(
-            insert(dbc_assignments).values(
-                vehicle=vehicle, bus_index=bus_index, bus_name=bus_name, digests=list(digests)
-            )
-        )
+        made = connection.execute(insert(dbc_assignments).values(**values)).inserted_primary_key
+    assert made is not None
+    return int(made[0])
 
 
 def assignments(db: Database, vehicle: str) -> list[Assignment]:
-    """The DBCs in force for each bus of a vehicle, by bus index."""
+    """The whole history of a vehicle, oldest first."""
     with db.engine.connect() as connection:
         rows = connection.execute(
-            select(dbc_assignments).where(dbc_assignments.c.vehicle == vehicle).order_by(dbc_assignments.c.bus_index)
+            select(dbc_assignments).where(dbc_assignments.c.vehicle == vehicle).order_by(dbc_assignments.c.id)
         ).all()
-    return [Assignment(row.bus_index, row.bus_name, tuple(row.digests)) for row in rows]
+    return [
+        Assignment(
+            id=row.id,
+            vehicle=row.vehicle,
+            bus_index=row.bus_index,
+            bus_name=row.bus_name,
+            files=tuple(DbcFile(digest, name) for digest, name in row.files),
+            author=row.author,
+            note=row.note,
+            valid_from_us=row.valid_from_us,
+            valid_to_us=row.valid_to_us,
+            created_utc_us=row.created_utc_us,
+        )
+        for row in rows
+    ]
+
+
+def registry_revision(db: Database, vehicle: str) -> tuple[int, int]:
+    """Grows when an assignment or an alias is added: numbers of the newest of each (0: none)."""
+    with db.engine.connect() as connection:
+        return (
+            connection.execute(
+                select(func.coalesce(func.max(dbc_assignments.c.id), 0)).where(dbc_assignments.c.vehicle == vehicle)
+            ).scalar_one(),
+            connection.execute(
+                select(func.coalesce(func.max(channel_aliases.c.id), 0)).where(channel_aliases.c.vehicle == vehicle)
+            ).scalar_one(),
+        )
+
+
+def add_aliases(db: Database, vehicle: str, renames: Sequence[tuple[str, str]], author: str) -> None:
+    """From now on each first name stands for the channel of the second."""
+    now_us = time.time_ns() // 1000
+    values = [
+        {"vehicle": vehicle, "name": name, "target": target, "created_utc_us": now_us, "author": author}
+        for name, target in renames
+        if name != target
+    ]
+    if values:
+        with db.engine.begin() as connection:
+            connection.execute(insert(channel_aliases), values)
+
+
+def list_aliases(db: Database, vehicle: str) -> list[tuple[str, str]]:
+    """All (name, target) of a vehicle, oldest first."""
+    with db.engine.connect() as connection:
+        rows = connection.execute(
+            select(channel_aliases.c.name, channel_aliases.c.target)
+            .where(channel_aliases.c.vehicle == vehicle)
+            .order_by(channel_aliases.c.id)
+        ).all()
+    return [(row.name, row.target) for row in rows]

@@ -1,15 +1,17 @@
 """Vehicles: seeded once from their folders, then edited by people."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, select
 
 from ved.db.database import Database
-from ved.db.dbcs import assign_dbc, put_dbc
+from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.db.insert import insert_if_new
-from ved.db.tables import vehicles
+from ved.db.tables import buses, vehicles
 from ved.model.vehicle import ChartPanel, MapChannels, Vehicle
+
+SEEDED_BY: Final = "ved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,15 @@ def ensure_vehicle(db: Database, vehicle: Vehicle) -> None:
                 "charts": [asdict(panel) for panel in vehicle.charts],
             },
         )
+        for bus in vehicle.buses:  # also those of a vehicle that an earlier version made known
+            key = {"vehicle": vehicle.name, "bus_index": bus.index}
+            insert_if_new(connection, buses, {**key, "name": bus.name, "bitrate_hz": bus.bitrate_hz})
     if is_new:
         for bus in vehicle.buses:
             named = zip(bus.dbc_names, bus.dbc_texts, strict=True)
-            assign_dbc(db, vehicle.name, bus.index, bus.name, [put_dbc(db, name, text) for name, text in named])
+            files = tuple(DbcFile(put_dbc(db, name, text), name) for name, text in named)
+            note = "from the vehicle's folder"
+            assign_dbc(db, AssignmentDraft(vehicle.name, bus.index, bus.name, files, SEEDED_BY, note))
 
 
 def ensure_vehicle_name(db: Database, name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, bucket_columns
+from ved.api.decoding import Piece
 from ved.codec.live import MAX_TICKS, LiveColumn, LiveHeader, LiveKind, encode_column, encode_message
 from ved.dbc.decode import Decoded, Decoder
 from ved.model.frames import FrameColumns
@@ -50,10 +51,14 @@ class Fanout:
         if high_us - low_us > MAX_TICKS:
             is_early = frames.t_us < (low_us + high_us) // 2 - epoch.offset_us
             return self.publish(epoch, frames.take(is_early)) + self.publish(epoch, frames.take(~is_early))
-        plan = self._plan_for(epoch.decoder)
+        pieces = epoch.decoding.between(low_us, high_us + 1)
+        if len(pieces) > 1:
+            return self._publish_pieces(epoch, frames, frames.t_us + epoch.offset_us, pieces)
+        decoder = pieces[0].decoder
+        plan = self._plan_for(decoder)
         if not plan.wanted.any():
             return 0
-        decoded = epoch.decoder.decode(frames, plan.wanted)
+        decoded = decoder.decode(frames, plan.wanted)
         utc_us = decoded.t_us + epoch.offset_us
         if not len(utc_us):
             return 0
@@ -65,6 +70,14 @@ class Fanout:
             if wanting:
                 sent += self._send(_Flush(plan, decoded, utc_us, bucket_us, self._feed.sequence), wanting)
         return sent
+
+    def _publish_pieces(
+        self, epoch: EpochFeed, frames: FrameColumns, utc_us: NDArray[np.int64], pieces: Sequence[Piece]
+    ) -> int:
+        """Other DBCs begin to hold within these frames: each piece by itself."""
+        return sum(
+            self.publish(epoch, frames.take((one.utc_from_us <= utc_us) & (utc_us < one.utc_to_us))) for one in pieces
+        )
 
     def _send(self, flush: "_Flush", viewers: Iterable[Subscription]) -> int:
         sent = 0
@@ -91,17 +104,18 @@ class _Plan:
         self.channels = decoder.channels
         self.wanted: NDArray[np.bool_] = np.zeros(len(decoder.channels), np.bool_)
         self.by_bucket: dict[int, list[Subscription]] = defaultdict(list)
-        self.indexes: dict[tuple[str, ...], tuple[int, ...]] = {}
-        self.numbers: dict[int, int] = {}
+        self.wishes: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {}
+        """Asked names -> (index in the decoder, number on the wire) of each that the decoder has."""
         for one in subscriptions:
             self.by_bucket[one.bucket_us].append(one)
-            if one.channels not in self.indexes:
-                found = [decoder.dbc_set.channel_index(name) for name in one.channels]
-                self.indexes[one.channels] = tuple(index for index in found if index is not None)
-        for indexes in self.indexes.values():
-            for index in indexes:
+            if one.channels not in self.wishes:
+                found = [(feed.aliases.index(decoder.dbc_set.numbers, name), name) for name in one.channels]
+                self.wishes[one.channels] = tuple(
+                    (index, feed.number_of(name)) for index, name in found if index is not None
+                )
+        for wishes in self.wishes.values():
+            for index, _ in wishes:
                 self.wanted[index] = True
-                self.numbers[index] = feed.number_of(decoder.channels[index].name)
 
 
 class _Flush:
@@ -115,30 +129,30 @@ class _Flush:
         self.low_us = int(utc_us.min())
         self.high_us = int(utc_us.max())
         self._sequence = sequence
-        self._columns: dict[int, bytes] = {}
+        self._columns: dict[tuple[int, int], bytes] = {}
         self._messages: dict[tuple[int, tuple[str, ...]], bytes | None] = {}
 
     def message_for(self, viewer: Subscription) -> bytes | None:
         """The increment for one viewer, or None when it holds nothing."""
         key = (viewer.watch.id, viewer.channels)
         if key not in self._messages:
-            self._messages[key] = self._encode(viewer.watch.id, self._plan.indexes[viewer.channels])
+            self._messages[key] = self._encode(viewer.watch.id, self._plan.wishes[viewer.channels])
         return self._messages[key]
 
-    def _encode(self, subscription: int, indexes: Sequence[int]) -> bytes | None:
-        columns = [self._column(index) for index in indexes if self._starts[index] < self._starts[index + 1]]
+    def _encode(self, subscription: int, wishes: Sequence[tuple[int, int]]) -> bytes | None:
+        columns = [self._column(*wish) for wish in wishes if self._starts[wish[0]] < self._starts[wish[0] + 1]]
         if not columns:
             return None
         header = LiveHeader(LiveKind.INCREMENT, subscription, self.low_us, 1, self._sequence)
         return encode_message(header, columns)
 
-    def _column(self, index: int) -> bytes:
-        known = self._columns.get(index)
+    def _column(self, index: int, number: int) -> bytes:
+        known = self._columns.get((index, number))
         if known is None:
             part = self._buckets.slice(self._starts[index], self._starts[index + 1])
             has_range = len(part.t_us) < self._samples[index]
-            column = live_column(self._plan.numbers[index], part, self._plan.channels[index].is_wide, has_range)
-            known = self._columns[index] = encode_column(column, self.low_us, 1)
+            column = live_column(number, part, self._plan.channels[index].is_wide, has_range)
+            known = self._columns[index, number] = encode_column(column, self.low_us, 1)
         return known
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ved.api.decoding import decoder_for
+from ved.api.decoding import Decoding, decoding_for
+from ved.api.registry import Registry, load_registry
 from ved.broker.base import Stream, StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
@@ -30,7 +31,7 @@ MAX_FLUSH_FRAMES: Final = 30_000
 """Frames that make one increment when web catches up, so that no message grows without bound."""
 STATE_S: Final = 0.5
 RESET_US: Final = 1_000_000
-REGISTRY_S: Final = 5.0
+REGISTRY_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +57,7 @@ class Follower:
         self._fresh_from = 0
         self._reset_at_us: dict[str, int] = {}
         self._told: dict[str, tuple[str, str | None]] = {}
+        self._decoders: dict[str, Decoder | None] = {}
 
     async def follow(self) -> None:
         """Read for ever. StorageError when the stream cannot be read."""
@@ -88,7 +90,7 @@ class Follower:
                     feed.recent_dropped = 0
                 self._put_clocks_in_force(feed)
                 if beats % round(REGISTRY_S / STATE_S) == 0:
-                    await self._reload_decoder(feed)
+                    await self._reload_registry(feed)
                 self._hub.send_state(feed)
 
     async def take(self, entries: Sequence[StreamEntry]) -> None:
@@ -173,30 +175,48 @@ class Follower:
         feed = self._hub.feed_of(vehicle)
         known = feed.epochs.get(epoch)
         if known is None:
-            decoder, pairs = await asyncio.to_thread(self._load, vehicle, epoch)
-            known = feed.epochs[epoch] = EpochFeed(epoch, decoder, set(pairs))
+            registry, decoding, pairs = await asyncio.to_thread(self._load, vehicle, epoch)
+            feed.registry = feed.registry or registry
+            known = feed.epochs.setdefault(epoch, EpochFeed(epoch, decoding, set(pairs)))
         return known
 
-    def _load(self, vehicle: str, epoch: bytes) -> tuple[Decoder, list[ClockPair]]:
-        return decoder_for(self._db, vehicle, epoch), clock_pairs(self._db, vehicle, epoch)
+    def _load(self, vehicle: str, epoch: bytes) -> tuple[Registry, Decoding, list[ClockPair]]:
+        registry = load_registry(self._db, vehicle)
+        return registry, self._load_decoding(vehicle, epoch, None, utc_us()), clock_pairs(self._db, vehicle, epoch)
+
+    def _load_decoding(self, vehicle: str, epoch: bytes, description: Description | None, at_us: int) -> Decoding:
+        """Read from the database; the decoder of `at_us` is made here, so that the event loop finds it ready."""
+        decoding = decoding_for(self._db, vehicle, epoch, description)
+        decoding.at(at_us)
+        return decoding
 
     async def _take_description(self, description: Description) -> None:
         feed = self._hub.feed_of(description.vehicle)
         epoch = await self._epoch(description.vehicle, description.epoch)
         epoch.description = description
-        await self._use_decoder(feed, epoch)
-
-    async def _reload_decoder(self, feed: VehicleFeed) -> None:
-        if feed.current is not None:
-            await self._use_decoder(feed, feed.current)
-
-    async def _use_decoder(self, feed: VehicleFeed, epoch: EpochFeed) -> None:
-        decoder = await asyncio.to_thread(decoder_for, self._db, feed.name, epoch.epoch, epoch.description)
-        if decoder.dbc_set.digest == epoch.decoder.dbc_set.digest:
-            return
-        epoch.decoder = decoder
-        if epoch is feed.current:
+        if await self._use_decoding(feed, epoch) and epoch is feed.current:
             self._hub.redefine(feed)
+
+    async def _reload_registry(self, feed: VehicleFeed) -> None:
+        """Take up what was assigned or renamed since: viewers start anew, for it may reach into their windows."""
+        registry = await asyncio.to_thread(load_registry, self._db, feed.name)
+        before, feed.registry = feed.registry, registry
+        if before is not None and before is not registry:
+            for epoch in list(feed.epochs.values()):
+                await self._use_decoding(feed, epoch)
+            self._hub.reset(feed)
+        elif feed.decoder is not self._decoders.get(feed.name):
+            self._hub.redefine(feed)  # the live edge went past the time at which other DBCs begin to hold
+        self._decoders[feed.name] = feed.decoder
+
+    async def _use_decoding(self, feed: VehicleFeed, epoch: EpochFeed) -> bool:
+        """Read again how the epoch is decoded; True when that is another way than before."""
+        at_us = utc_us() if feed.edge_utc_us is None else feed.edge_utc_us
+        decoding = await asyncio.to_thread(self._load_decoding, feed.name, epoch.epoch, epoch.description, at_us)
+        if decoding == epoch.decoding:
+            return False
+        epoch.decoding = decoding
+        return True
 
     def _tell_changes(self, feed: VehicleFeed) -> None:
         now = (feed.link, None if feed.current is None else feed.current.epoch.hex())

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from ved.api.history import History
+from ved.api.registry import load_registry
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.db.vehicles import get_vehicle
 from ved.errors import VedError
 from ved.lake.lake import Lake
 from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
+from ved.model.aliases import Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.web import messages
@@ -70,10 +72,14 @@ class Hub:
         """The channels of a vehicle: those of the current epoch, then those of its registry and its other epochs."""
         stored = await asyncio.to_thread(self._history.channels, vehicle)
         feed = self._feeds.get(vehicle)
-        known = {} if feed is None or feed.current is None else {one.name: one for one in feed.current.decoder.channels}
+        if feed is not None and feed.registry is None:
+            feed.registry = await asyncio.to_thread(load_registry, self._db, vehicle)
+        if feed is None or feed.decoder is None:
+            return stored
+        known = {one.name: one for one in feed.decoder.channels}
         for one in stored:
             known.setdefault(one.name, one)
-        return list(known.values())
+        return [one for one in known.values() if not feed.aliases.is_former(one.name, known)]
 
     def publish(self, feed: VehicleFeed, epoch: EpochFeed, frames: FrameColumns) -> None:
         """Give new frames to all who watch the vehicle."""
@@ -99,12 +105,15 @@ class Hub:
 
     def redefine(self, feed: VehicleFeed) -> None:
         """The current epoch or its decoder is another one: start anew where it defines a channel differently."""
-        if feed.current is None:
+        decoder = feed.decoder
+        if decoder is None:
             return
-        channels = {one.name: one for one in feed.current.decoder.channels}
         for subscription in list(self._fanouts[feed.name].subscriptions):
-            if any(name in channels and channels[name] != told for name, told in subscription.told.items()):
-                self._reset(subscription)
+            for name, told in subscription.told.items():
+                index = feed.aliases.index(decoder.dbc_set.numbers, name)
+                if index is not None and decoder.channels[index] != told:
+                    self._reset(subscription)
+                    break
 
     def send_state(self, feed: VehicleFeed) -> None:
         """Tell all who watch the vehicle how it is."""
@@ -157,14 +166,17 @@ class Hub:
         channels = {one.name: one for one in await self.channels(watch.vehicle)}
         # From here to the first await is one turn of the loop: no frame falls between the snapshot and the increments,
         # and what lies in both does no harm (docs/spec/live.md: entries are merged).
-        subscription.told = {name: channels.get(name) for name in subscription.channels}
-        found = [one for one in subscription.told.values() if one is not None]
-        numbers = {one.name: Numbering(feed.number_of(one.name), one.is_wide) for one in found}
+        subscription.told = {
+            name: channels.get(feed.aliases.current(name, channels) or "") for name in subscription.channels
+        }
+        found = {name: one for name, one in subscription.told.items() if one is not None}
+        numbers = {name: Numbering(feed.number_of(name), one.is_wide) for name, one in found.items()}
         answer = Answer(watch.id, feed.sequence, numbers)
         past = _Past(
-            _window_of(subscription, [one.name for one in found], feed.edge_utc_us),
+            _window_of(subscription, list(found), feed.edge_utc_us),
             [one.batch for one in feed.recent],
             feed.current,
+            feed.aliases,
         )
         outbox.put_answer(self._watching(subscription, feed, found), watch.id)
         self._fanouts[feed.name].add(subscription)
@@ -187,7 +199,9 @@ class Hub:
         """The messages of one slice; in a thread."""
         young = None
         if past.epoch is not None and past.epoch.offset_us is not None and self._is_young(part.vehicle, past.epoch):
-            young = YoungEpoch(past.epoch, [batch for batch in past.recent if batch.epoch == past.epoch.epoch])
+            young = YoungEpoch(
+                past.epoch, [batch for batch in past.recent if batch.epoch == past.epoch.epoch], past.aliases
+            )
         return list(history_messages(answer, read_window(self._history, part, past.recent, young), is_last=False))
 
     def _is_young(self, vehicle: str, epoch: EpochFeed) -> bool:
@@ -197,15 +211,15 @@ class Hub:
         rows = [row for row in list_epochs(self._db, vehicle) if row.epoch == epoch.epoch]
         return not rows or (epoch.description is not None and not rows[0].buses)
 
-    def _watching(self, subscription: Subscription, feed: VehicleFeed, found: Sequence[Channel]) -> str:
+    def _watching(self, subscription: Subscription, feed: VehicleFeed, found: Mapping[str, Channel]) -> str:
         watch = subscription.watch
         return messages.to_text(
             {
                 "type": "watching",
                 "id": watch.id,
                 "vehicle": watch.vehicle,
-                "channels": [messages.live_channel(feed.number_of(one.name), one) for one in found],
-                "unknown": messages.unknown_names(subscription.channels, [one.name for one in found]),
+                "channels": [messages.live_channel(feed.number_of(name), name, one) for name, one in found.items()],
+                "unknown": [name for name in subscription.channels if name not in found],
                 "rate_hz": watch.rate_hz,
                 "window_s": watch.window_s,
                 "bucket_us": subscription.bucket_us,
@@ -222,6 +236,7 @@ class _Past:
     window: Window
     recent: Sequence[FrameBatch]
     epoch: EpochFeed | None
+    aliases: Aliases
 
 
 def _window_of(subscription: Subscription, channels: Sequence[str], edge_us: int | None) -> Window:

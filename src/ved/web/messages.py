@@ -77,11 +77,12 @@ def error(code: str, message: str, subscription: int | None = None) -> str:
     return to_text(body)
 
 
-def live_channel(index: int, channel: Channel) -> dict[str, Any]:
-    """A channel as `watching` shows it."""
+def live_channel(index: int, name: str, channel: Channel) -> dict[str, Any]:
+    """A channel as `watching` shows it; `name` is the one that was asked for, perhaps a former one."""
     return {
         "index": index,
-        "name": channel.name,
+        "name": name,
+        "channel": channel.name,
         "unit": channel.unit,
         "kind": channel.kind,
         "choices": [[value, text] for value, text in channel.choices],

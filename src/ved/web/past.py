@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 
 from ved.analysis.decimate import Buckets, buckets, merge
-from ved.api.history import History
+from ved.api.history import History, Samples, decode_into, join
 from ved.codec.live import LiveHeader, LiveKind, encode_column, encode_message, tick_for
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.lake.lake import Lake
+from ved.model.aliases import Aliases
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.web.fanout import live_column
@@ -50,28 +51,25 @@ def slices(window: Window) -> Iterator[Window]:
 class YoungEpoch:
     """An epoch of which the database may not know clock and DBCs yet: web itself decodes its recent batches."""
 
-    def __init__(self, epoch: EpochFeed, batches: Sequence[FrameBatch]) -> None:
+    def __init__(self, epoch: EpochFeed, batches: Sequence[FrameBatch], aliases: Aliases) -> None:
         assert epoch.offset_us is not None
-        self._decoder = epoch.decoder
+        self._decoding = epoch.decoding
+        self._aliases = aliases
         self._offset_us = epoch.offset_us
         self._batches = batches
 
     def buckets(self, window: Window) -> dict[str, Buckets]:
         """The summaries of the batches' samples in the window, by channel."""
         frames = FrameColumns.concatenate([batch.frames for batch in self._batches])
-        found = {name: self._decoder.dbc_set.channel_index(name) for name in window.channels}
-        indexes = {name: index for name, index in found.items() if index is not None}
-        wanted = np.zeros(len(self._decoder.channels), np.bool_)
-        for index in indexes.values():
-            wanted[index] = True
-        decoded = self._decoder.decode(frames, wanted)
-        out: dict[str, Buckets] = {}
-        for name, index in indexes.items():
-            t_us, values = decoded.column(index)
-            utc_us = t_us + self._offset_us
-            is_in = (utc_us >= window.utc_from_us) & (utc_us < window.utc_to_us)
-            out[name] = buckets(utc_us[is_in], values[is_in], window.bucket_us)
-        return out
+        clock = ClockMap(self._offset_us, None)
+        found: dict[str, list[Samples]] = {name: [] for name in window.channels}
+        for piece in self._decoding.between(window.utc_from_us, window.utc_to_us):
+            utc_us = frames.t_us + self._offset_us
+            here = frames.take((utc_us >= piece.utc_from_us) & (utc_us < piece.utc_to_us))
+            numbers = piece.decoder.dbc_set.numbers
+            indexes = [(name, self._aliases.index(numbers, name)) for name in window.channels]
+            decode_into(piece.decoder, here, [(name, at) for name, at in indexes if at is not None], clock, found)
+        return {name: buckets(*join(samples), window.bucket_us) for name, samples in found.items() if samples}
 
 
 def stored_edge(lake: Lake, db: Database, vehicle: str) -> int | None:

@@ -10,7 +10,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from ved.api.decoding import Decoding
+from ved.api.registry import Registry
 from ved.dbc.decode import Decoder
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, Description, Lane, LinkState
@@ -26,10 +29,10 @@ _FRAME_BYTES: Final = 23
 
 @dataclass(slots=True, eq=False)
 class EpochFeed:
-    """One epoch: decoder and clock. `offset_us` is in force (None: no clock is known), `best` is the newest map."""
+    """One epoch: decoders and clock. `offset_us` is in force (None: no clock is known), `best` is the newest map."""
 
     epoch: bytes
-    decoder: Decoder
+    decoding: Decoding
     pairs: set[ClockPair] = field(default_factory=set)
     description: Description | None = None
     best: ClockMap = field(init=False)
@@ -77,6 +80,7 @@ class VehicleFeed:
     """When web began to follow the streams (monotonic)."""
     epochs: dict[bytes, EpochFeed] = field(default_factory=dict)
     current: EpochFeed | None = None
+    registry: Registry | None = None
     edge_utc_us: int | None = None
     recent: deque[Recent] = field(default_factory=deque)
     recent_bytes: int = 0
@@ -89,6 +93,18 @@ class VehicleFeed:
     _counts: deque[tuple[int, int]] = field(default_factory=deque)
     _was_current: set[bytes] = field(default_factory=set)
     _numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def aliases(self) -> Aliases:
+        """Former and present names of the channels."""
+        return NO_ALIASES if self.registry is None else self.registry.aliases
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The decoder of the current epoch at the live edge, or None without one."""
+        if self.current is None:
+            return None
+        return self.current.decoding.at(0 if self.edge_utc_us is None else self.edge_utc_us)
 
     def number_of(self, channel: str) -> int:
         """The channel's index on the wire, the same while the process lives. OverflowError past 65,536 names."""
