@@ -1,6 +1,7 @@
 """Counters: the names under which things are counted, and a plain holder for them."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 BATCHES_RECEIVED_TOTAL: Final = "batches_received_total"
@@ -14,21 +15,32 @@ KEYS_SHARED_TOTAL: Final = "keys_shared_total"
 CONNECTIONS_GARBAGE_TOTAL: Final = "connections_garbage_total"
 RECORDS_CORRUPT_TOTAL: Final = "records_corrupt_total"
 FRAMES_STORED_TOTAL: Final = "frames_stored_total"
+SAMPLES_STORED_TOTAL: Final = "samples_stored_total"
 LAKE_COMMITS_TOTAL: Final = "lake_commits_total"
 VIEWER_MESSAGES_TOTAL: Final = "viewer_messages_total"
 VIEWER_MISSED_TOTAL: Final = "viewer_missed_total"
 TASK_FAILURES_TOTAL: Final = "task_failures_total"
 
+LAG_MS: Final = "lag_ms"
+"""How old the oldest stream entry is that the role has not dealt with; 0 when there is none."""
+QUEUE_DEPTH: Final = "queue_depth"
+"""Items that wait in the role's memory: entries to write (ingest), rows to store (record), messages to send (web)."""
+
 
 class Counters:
-    """Monotonic counters of one process; not thread-safe, one per event loop or thread."""
+    """Monotonic counters and gauges of one process; not thread-safe, one per event loop or thread."""
 
     def __init__(self) -> None:
         self._values: Counter[str] = Counter()
+        self._gauges: dict[str, Callable[[], float]] = {}
 
     def add(self, name: str, amount: int = 1) -> None:
         """Add `amount` (>= 0) to the counter `name`."""
         self._values[name] += amount
+
+    def gauge(self, name: str, read: Callable[[], float]) -> None:
+        """From now on `read` tells the gauge `name`; it is called about once per second and must not wait."""
+        self._gauges[name] = read
 
     def __getitem__(self, name: str) -> int:
         return self._values[name]
@@ -36,3 +48,7 @@ class Counters:
     def snapshot(self) -> dict[str, int]:
         """Copy of all counters that were ever touched."""
         return dict(self._values)
+
+    def figures(self) -> dict[str, float]:
+        """All counters and gauges now."""
+        return {**self._values, **{name: float(read()) for name, read in self._gauges.items()}}

@@ -163,6 +163,16 @@ ledger_spans = Table(
     Column("frames", BigInteger, nullable=False),
 )
 
+# The buses of a vehicle as its folder tells them. Written by cli.
+buses = Table(
+    "buses",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("bus_index", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("bitrate_hz", Integer, nullable=False),
+)
+
 # How a role is: its newest figures, a row for each role, written by that role about once per second.
 role_health = Table(
     "role_health",

@@ -47,3 +47,10 @@ def upgrade() -> None:
         sa.Column("utc_us", sa.BigInteger, nullable=False),
         sa.Column("figures", sa.JSON, nullable=False),
     )
+    op.create_table(
+        "buses",
+        sa.Column("vehicle", sa.String(32), primary_key=True),
+        sa.Column("bus_index", sa.Integer, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("bitrate_hz", sa.Integer, nullable=False),
+    )
