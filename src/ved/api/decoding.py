@@ -13,7 +13,7 @@ from typing import Final
 
 from ved.api.registry import EVER_FROM_US, EVER_TO_US, Registry, Stretch, load_registry
 from ved.db.database import Database
-from ved.db.epochs import list_epochs
+from ved.db.epochs import epoch_buses
 from ved.dbc.decode import Decoder
 from ved.dbc.load import DbcSet, DbcSource, load_set
 from ved.errors import UserError
@@ -67,10 +67,7 @@ class Decoding:
 
 def decoding_for(db: Database, vehicle: str, epoch: bytes, description: Description | None = None) -> Decoding:
     """How an epoch is read now; `description` stands in for what the database may not have yet. Blocking."""
-    if description is not None:
-        buses: Sequence[BusDescription] = description.buses
-    else:
-        buses = next((row.buses for row in list_epochs(db, vehicle) if row.epoch == epoch), ())
+    buses = epoch_buses(db, vehicle, epoch) if description is None else description.buses
     return decoding_of(load_registry(db, vehicle), buses)
 
 

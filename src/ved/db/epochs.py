@@ -106,6 +106,15 @@ def list_epochs(db: Database, vehicle: str) -> list[EpochRow]:
     return [EpochRow(row.vehicle, row.epoch, row.first_arrival_utc_us, _buses(db, row.buses, texts)) for row in rows]
 
 
+def epoch_buses(db: Database, vehicle: str, epoch: bytes) -> tuple[BusDescription, ...]:
+    """The buses of one epoch with their DBC texts; none until its Description has come."""
+    with db.engine.connect() as connection:
+        stored = connection.execute(
+            select(epochs.c.buses).where(epochs.c.vehicle == vehicle, epochs.c.epoch == epoch)
+        ).scalar_one_or_none()
+    return _buses(db, stored or [], {})
+
+
 def clock_pairs(db: Database, vehicle: str, epoch: bytes) -> list[ClockPair]:
     """All clock pairs of an epoch, by time."""
     with db.engine.connect() as connection:

@@ -1,19 +1,18 @@
-"""What watch knows of each epoch: its clock map and its decoder, kept up to date from stream and database."""
+"""What watch knows of each epoch: its clock map and its decoders, kept up to date from stream and database."""
 
 from dataclasses import dataclass, field
 
-from ved.api.decoding import decoder_for
+from ved.api.decoding import Decoding, decoding_for
 from ved.broker.base import StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
-from ved.dbc.decode import Decoder
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, Description, Preview
 from ved.watch.parts import Taken
 
-RELOAD_US = 5_000_000
+RELOAD_US = 1_000_000
 """A changed DBC is in force this long after it was put there, at the latest."""
 
 
@@ -22,8 +21,8 @@ class _Epoch:
     pairs: list[ClockPair]
     clock: ClockMap
     description: Description | None = None
-    decoder: Decoder | None = None
-    decoder_us: int = field(default=0)
+    decoding: Decoding | None = None
+    decoding_us: int = field(default=0)
 
 
 class Epochs:
@@ -41,11 +40,13 @@ class Epochs:
             epoch.pairs.append(ClockPair(record.t_us, record.utc_us, record.source, record.error_us))
             epoch.clock = ClockMap.best(epoch.pairs)
         elif isinstance(record, Description):
-            epoch.description, epoch.decoder = record, None
+            epoch.description, epoch.decoding = record, None
         taken = Taken(entry.position, entry.arrival, record, epoch.clock)
         if isinstance(record, FrameBatch | Preview):
             taken.frames = record.frames
-            taken.decoder = self._decoder(record.vehicle, record.epoch, epoch, now_us)
+            t_us = 0 if not len(record.frames) else int(record.frames.t_us[0])
+            decoding = self._decoding(record.vehicle, record.epoch, epoch, now_us)
+            taken.decoder = decoding.at(t_us + epoch.clock.offset_us)
         return taken
 
     def _epoch(self, vehicle: str, epoch: bytes) -> _Epoch:
@@ -55,8 +56,8 @@ class Epochs:
             known = self._known[vehicle, epoch] = _Epoch(pairs, ClockMap.best(pairs))
         return known
 
-    def _decoder(self, vehicle: str, name: bytes, epoch: _Epoch, now_us: int) -> Decoder:
-        if epoch.decoder is None or now_us - epoch.decoder_us > RELOAD_US:
-            epoch.decoder = decoder_for(self._db, vehicle, name, epoch.description)
-            epoch.decoder_us = now_us
-        return epoch.decoder
+    def _decoding(self, vehicle: str, name: bytes, epoch: _Epoch, now_us: int) -> Decoding:
+        if epoch.decoding is None or now_us - epoch.decoding_us > RELOAD_US:
+            epoch.decoding = decoding_for(self._db, vehicle, name, epoch.description)
+            epoch.decoding_us = now_us
+        return epoch.decoding
