@@ -29,13 +29,13 @@ def url(tmp_path: Path) -> str:
 def test_overlapping_batches_are_stored_once(url: str, width: int) -> None:
     frames = make_frames(1000, width=width)
     lake = Lake(url)
-    assert lake.append([batch(frames, 1, 400), batch(frames, 301, 500)]).frames == 500
+    assert lake.append([batch(frames, 1, 400), batch(frames, 301, 500)]).new == 500
     result = lake.append([batch(frames, 450, 800), batch(frames, 1, 10)])
-    assert (result.frames, result.duplicates) == (300, 61)
+    assert (result.new, result.duplicates) == (300, 61)
     again = Lake.existing(url)
     result = again.append([batch(frames, 701, 1000), batch(frames, 1, 700)])
-    assert (result.frames, result.duplicates) == (200, 800)
-    assert again.append([batch(frames, 1, 1000)]).frames == 0
+    assert (result.new, result.duplicates) == (200, 800)
+    assert again.append([batch(frames, 1, 1000)]).new == 0
     lake.refresh()
     for one in (lake, again):
         seqs, columns = stored(one)
@@ -93,7 +93,7 @@ def test_outside_readers_see_exactly_the_frames(url: str) -> None:
             assert [(*row[:6], row[6].to_bytes(8, "little", signed=True), row[7]) for row in rows] == expected
         lake.compact()
     assert lake.stats().files == 2
-    assert lake.append([batch(frames, 1, 5000)]).frames == 0
+    assert lake.append([batch(frames, 1, 5000)]).new == 0
 
 
 def test_files_have_the_encodings_of_the_spec(url: str) -> None:

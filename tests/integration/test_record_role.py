@@ -19,7 +19,13 @@ from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs, list_losses
 from ved.errors import StorageError, UserError
 from ved.lake.lake import Lake
-from ved.metrics import FRAMES_STORED_TOTAL, RECORDS_CORRUPT_TOTAL, TASK_FAILURES_TOTAL, Counters
+from ved.metrics import (
+    FRAMES_STORED_TOTAL,
+    RECORDS_CORRUPT_TOTAL,
+    SAMPLES_STORED_TOTAL,
+    TASK_FAILURES_TOTAL,
+    Counters,
+)
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
 from ved.model.records import (
@@ -33,7 +39,9 @@ from ved.model.records import (
     Loss,
     LossPlace,
     Record,
+    SessionEvent,
 )
+from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 from ved.record import recorder
 from ved.record.role import CURSOR, RecordSettings, run_record
 
@@ -326,3 +334,48 @@ def test_killed_again_and_again_it_loses_and_doubles_nothing(server: Server) -> 
     run(server.settings, lambda: server.stream.cursor(CURSOR) == server.writer.next_position)
     server.check()
     assert [row.epoch for row in list_epochs(server.db, "fs")] == [EPOCH]
+
+
+def samples(first: int, count: int, epoch: bytes) -> SampleBatch:
+    seq = np.arange(first, first + count)
+    columns = SampleColumns(seq * 10, (seq % 2).astype(np.uint16), seq * 0.5)
+    return SampleBatch("fs", epoch, first, (SampleChannel("x.a", "m"), SampleChannel("x.b")), columns)
+
+
+def test_samples_of_both_streams_are_stored_once(server: Server) -> None:
+    imported, health = b"i" * 16, b"h" * 16
+    events = open_stream(server.folder, "events").writer()
+    try:
+        for again in range(2):
+            server.put(Clock("fs", imported, 1, 0, 7_000_000, ClockSource.RECORDED, 0))
+            for first in (1, 51):
+                server.put(samples(first, 50, imported))
+            server.put_frames(100)
+            entries = [
+                Clock("fs", health, 1, 0, 9_000_000, ClockSource.SERVER, 0),
+                samples(1, 10, health),
+                SessionEvent("fs", health, "id", 0, 1, is_open=True),
+                samples(11, 10, health),
+            ]
+            for entry in entries:
+                events.append(Arrival(1, 1_000_000, Lane.LIVE), encode_record(entry))
+            events.sync()
+            server.writer.sync()
+            counters = Counters()
+            run(
+                server.settings,
+                lambda: (
+                    server.stream.cursor(CURSOR) == server.writer.next_position
+                    and open_stream(server.folder, "events").cursor(CURSOR) == events.next_position
+                ),
+                counters,
+            )
+            assert counters[SAMPLES_STORED_TOTAL] == (0 if again else 120)
+    finally:
+        events.close()
+    server.check()
+    lake = server.lake()
+    assert lake.samples.intervals("fs", imported).runs() == [(1, 100)]
+    assert lake.samples.intervals("fs", health).runs() == [(1, 20)]
+    assert lake.stats().samples == 120
+    assert [pair.utc_us for pair in clock_pairs(server.db, "fs", health)] == [9_000_000]

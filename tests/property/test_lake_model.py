@@ -81,7 +81,7 @@ class LakeModel(RuleBasedStateMachine):
         made = self.build(wanted)
         new = self.take_into_model(made)
         result = self.lakes[which].append(made)
-        assert (result.frames, result.duplicates) == (new, sum(one.count for one in made) - new)
+        assert (result.new, result.duplicates) == (new, sum(one.count for one in made) - new)
 
     @rule(wanted=batches, which=st.integers(0, 1))
     def append_and_die_before_the_commit(

@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from ved.errors import StorageError
-from ved.lake.layout import PARTITION_COLUMNS, TABLE_NAME, TABLE_SCHEMA
+from ved.lake.layout import PARTITION_COLUMNS, TableLayout
 from ved.lake.log import COMMIT_KEY, commit_path
 from ved.lake.store import LocalStore, Store
 
@@ -42,24 +42,25 @@ class Committer(Protocol):
         ...
 
 
-def committer_for(store: Store) -> Committer:
+def committer_for(store: Store, layout: TableLayout) -> Committer:
     """The way to commit that fits the store."""
-    return FileCommitter(store) if isinstance(store, LocalStore) else DeltaCommitter(store.url)
+    return FileCommitter(store, layout) if isinstance(store, LocalStore) else DeltaCommitter(store.url, layout)
 
 
 class FileCommitter:
     """Commits in a folder: one new file of JSON lines, as the Delta protocol (reader 1, writer 2) says."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: LocalStore, layout: TableLayout) -> None:
         self._store = store
+        self._layout = layout
 
     def create(self) -> None:
         """See Committer."""
         table = {
             "id": str(uuid.uuid4()),
-            "name": TABLE_NAME,
+            "name": self._layout.name,
             "format": {"provider": "parquet", "options": {}},
-            "schemaString": TABLE_SCHEMA.to_json(),
+            "schemaString": self._layout.delta_schema.to_json(),
             "partitionColumns": PARTITION_COLUMNS,
             "configuration": {},
             "createdTime": _now_ms(),
@@ -88,14 +89,16 @@ class FileCommitter:
 class DeltaCommitter:
     """Commits in an object store, which writes an object whole and only where there is none yet when asked to."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, layout: TableLayout) -> None:
         self._url = url
+        self._layout = layout
         self._delta: DeltaTable | None = None
 
     def create(self) -> None:
         """See Committer."""
         try:
-            DeltaTable.create(self._url, TABLE_SCHEMA, mode="ignore", partition_by=PARTITION_COLUMNS, name=TABLE_NAME)
+            schema, name = self._layout.delta_schema, self._layout.name
+            DeltaTable.create(self._url, schema, mode="ignore", partition_by=PARTITION_COLUMNS, name=name)
         except (DeltaError, OSError) as error:
             raise StorageError(f"cannot make the lake's table at {self._url}: {first_line(error)}") from error
 
@@ -106,7 +109,7 @@ class DeltaCommitter:
             delta.create_write_transaction(
                 list(actions),
                 "append",
-                TABLE_SCHEMA,
+                self._layout.delta_schema,
                 PARTITION_COLUMNS,
                 commit_properties=CommitProperties(custom_metadata={COMMIT_KEY: notes}, max_commit_retries=0),
                 post_commithook_properties=_NO_HOOKS,

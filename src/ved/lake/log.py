@@ -2,23 +2,28 @@
 
 A commit that adds frames carries, in its commit info,
   "ved": {"added": {"<vehicle>/<epoch hex>": [[first, last], …]}, "snapshot": {…} }
-`added` holds the intervals of this commit; `snapshot`, on every SNAPSHOT_EVERY-th commit, holds all of them.
+`added` holds the intervals of this commit; `snapshot`, on every SNAPSHOT_EVERY-th commit, holds all of them. In the
+table of samples `channels` describes channels that are new or changed (with a snapshot: all):
+  {"<vehicle>": {"<name>": ["<unit>", "<kind>"]}}
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
 
 from ved.errors import CorruptDataError
 from ved.model.intervals import Intervals
+from ved.model.samples import SampleChannel
 
 COMMIT_KEY: Final = "ved"
 SNAPSHOT_EVERY: Final = 32
 
 EpochKey = tuple[str, bytes]
 IntervalMap = dict[EpochKey, Intervals]
+ChannelMap = dict[str, dict[str, SampleChannel]]
+"""Vehicle -> name -> channel of samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class CommitNotes:
 
     added: IntervalMap = field(default_factory=dict)
     snapshot: IntervalMap | None = None
+    channels: ChannelMap = field(default_factory=dict)
     added_files: list[FileEntry] = field(default_factory=list)
     removed_paths: list[str] = field(default_factory=list)
     is_schema_change: bool = False
@@ -122,6 +128,27 @@ def merge_intervals(into: IntervalMap, more: Mapping[EpochKey, Iterable[tuple[in
             target.add(first, last)
 
 
+def pack_channels(channels: ChannelMap) -> dict[str, dict[str, list[str]]]:
+    """Channels as the JSON that a commit carries."""
+    return {vehicle: {name: [one.unit, one.kind] for name, one in found.items()} for vehicle, found in channels.items()}
+
+
+def unpack_channels(packed: Mapping[str, Mapping[str, Sequence[Any]]]) -> ChannelMap:
+    """The inverse of pack_channels; CorruptDataError."""
+    try:
+        return {
+            vehicle: {name: SampleChannel(name, unit, kind) for name, (unit, kind) in found.items()}
+            for vehicle, found in packed.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CorruptDataError(f"channels of a commit cannot be read: {error}") from error
+
+
+def merged_channels(older: ChannelMap, newer: ChannelMap) -> ChannelMap:
+    """All channels of both; of one name the newer."""
+    return {vehicle: older.get(vehicle, {}) | newer.get(vehicle, {}) for vehicle in older.keys() | newer.keys()}
+
+
 def parse_commit(text: str) -> CommitNotes:
     """One commit file of the Delta log (one JSON action a line); CorruptDataError."""
     notes = CommitNotes()
@@ -143,6 +170,7 @@ def parse_commit(text: str) -> CommitNotes:
             if own is not None:
                 notes.added = unpack_intervals(own.get("added", {}))
                 notes.snapshot = unpack_intervals(own["snapshot"]) if "snapshot" in own else None
+                notes.channels = unpack_channels(own.get("channels", {}))
     return notes
 
 

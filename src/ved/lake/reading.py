@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ved.lake.layout import COLUMN_NAMES
+from ved.lake.layout import FRAMES, TableLayout
 from ved.lake.log import FileEntry
-from ved.lake.rows import FrameRows, numbers_of, payload_matrix
-from ved.lake.store import Store
-from ved.model.frames import FrameColumns, FrameFlag
+from ved.lake.rows import FrameRows, disk_table, numbers_of, payload_matrix
+from ved.lake.store import ParquetRows, Store
+from ved.lake.table import Limits
+from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
+from ved.model.samples import SampleChannel
 
-_CACHED_FOOTERS: Final = 256
+CACHED_FOOTERS: Final = 256
+_COLUMN_NAMES: Final = tuple(FRAMES.file_schema.names)
 _LIMITED: Final = ("t_us", "bus", "arbitration_id", "flags", "length")
 _WIDEST: Final = 1 << 62
 
@@ -57,16 +60,49 @@ class _Footer:
     has_tail: NDArray[np.bool_]
 
 
-class FileReader:
-    """Reads files of one store and keeps their footers; may be used from several threads."""
+class FrameFormat:
+    """See RowFormat: frames in files of one store, whose footers are kept. May be used from several threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._footers: OrderedDict[str, _Footer] = OrderedDict()
         self._lock = Lock()
 
-    def read(self, entry: FileEntry, where: Where = ALL) -> FrameRows:
-        """The wanted rows in file order. FileNotFoundError; OSError or pa.ArrowException for a broken file."""
+    @property
+    def layout(self) -> TableLayout:
+        """FRAMES."""
+        return FRAMES
+
+    @property
+    def all(self) -> Where:
+        """Everything."""
+        return ALL
+
+    def cut(self, batch: FrameBatch, first: int, last: int) -> FrameRows:
+        """The frames of a batch with the seqs first..last."""
+        frames = batch.frames.take(slice(first - batch.first_seq, last - batch.first_seq + 1))
+        return FrameRows(np.arange(first, last + 1), frames)
+
+    def concatenate(self, parts: Sequence[FrameRows]) -> FrameRows:
+        """All parts one after the other."""
+        return FrameRows.concatenate(parts)
+
+    def channels(self, rows: FrameBatch | FrameRows) -> tuple[SampleChannel, ...]:  # noqa: ARG002
+        """None: DBCs describe them."""
+        return ()
+
+    def limits(self, rows: FrameRows) -> Limits:
+        """Of the numbers that are limited."""
+        columns: dict[str, Any] = {"seq": rows.seq}
+        columns |= {name: getattr(rows.frames, name) for name in FRAMES.limited if name != "seq"}
+        return {name: (int(column.min()), int(column.max())) for name, column in columns.items()}
+
+    def to_disk(self, rows: FrameRows) -> ParquetRows:
+        """Sorted by (bus, is_extended, arbitration_id, seq)."""
+        return ParquetRows(FRAMES, *disk_table(rows))
+
+    def read(self, entry: FileEntry, where: Where) -> FrameRows:
+        """See RowFormat."""
         footer = self._footer(entry.path)
         groups = _groups(footer, where)
         if not len(groups):
@@ -76,7 +112,7 @@ class FileReader:
             for name in _LIMITED[1:]
             if footer.low[name][groups].min() == footer.high[name][groups].max()
         }
-        names = [name for name in COLUMN_NAMES if name not in constants]
+        names = [name for name in _COLUMN_NAMES if name not in constants]
         if not footer.has_tail[groups].any():
             names.remove("tail")
         if not where.with_seq:
@@ -98,7 +134,7 @@ class FileReader:
             footer = _read_footer(pq.ParquetFile(source, page_checksum_verification=True).metadata)
         with self._lock:
             self._footers[path] = footer
-            while len(self._footers) > _CACHED_FOOTERS:
+            while len(self._footers) > CACHED_FOOTERS:
                 self._footers.popitem(last=False)
         return footer
 
@@ -106,7 +142,7 @@ class FileReader:
 def _read_footer(metadata: Any) -> _Footer:
     count = metadata.num_row_groups
     position = {metadata.schema.column(at).name: at for at in range(metadata.num_columns)}
-    missing = [name for name in COLUMN_NAMES if name not in position]
+    missing = [name for name in _COLUMN_NAMES if name not in position]
     if missing:
         raise pa.ArrowInvalid(f"no column {missing[0]}")
     rows = np.empty(count, np.int64)

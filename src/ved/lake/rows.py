@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ved.lake.layout import FILE_SCHEMA, GROUP_LEAST_ROWS, GROUP_MOST_ROWS
+from ved.lake.layout import FRAMES, GROUP_LEAST_ROWS, GROUP_MOST_ROWS
 from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
 
 _ID_BITS: Final = 29
@@ -87,6 +87,13 @@ def group_bounds(bus: NDArray[np.uint8], flags: NDArray[np.uint8], arbitration_i
     extended = flags & np.uint8(FrameFlag.EXTENDED)
     is_new_part |= extended[1:] != extended[:-1]
     is_new_id = is_new_part | (arbitration_id[1:] != arbitration_id[:-1])
+    return cut_groups(n, is_new_part, is_new_id)
+
+
+def cut_groups(n: int, is_new_part: NDArray[np.bool_], is_new_id: NDArray[np.bool_]) -> list[int]:
+    """Row-group limits of n rows, from where (bool[n - 1]) another part, and another id, begins after a row."""
+    if n <= GROUP_LEAST_ROWS:
+        return [0, n]
     parts = {*(np.flatnonzero(is_new_part) + 1).tolist(), n}
     bounds = [0]
     run_start = 0
@@ -106,7 +113,7 @@ def group_bounds(bus: NDArray[np.uint8], flags: NDArray[np.uint8], arbitration_i
 
 
 def disk_table(rows: FrameRows) -> tuple[pa.Table, list[int]]:
-    """The rows in disk order as an Arrow table with FILE_SCHEMA, and the limits of its row groups."""
+    """The rows in disk order as an Arrow table with the columns of FRAMES, and the limits of its row groups."""
     frames, order = rows.frames, disk_order(rows)
     bus, flags = np.take(frames.bus, order), np.take(frames.flags, order)
     arbitration_id = np.take(frames.arbitration_id, order)
@@ -123,10 +130,10 @@ def disk_table(rows: FrameRows) -> tuple[pa.Table, list[int]]:
     # From buffers: pa.array would import pandas where that is installed, a second and 60 MB for nothing.
     columns = [
         pa.Array.from_buffers(field.type, len(order), [None, pa.py_buffer(column)])
-        for field, column in zip(FILE_SCHEMA, numbers, strict=False)
+        for field, column in zip(FRAMES.file_schema, numbers, strict=False)
     ]
     columns.append(_tail(frames, order))
-    return pa.Table.from_arrays(columns, schema=FILE_SCHEMA), group_bounds(bus, flags, arbitration_id)
+    return pa.Table.from_arrays(columns, schema=FRAMES.file_schema), group_bounds(bus, flags, arbitration_id)
 
 
 def _tail(frames: FrameColumns, order: NDArray[np.intp]) -> pa.Array:
@@ -150,7 +157,7 @@ def _tail(frames: FrameColumns, order: NDArray[np.intp]) -> pa.Array:
 
 def numbers_of(column: pa.ChunkedArray, dtype: type[np.generic]) -> NDArray[Any]:
     """A column of numbers without nulls as a NumPy array of `dtype`; a view where it has one chunk of that type."""
-    stored = np.dtype(f"i{column.type.bit_width // 8}")
+    stored = np.dtype(f"{'f' if pa.types.is_floating(column.type) else 'i'}{column.type.bit_width // 8}")
     chunks = [
         np.frombuffer(chunk.buffers()[1], stored, count=len(chunk), offset=chunk.offset * stored.itemsize)
         for chunk in column.chunks

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from deltalake.fs import DeltaStorageHandler
 
 from ved.errors import StorageError, UserError
-from ved.lake.layout import ENCODINGS, FILE_SCHEMA, STATISTICS_COLUMNS
+from ved.lake.layout import TableLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class StoredFile:
     age_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ParquetRows:
+    """Rows in the order of the disk, and where their row groups begin and end: 0, …, n."""
+
+    layout: TableLayout
+    table: pa.Table
+    bounds: list[int]
+
+
 class Store(Protocol):
     """What the lake needs of the place where its files are. Paths are relative to the table."""
 
@@ -35,7 +44,7 @@ class Store(Protocol):
     def url(self) -> str:
         """Address of the table for Delta."""
 
-    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+    def write(self, path: str, rows: ParquetRows, zstd_level: int) -> int:
         """Write a Parquet file, durable before it returns; its size in bytes. StorageError."""
 
     def open(self, path: str) -> pa.NativeFile:
@@ -68,21 +77,22 @@ def open_store(url: str) -> Store:
     return ObjectStore(url)
 
 
-def write_parquet(sink: pa.NativeFile, table: pa.Table, bounds: list[int], zstd_level: int) -> None:
-    """Write `table` as one Parquet file with the lake's encodings and the row groups of `bounds`."""
+def write_parquet(sink: pa.NativeFile, rows: ParquetRows, zstd_level: int) -> None:
+    """Write the rows as one Parquet file with their layout's encodings and the row groups of their bounds."""
+    layout = rows.layout
     with pq.ParquetWriter(
         sink,
-        FILE_SCHEMA,
+        layout.file_schema,
         compression="zstd",
         compression_level=zstd_level,
-        use_dictionary=False,
-        column_encoding=ENCODINGS,
-        write_statistics=list(STATISTICS_COLUMNS),
+        use_dictionary=list(layout.dictionaries) or False,
+        column_encoding=dict(layout.encodings),
+        write_statistics=list(layout.limited),
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        for start, end in itertools.pairwise(bounds):
-            writer.write_table(table.slice(start, end - start), row_group_size=max(1, end - start))
+        for start, end in itertools.pairwise(rows.bounds):
+            writer.write_table(rows.table.slice(start, end - start), row_group_size=max(1, end - start))
 
 
 class LocalStore:
@@ -96,13 +106,13 @@ class LocalStore:
         """The folder."""
         return str(self._root)
 
-    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+    def write(self, path: str, rows: ParquetRows, zstd_level: int) -> int:
         """Write a Parquet file, durable before it returns; its size in bytes. StorageError."""
         target = self._root / path
         try:
             self._make_folder(target.parent)
             with pa.OSFile(str(target), "wb") as sink:
-                write_parquet(sink, table, bounds, zstd_level)
+                write_parquet(sink, rows, zstd_level)
             with target.open("rb") as file:
                 os.fsync(file.fileno())
                 size = os.fstat(file.fileno()).st_size
@@ -188,11 +198,11 @@ class ObjectStore:
         """The address."""
         return self._url
 
-    def write(self, path: str, table: pa.Table, bounds: list[int], zstd_level: int) -> int:
+    def write(self, path: str, rows: ParquetRows, zstd_level: int) -> int:
         """Write a Parquet file; its size in bytes. StorageError."""
         try:
             with self._handler.open_output_stream(path) as out:
-                write_parquet(out, table, bounds, zstd_level)
+                write_parquet(out, rows, zstd_level)
                 size = int(out.tell())
         except OSError as error:
             raise StorageError(f"cannot write {self._url}/{path}: {error}") from error

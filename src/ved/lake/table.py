@@ -14,9 +14,10 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from ved.errors import CorruptDataError, StorageError, UserError
 from ved.lake.commit import Action, committer_for, first_line
-from ved.lake.layout import PARTITION_COLUMNS, TABLE_SCHEMA
+from ved.lake.layout import PARTITION_COLUMNS, TableLayout
 from ved.lake.log import (
     SNAPSHOT_EVERY,
+    ChannelMap,
     CommitNotes,
     EpochKey,
     FileEntry,
@@ -25,6 +26,8 @@ from ved.lake.log import (
     commit_path,
     make_entry,
     merge_intervals,
+    merged_channels,
+    pack_channels,
     pack_intervals,
     parse_commit,
 )
@@ -34,20 +37,26 @@ from ved.model.intervals import Intervals
 _log = logging.getLogger(__name__)
 
 
+Limits = Mapping[str, tuple[int, int] | tuple[str, str]]
+"""(least, greatest) per column."""
+
+
 class IntervalsLostError(Exception):
     """The log no longer says which seqs are stored (another tool cleaned it): they must come from the files."""
 
 
 class LakeTable:
-    """State of the table at `version`; -1 while there is no table yet. Not thread-safe: the Lake holds the lock."""
+    """State of a table at `version`; -1 while there is no table yet. Not thread-safe: the Lake holds the lock."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, layout: TableLayout) -> None:
         self.store = store
         self.version = -1
         self.files = LiveFiles()
         self.intervals: IntervalMap = {}
+        self.channels: ChannelMap = {}
+        self._layout = layout
         self._since_snapshot = 0
-        self._committer = committer_for(store)
+        self._committer = committer_for(store, layout)
 
     def refresh(self) -> bool:
         """Read on to the newest version; True when anything changed. UserError for a foreign folder."""
@@ -83,20 +92,29 @@ class LakeTable:
         self._committer.create()
         self._load()
 
-    def commit_append(self, adds: Sequence[AddAction], added: Mapping[EpochKey, Intervals]) -> None:
-        """One commit that adds frames. ConflictError when any other commit came first; StorageError."""
+    def commit_append(
+        self, adds: Sequence[AddAction], added: Mapping[EpochKey, Intervals], channels: ChannelMap
+    ) -> None:
+        """One commit that adds rows, and channels not known before.
+
+        ConflictError when any other commit came first; StorageError.
+        """
         notes: dict[str, Any] = {"added": pack_intervals(added)}
+        if channels:
+            notes["channels"] = pack_channels(channels)
         with_snapshot = self._since_snapshot + 1 >= SNAPSHOT_EVERY
         if with_snapshot:
             whole = {key: runs.copy() for key, runs in self.intervals.items()}
             merge_intervals(whole, added)
             notes["snapshot"] = pack_intervals(whole)
+            if all_channels := merged_channels(self.channels, channels):
+                notes["channels"] = pack_channels(all_channels)
         self._commit(adds, notes)
         if with_snapshot:
             self._checkpoint()
 
-    def commit_replace(self, adds: Sequence[AddAction], removed: Sequence[FileEntry]) -> None:
-        """One commit that puts `adds` in the place of `removed`, the rows being the same.
+    def commit_replace(self, adds: Sequence[AddAction], removed: Sequence[FileEntry], *, is_data_change: bool) -> None:
+        """One commit that puts `adds` in the place of `removed`; `is_data_change` unless the rows are the same.
 
         ConflictError when any other commit came first; StorageError.
         """
@@ -104,7 +122,7 @@ class LakeTable:
         removes = [
             RemoveAction(
                 entry.path,
-                False,
+                is_data_change,
                 now_ms,
                 entry.size_bytes,
                 {"vehicle": entry.vehicle, "epoch": entry.epoch.hex()},
@@ -131,7 +149,7 @@ class LakeTable:
             _refuse_foreign(self.store)
             return False
         names = [field.name for field in delta.schema().fields]
-        is_ours = names == [field.name for field in TABLE_SCHEMA.fields]
+        is_ours = names == [*PARTITION_COLUMNS, *self._layout.file_schema.names]
         if not is_ours or delta.metadata().partition_columns != PARTITION_COLUMNS:
             raise UserError(f"{self.store.url}: a Delta table, but not a lake of ved; give another folder")
         if delta.protocol().min_reader_version > 1:
@@ -143,20 +161,22 @@ class LakeTable:
 
     def _load_intervals(self) -> None:
         intervals: IntervalMap = {}
+        channels: ChannelMap = {}
         since = 0
         for version in range(self.version, -1, -1):
             text = self.store.read_text(commit_path(version))
             if text is None:
                 self._since_snapshot = SNAPSHOT_EVERY
-                self.intervals = intervals
+                self.intervals, self.channels = intervals, channels
                 raise IntervalsLostError
             notes = _parse(text, version)
             merge_intervals(intervals, notes.added)
+            channels = merged_channels(notes.channels, channels)
             if notes.snapshot is not None:
                 merge_intervals(intervals, notes.snapshot)
                 break
             since += 1
-        self.intervals = intervals
+        self.intervals, self.channels = intervals, channels
         self._since_snapshot = since
 
     def _apply(self, notes: CommitNotes) -> None:
@@ -165,6 +185,7 @@ class LakeTable:
         for entry in notes.added_files:
             self.files.add(entry)
         merge_intervals(self.intervals, notes.added)
+        self.channels = merged_channels(self.channels, notes.channels)
         self._since_snapshot = 0 if notes.snapshot is not None else self._since_snapshot + 1
         self.version += 1
 
@@ -222,8 +243,8 @@ def _live_files(delta: DeltaTable) -> list[FileEntry]:
     return out
 
 
-def add_action(entry: FileEntry, limits: Mapping[str, tuple[int, int]], *, is_new_data: bool) -> AddAction:
-    """The add action of a written file; `limits`: (least, greatest) per column."""
+def add_action(entry: FileEntry, limits: Limits, *, is_new_data: bool) -> AddAction:
+    """The add action of a written file."""
     stats = {
         "numRecords": entry.rows,
         "minValues": {name: low for name, (low, _) in limits.items()},

@@ -10,14 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ved.broker.base import StreamEntry
-from ved.codec.records import decode_record
+from ved.codec.records import decode_record, peek
 from ved.db.database import Database
 from ved.db.epochs import note_clock, note_description, note_epoch, note_loss
 from ved.errors import CorruptDataError
 from ved.lake.lake import Lake
-from ved.metrics import FRAMES_STORED_TOTAL, LAKE_COMMITS_TOTAL, RECORDS_CORRUPT_TOTAL, Counters
+from ved.metrics import (
+    FRAMES_STORED_TOTAL,
+    LAKE_COMMITS_TOTAL,
+    RECORDS_CORRUPT_TOTAL,
+    SAMPLES_STORED_TOTAL,
+    Counters,
+)
 from ved.model.frames import FrameBatch
-from ved.model.records import Clock, ClockSource, Description, LinkState, Loss, Record
+from ved.model.records import Clock, ClockSource, Description, LinkState, Loss, Record, RecordKind
+from ved.model.samples import SampleBatch
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +40,25 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Decoded entries in order of position, notes and batches apart."""
+    """Decoded entries in order of position, notes and batches (of frames or samples) apart. `rows` of all batches."""
 
     notes: deque[_Pending] = field(default_factory=deque)
     batches: deque[_Pending] = field(default_factory=deque)
-    frames: int = 0
+    rows: int = 0
 
 
 class Recorder:
     """Takes entries in order; `store` makes them permanent. Blocking calls: run `store` off the event loop."""
 
-    def __init__(self, db: Database, lake: Lake, counters: Counters) -> None:
+    def __init__(
+        self,
+        db: Database,
+        lake: Lake,
+        counters: Counters,
+        kinds: tuple[RecordKind, ...] = tuple(RecordKind),
+    ) -> None:
+        """`kinds`: what is kept of the stream."""
+        self._kinds = kinds
         self._db = db
         self._lake = lake
         self._counters = counters
@@ -53,9 +68,9 @@ class Recorder:
         self.wants_store = False
 
     @property
-    def frames_waiting(self) -> int:
-        """Frames taken and not stored yet."""
-        return self._waiting.frames
+    def rows_waiting(self) -> int:
+        """Frames and samples taken and not stored yet."""
+        return self._waiting.rows
 
     @property
     def notes_waiting(self) -> int:
@@ -66,15 +81,17 @@ class Recorder:
         """Decode entries and keep them. A corrupt one is counted, named and left out."""
         for entry in entries:
             try:
+                if peek(entry.record).kind not in self._kinds:
+                    continue
                 record = decode_record(entry.record)
             except CorruptDataError as error:
                 self._counters.add(RECORDS_CORRUPT_TOTAL)
                 _log.warning("frames %d: %s", entry.position, error)
                 continue
             pending = _Pending(entry.position, entry.arrival.utc_us, record)
-            if isinstance(record, FrameBatch):
+            if isinstance(record, FrameBatch | SampleBatch):
                 self._waiting.batches.append(pending)
-                self._waiting.frames += record.count
+                self._waiting.rows += record.count
                 if (record.vehicle, record.epoch) not in self._known_epochs:
                     self._waiting.notes.append(pending)
             elif isinstance(record, LinkState):
@@ -91,24 +108,30 @@ class Recorder:
             notes.popleft()
 
     def store(self, before: int) -> set[EpochKey]:
-        """Store notes, then all frames below position `before`, in one commit; the epochs that got frames.
+        """Store notes, then all batches below position `before`, a commit for each table; the epochs that got rows.
 
         StorageError: everything waits on, and the same call is right later.
         """
         self.store_notes(before)
-        batches: list[FrameBatch] = []
+        frames: list[FrameBatch] = []
+        samples: list[SampleBatch] = []
         for pending in self._waiting.batches:
             if pending.position >= before:
                 break
-            assert isinstance(pending.record, FrameBatch)
-            batches.append(pending.record)
-        if batches:
-            result = self._lake.append(batches)
-            self._counters.add(FRAMES_STORED_TOTAL, result.frames)
+            if isinstance(pending.record, FrameBatch):
+                frames.append(pending.record)
+            elif isinstance(pending.record, SampleBatch):
+                samples.append(pending.record)
+        if frames:
+            self._counters.add(FRAMES_STORED_TOTAL, self._lake.append(frames).new)
             self._counters.add(LAKE_COMMITS_TOTAL)
+        if samples:
+            self._counters.add(SAMPLES_STORED_TOTAL, self._lake.samples.append(samples).new)
+            self._counters.add(LAKE_COMMITS_TOTAL)
+        batches: list[FrameBatch | SampleBatch] = [*frames, *samples]
         for batch in batches:
             self._waiting.batches.popleft()
-            self._waiting.frames -= batch.count
+            self._waiting.rows -= batch.count
         self.wants_store = False
         return {(batch.vehicle, batch.epoch) for batch in batches}
 

@@ -1,4 +1,4 @@
-"""The role record: the stream `frames` into the lake, and what it says of epochs into the database."""
+"""The role record: the streams into the lake, and what they say of epochs into the database."""
 
 import asyncio
 import contextlib
@@ -9,16 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ved.broker.base import Stream, StreamReader
+from ved.broker.base import Stream, StreamName
 from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError
 from ved.lake.lake import Lake
 from ved.metrics import Counters
+from ved.model.records import RecordKind
 from ved.record.housekeeping import Housekeeping
 from ved.record.recorder import Recorder
 
 CURSOR: Final = "record"
+KEPT: Final[dict[StreamName, tuple[RecordKind, ...]]] = {
+    "frames": tuple(RecordKind),
+    "events": (RecordKind.SAMPLES, RecordKind.CLOCK),
+}
+"""The streams, and what record keeps of each: of `events` the figures of health alone."""
+
 _log = logging.getLogger(__name__)
 _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.2
@@ -54,51 +61,61 @@ async def run_record(
     db = Database(settings.db_url)
     try:
         lake = await asyncio.to_thread(Lake.for_writing, settings.lake_url)
-        stream = open_stream(settings.data, "frames")
-        start = stream.cursor(CURSOR)
-        reader = stream.reader("earliest" if start is None else start)
         housekeeping = Housekeeping(lake, settings.quiet_s, counters)
-        chores = asyncio.create_task(housekeeping.run(settings.housekeeping_s))
-        recording = _Recording(settings, stream, reader, Recorder(db, lake, counters), housekeeping)
-        work = asyncio.create_task(recording.run(stop))
+        recordings = [
+            _Recording(settings, open_stream(settings.data, name), Recorder(db, lake, counters, kinds), housekeeping)
+            for name, kinds in KEPT.items()
+        ]
+        tasks = [asyncio.create_task(housekeeping.run(settings.housekeeping_s))]
+        tasks += [asyncio.create_task(recording.run(stop)) for recording in recordings]
         try:
             ready({})
-            done, _ = await asyncio.wait({work, chores}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await _run_until_ended(tasks[1:], tasks[0])
         finally:
             housekeeping.stop()
-            for task in (work, chores):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(work, chores, return_exceptions=True)
-            reader.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for recording in recordings:
+                recording.close()
     finally:
         db.close()
 
 
+async def _run_until_ended(recordings: "list[asyncio.Task[None]]", chores: "asyncio.Task[None]") -> None:
+    """Return when all recordings ended; raises what the first task failed with."""
+    waiting = {*recordings, chores}
+    while not all(task.done() for task in recordings):
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
 class _Recording:
+    """One stream on its way into the lake, with a cursor of its own."""
+
     def __init__(
-        self,
-        settings: RecordSettings,
-        stream: Stream,
-        reader: StreamReader,
-        recorder: Recorder,
-        housekeeping: Housekeeping,
+        self, settings: RecordSettings, stream: Stream, recorder: Recorder, housekeeping: Housekeeping
     ) -> None:
+        start = stream.cursor(CURSOR)
         self._settings = settings
         self._stream = stream
-        self._reader = reader
+        self._reader = stream.reader("earliest" if start is None else start)
         self._recorder = recorder
         self._housekeeping = housekeeping
         self._stored_s = time.monotonic()
-        self._cursor = reader.position
+        self._cursor = self._reader.position
         self._skipped = 0
+
+    def close(self) -> None:
+        """Give the reader back."""
+        self._reader.close()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read and store; at the end store what is durable, trying once."""
         while not stop.is_set():
             try:
-                if self._recorder.frames_waiting < 2 * self._settings.commit_frames:
+                if self._recorder.rows_waiting < 2 * self._settings.commit_frames:
                     self._recorder.take(await self._reader.read(max_bytes=_READ_BYTES, timeout_s=_TICK_S))
                     self._report_skipped()
                 else:
@@ -116,7 +133,7 @@ class _Recording:
     async def _finish(self) -> None:
         while entries := await self._reader.read(max_bytes=_READ_BYTES, timeout_s=0.0):
             self._recorder.take(entries)
-            if self._recorder.frames_waiting >= self._settings.commit_frames:
+            if self._recorder.rows_waiting >= self._settings.commit_frames:
                 await self._store()
         await self._store()
 
@@ -124,7 +141,7 @@ class _Recording:
         waiting_s = time.monotonic() - self._stored_s
         recorder = self._recorder
         if (
-            recorder.frames_waiting >= self._settings.commit_frames
+            recorder.rows_waiting >= self._settings.commit_frames
             or waiting_s >= self._settings.commit_s
             or (recorder.wants_store and waiting_s >= 1.0)
         ):
