@@ -87,7 +87,7 @@ def pack_columns(frames: FrameColumns) -> list[bytes]:
         raise ValueError("a frame longer than 64 bytes")
     groups, order = _group(frames)
     t_us = np.ascontiguousarray(frames.t_us[order])
-    gaps, shifts = _order_exceptions(t_us, order)
+    gaps, shifts = order_exceptions(t_us, order)
     base_us, offsets, periods, residuals = _pack_times(t_us, groups)
     firsts, class_map, streams = _pack_payload(frames.payload[order], groups)
     columns = (offsets, periods, residuals, gaps, shifts)
@@ -127,7 +127,7 @@ def unpack_columns(data: bytes, count: int) -> FrameColumns:
     t_us = _unpack_times(groups, base_us, offsets, periods, residuals)
     payload = _unpack_payload(reader, layout, firsts, class_map)
     reader.end()
-    rows = _arrival_rows(t_us, gaps, shifts)
+    rows = arrival_rows(t_us, gaps, shifts)
     return FrameColumns(
         t_us[rows],
         np.repeat(groups.bus, groups.counts)[rows],
@@ -138,7 +138,7 @@ def unpack_columns(data: bytes, count: int) -> FrameColumns:
     )
 
 
-def _keys(frames: FrameColumns | _Groups) -> NDArray[np.uint64]:
+def group_keys(frames: FrameColumns | _Groups) -> NDArray[np.uint64]:
     """bus, flags, length and id in one number: the order of groups."""
     high = (frames.bus.astype(np.uint64) << np.uint64(48)) | (frames.flags.astype(np.uint64) << np.uint64(40))
     low = (frames.length.astype(np.uint64) << np.uint64(32)) | frames.arbitration_id.astype(np.uint64)
@@ -148,7 +148,7 @@ def _keys(frames: FrameColumns | _Groups) -> NDArray[np.uint64]:
 
 def _group(frames: FrameColumns) -> tuple[_Groups, _Indexes]:
     """The groups, and the rows sorted by group, in a group by arrival."""
-    keys = _keys(frames)
+    keys = group_keys(frames)
     order = np.argsort(keys, kind="stable")
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
@@ -165,13 +165,13 @@ def _read_groups(reader: PlaneReader, group_count: int, count: int) -> _Groups:
     groups = _Groups(bus, flags, length, arbitration_id, counts)
     if int(counts.sum()) != count or int(length.max()) > FD_WIDTH:
         raise CorruptDataError("batch groups out of range")
-    keys = _keys(groups)
+    keys = group_keys(groups)
     if not np.all(keys[1:] > keys[:-1]):
         raise CorruptDataError("batch groups out of order")
     return groups
 
 
-def _order_exceptions(t_us: NDArray[np.int64], order: _Indexes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def order_exceptions(t_us: NDArray[np.int64], order: _Indexes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Where arrival was not in the order of (time, group): the places, as gaps, and which of these places is meant."""
     expected = order[np.argsort(t_us, kind="stable")]
     places = np.flatnonzero(expected != np.arange(len(expected)))
@@ -179,7 +179,7 @@ def _order_exceptions(t_us: NDArray[np.int64], order: _Indexes) -> tuple[NDArray
     return np.diff(places, prepend=0).astype(np.uint64), zigzag(shifts.astype(np.int64))
 
 
-def _arrival_rows(t_us: NDArray[np.int64], gaps: NDArray[np.uint64], shifts: NDArray[np.uint64]) -> _Indexes:
+def arrival_rows(t_us: NDArray[np.int64], gaps: NDArray[np.uint64], shifts: NDArray[np.uint64]) -> _Indexes:
     """For each frame in arrival order its row among the frames sorted by group."""
     expected = np.argsort(t_us, kind="stable")
     if len(gaps) == 0:

@@ -1,0 +1,324 @@
+"""Batches over one connection: each end remembers what went before, so that a frame costs what is new in it.
+
+Sans-io: a `WireEncoder` and a `WireDecoder` for each connection, fed in the same order (docs/spec/wire.md). What comes
+out are the batch's columns, checked by their CRC.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from ved.codec.batch import columns_crc
+from ved.codec.columns import arrival_rows, group_keys, order_exceptions
+from ved.codec.layout import HISTORY, Layout, pack_layout, unpack_layout
+from ved.codec.planes import unzigzag, zigzag
+from ved.codec.rice import MAX_K, NumberReader, Numbers, pack_numbers
+from ved.codec.varint import VarintReader, pack_varint
+from ved.codec.wiregroups import GroupKey, Groups, Present
+from ved.codec.wirestate import (
+    MAX_CELLS,
+    MAX_COLUMNS,
+    Columns,
+    Indexes,
+    Unsigned,
+    cut_fields,
+    join_fields,
+    to_numbers,
+    to_octets,
+    to_values,
+)
+from ved.errors import CorruptDataError
+from ved.model.frames import CLASSIC_WIDTH, EPOCH_BYTES, FD_WIDTH, MAX_BATCH_FRAMES, FrameBatch, FrameColumns
+
+_HEAD: Final = struct.Struct("<IB")
+_NEW_EPOCH: Final = 1
+_KEY: Final = struct.Struct("<BBBI")
+_OPEN_LISTS: Final = 5
+"""Lists with a parameter of their own: counts, gaps, shifts, places of changes, changes."""
+
+_U64: Final = (1 << 64) - 1
+
+
+class Layouts(Protocol):
+    """What the writer has learned of groups from the frames that it saw."""
+
+    def find(self, key: GroupKey) -> Layout | None:
+        """The layout to use, when one was learned."""
+
+    def observe(self, keys: list[GroupKey], counts: Indexes, frames: FrameColumns) -> None:
+        """Frames sorted by group: so many of the first key, then of the next..."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """The epoch and the seq that the next batch begins with, as a rule."""
+
+    epoch: bytes = b""
+    next_seq: int = 1
+
+
+class WireEncoder:
+    """The writer's end of one connection."""
+
+    def __init__(self, layouts: Layouts) -> None:
+        self._groups = Groups()
+        self._place = _Place()
+        self._layouts = layouts
+        self._index: dict[int, int] = {}
+        self._used: list[Layout | None] = []
+        self._seen: Indexes = np.zeros(0, np.intp)
+
+    def encode(self, batch: FrameBatch) -> bytes | None:
+        """The message's body; None when the batch is empty or too varied: it must go as it stands."""
+        frames, groups = batch.frames, self._groups
+        if len(frames) == 0:
+            return None
+        numbers, key_of_frame = np.unique(group_keys(frames), return_inverse=True)
+        new = [number for number in numbers.tolist() if number not in self._index]
+        keys = [GroupKey.of_number(number) for number in new]
+        index = self._index | {number: len(groups) + at for at, number in enumerate(new)}
+        group_of_frame = np.array([index[number] for number in numbers.tolist()], np.intp)[key_of_frame]
+        counts = np.bincount(group_of_frame, minlength=len(index))
+        layouts = self._due_layouts()
+        if not _fits(groups.widths, keys, layouts, counts):
+            return None
+        self._index = index
+        self._used += [None] * len(keys)
+        self._used = [layouts.get(group, used) for group, used in enumerate(self._used)]
+        head = self._pack_head(batch, keys, layouts)
+        groups.add(keys)
+        groups.set_layouts(layouts)
+        order = np.argsort(group_of_frame, kind="stable")
+        grouped = frames.take(order)
+        body = _pack_body(_lists(groups, grouped, order, counts))
+        groups.counts_before, groups.clock_us = counts, int(frames.t_us[-1])
+        self._place = _Place(batch.epoch, batch.last_seq + 1)
+        self._seen = counts + np.concatenate([self._seen, np.zeros(len(keys), np.intp)])
+        present = np.flatnonzero(counts)
+        self._layouts.observe([groups.keys[group] for group in present.tolist()], counts[present], grouped)
+        return head + body
+
+    def _due_layouts(self) -> dict[int, Layout]:
+        """Layouts that were learned since, for groups with a history to predict from."""
+        due = {}
+        for group in np.flatnonzero(self._seen >= HISTORY).tolist():
+            layout = self._layouts.find(self._groups.keys[group])
+            if layout is not None and layout is not self._used[group]:
+                due[group] = layout
+        return due
+
+    def _pack_head(self, batch: FrameBatch, keys: list[GroupKey], layouts: dict[int, Layout]) -> bytes:
+        is_new_epoch = batch.epoch != self._place.epoch
+        expected = 1 if is_new_epoch else self._place.next_seq
+        jump = (batch.first_seq - expected + (1 << 63)) % (1 << 64) - (1 << 63)
+        parts = [_HEAD.pack(columns_crc(batch.frames), is_new_epoch), batch.epoch if is_new_epoch else b""]
+        parts += [pack_varint(2 * jump if jump >= 0 else -2 * jump - 1), pack_varint(len(keys))]
+        parts += [_KEY.pack(key.bus, key.flags, key.length, key.arbitration_id) for key in keys]
+        parts.append(pack_varint(len(layouts)))
+        parts += [pack_varint(group) + pack_layout(layout) for group, layout in sorted(layouts.items())]
+        return b"".join(parts)
+
+
+class WireDecoder:
+    """The reader's end of one connection. After an error it is of no use any more."""
+
+    def __init__(self, vehicle: str) -> None:
+        self._vehicle = vehicle
+        self._groups = Groups()
+        self._place = _Place()
+        self._known: set[GroupKey] = set()
+
+    def decode(self, data: bytes) -> FrameBatch:
+        """The next batch. CorruptDataError when the bytes are wrong, or were not meant for this state."""
+        try:
+            crc, marks = _HEAD.unpack_from(data)
+        except struct.error as error:
+            raise CorruptDataError("a batch on the wire is cut short") from error
+        reader = VarintReader(data, _HEAD.size)
+        epoch, first_seq = self._read_place(reader, marks)
+        self._read_groups(reader)
+        frames = _read_frames(self._groups, reader)
+        if columns_crc(frames) != crc:
+            raise CorruptDataError("a batch on the wire came out changed")
+        self._groups.clock_us = int(frames.t_us[-1])
+        self._place = _Place(epoch, first_seq + len(frames))
+        if self._place.next_seq > _U64 + 1:
+            raise CorruptDataError("batch seq out of range")
+        return FrameBatch(self._vehicle, epoch, first_seq, frames)
+
+    def _read_place(self, reader: VarintReader, marks: int) -> tuple[bytes, int]:
+        if marks > _NEW_EPOCH:
+            raise CorruptDataError("a batch on the wire has unknown marks")
+        is_new_epoch = marks == _NEW_EPOCH
+        epoch = reader.octets(EPOCH_BYTES) if is_new_epoch else self._place.epoch
+        if not epoch:
+            raise CorruptDataError("the first batch on the wire names its epoch")
+        zigzagged = reader.number()
+        jump = zigzagged >> 1 ^ -(zigzagged & 1)
+        first_seq = ((1 if is_new_epoch else self._place.next_seq) + jump) & _U64
+        if first_seq < 1:
+            raise CorruptDataError("batch seq out of range")
+        return epoch, first_seq
+
+    def _read_groups(self, reader: VarintReader) -> None:
+        groups = self._groups
+        keys = []
+        for _ in range(reader.number(MAX_COLUMNS)):
+            key = GroupKey(*_KEY.unpack(reader.octets(_KEY.size)))
+            if key.length > FD_WIDTH or key in self._known:
+                raise CorruptDataError("a group is out of range")
+            self._known.add(key)
+            keys.append(key)
+        _must_fit(sum(groups.widths) + sum(1 + key.data_bytes for key in keys))
+        groups.add(keys)
+        layouts: dict[int, Layout] = {}
+        for _ in range(reader.number(len(groups))):
+            group = reader.number(len(groups) - 1)
+            layouts[group], reader.at = unpack_layout(reader.data, reader.at, groups.keys[group].data_bytes)
+        groups.set_layouts(layouts)
+        _must_fit(sum(groups.widths))
+
+
+def _must_fit(columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise CorruptDataError("too many groups on the wire")
+
+
+def _fits(widths: list[int], keys: list[GroupKey], layouts: dict[int, Layout], counts: Indexes) -> bool:
+    """True when a batch of these counts keeps the limits, once the keys are added and the layouts are changed."""
+    after = [*widths, *(1 + key.data_bytes for key in keys)]
+    for group, layout in layouts.items():
+        after[group] = layout.column_count
+    cells = (HISTORY + int(counts.max())) * sum(np.array(after)[counts > 0].tolist())
+    return sum(after) <= MAX_COLUMNS and cells <= MAX_CELLS
+
+
+def _lists(
+    groups: Groups, grouped: FrameColumns, order: Indexes, counts: Indexes
+) -> list[tuple[Numbers, Numbers | None]]:
+    """All lists of a batch, each with its parameters (None: one parameter for all, free to choose)."""
+    gaps, shifts = order_exceptions(grouped.t_us, order)
+    present = groups.present(counts)
+    columns = groups.columns.take(present.columns)
+    is_still, ks = columns.is_still, columns.ks
+    column_counts = present.column_counts
+    steps = np.arange(int(counts.max()))
+    starts = np.repeat((np.cumsum(counts) - counts)[present.groups], present.widths)
+    rows = np.minimum(starts + steps[:, None], len(order) - 1)
+    raw = cut_fields(columns, grouped.payload, grouped.t_us, rows)
+    numbers = to_numbers(columns, raw, column_counts).T
+    groups.columns.put(present.columns, columns)
+    is_frame = steps < column_counts[:, None]
+    still = numbers[is_still][is_frame[is_still]]
+    changes = np.flatnonzero(still)
+    moving = numbers[~is_still][is_frame[~is_still]]
+    return [
+        (zigzag((counts - groups.counts_before).astype(np.int64)), None),
+        (gaps, None),
+        (shifts, None),
+        (_places_to_gaps(changes), None),
+        (still[changes] - np.uint64(1), None),
+        (moving, np.repeat(ks[~is_still], column_counts[~is_still])),
+    ]
+
+
+def _pack_body(lists: list[tuple[Numbers, Numbers | None]]) -> bytes:
+    shape, all_ks = [], []
+    for numbers, ks in lists:
+        if ks is None:
+            k = best_k(numbers)
+            shape.append(k)
+            ks = np.full(len(numbers), k, np.uint64)
+        all_ks.append(ks)
+    quotients, escaped, low = pack_numbers(np.concatenate([one for one, _ in lists]), np.concatenate(all_ks))
+    sizes = (len(lists[1][0]), len(lists[3][0]), len(quotients))
+    return b"".join((bytes(shape), *(pack_varint(size) for size in sizes), quotients, escaped, low))
+
+
+def _read_frames(groups: Groups, reader: VarintReader) -> FrameColumns:
+    shape = reader.octets(_OPEN_LISTS)
+    if max(shape) > MAX_K:
+        raise CorruptDataError("a parameter is out of range")
+    moved, changed = reader.number(MAX_BATCH_FRAMES), reader.number(MAX_CELLS)
+    numbers = NumberReader(reader.octets(reader.number(len(reader.data))), reader.rest())
+    counts = groups.counts_before + unzigzag(numbers.take(_same(shape[0], len(groups))))
+    if len(counts) == 0 or int(counts.min()) < 0 or not 0 < _sum(counts) <= MAX_BATCH_FRAMES:
+        raise CorruptDataError("frames of the groups are out of range")
+    present = groups.present(counts)
+    if (HISTORY + int(present.counts[0])) * len(present.columns) > MAX_CELLS:
+        raise CorruptDataError("a batch on the wire is too large")
+    gaps, shifts = numbers.take(_same(shape[1], moved)), numbers.take(_same(shape[2], moved))
+    places = numbers.take(_same(shape[3], changed))
+    changes = numbers.take(_same(shape[4], changed))
+    columns = groups.columns.take(present.columns)
+    matrix = _read_matrix(columns, present, numbers, (places, changes))
+    values = to_values(columns, matrix, present.column_counts)
+    groups.columns.put(present.columns, columns)
+    groups.counts_before = counts
+    return _to_frames(groups, present, columns, values, (gaps, shifts))
+
+
+def _read_matrix(
+    columns: Columns, present: Present, numbers: NumberReader, changes: tuple[Numbers, Numbers]
+) -> Unsigned:
+    column_counts, is_still = present.column_counts, columns.is_still
+    is_frame = np.arange(int(column_counts[0])) < column_counts[:, None]
+    still = np.zeros(int(column_counts[is_still].sum()), np.uint64)
+    still[_gaps_to_places(changes[0], len(still))] = changes[1] + np.uint64(1)
+    moving = numbers.take(np.repeat(columns.ks[~is_still], column_counts[~is_still]))
+    numbers.end()
+    out = np.zeros(is_frame.shape, np.uint64)
+    out[is_frame & is_still[:, None]] = still
+    out[is_frame & ~is_still[:, None]] = moving
+    return np.ascontiguousarray(out.T)
+
+
+def _to_frames(
+    groups: Groups, present: Present, columns: Columns, values: Unsigned, moves: tuple[Numbers, Numbers]
+) -> FrameColumns:
+    keys = [groups.keys[group] for group in present.groups.tolist()]
+    width = CLASSIC_WIDTH if max(key.data_bytes for key in keys) <= CLASSIC_WIDTH else FD_WIDTH
+    times, words = join_fields(columns, values, present.widths, width // CLASSIC_WIDTH)
+    by_number = np.argsort(present.groups)
+    counts = present.counts[by_number]
+    place = np.repeat(by_number, counts)
+    step = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+    t_us = times[step, place]
+    rows = arrival_rows(t_us, *moves)
+    place, step = place[rows], step[rows]
+    return FrameColumns(
+        t_us[rows],
+        np.array([key.bus for key in keys], np.uint8)[place],
+        np.array([key.arbitration_id for key in keys], np.uint32)[place],
+        np.array([key.flags for key in keys], np.uint8)[place],
+        np.array([key.length for key in keys], np.uint8)[place],
+        to_octets(words[:, step, place].T),
+    )
+
+
+def best_k(numbers: Numbers) -> int:
+    """A good parameter for a list."""
+    return (int(numbers.sum(dtype=np.float64)) * 11 // (16 * len(numbers))).bit_length() if len(numbers) else 0
+
+
+def _same(k: int, count: int) -> Numbers:
+    return np.full(count, k, np.uint64)
+
+
+def _sum(counts: Indexes) -> int:
+    return int(counts.sum(dtype=np.float64))
+
+
+def _places_to_gaps(places: Indexes) -> Numbers:
+    return np.diff(places, prepend=-1).astype(np.uint64) - np.uint64(1)
+
+
+def _gaps_to_places(gaps: Numbers, size: int) -> Indexes:
+    if len(gaps) and int(gaps.max()) >= size:
+        raise CorruptDataError("a change is out of range")
+    places: Indexes = np.cumsum(gaps.astype(np.intp) + 1) - 1
+    if len(places) and int(places[-1]) >= size:
+        raise CorruptDataError("a change is out of range")
+    return places
