@@ -238,3 +238,15 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(session: RecordedSes
         export_session(session, Export("csv", ["Speed"]), tmp_path / "no" / "out.csv")
     assert list(tmp_path.iterdir()) == []
     assert len(FORMATS) == 8
+
+
+def test_a_motec_log_has_the_channels_and_its_laps_beside_it(session: RecordedSession, tmp_path: Path):
+    path = tmp_path / "drive.ld"
+    rows = export_session(session, Export("motec", [SPEED], 10), path)
+    frame = session.frame([SPEED], rate_hz=10)
+    data = path.read_bytes()
+    values = np.frombuffer(data, "<f4", rows, int.from_bytes(data[12:16], "little"))
+    known = ~np.isnan(frame[SPEED])
+    assert rows == len(frame)
+    np.testing.assert_array_equal(values[known], frame[SPEED][known].astype(np.float32))
+    assert path.with_suffix(".ldx").exists() == bool(session.laps)

@@ -10,6 +10,7 @@ from typing import Final
 from ved.analysis.naming import find_channels
 from ved.api.export_mcap import write_mcap
 from ved.api.export_messages import write_messages
+from ved.api.export_motec import MotecDetails, write_beacons, write_motec
 from ved.api.export_tables import write_csv, write_mat, write_parquet
 from ved.api.frame import Frame
 from ved.api.recorded import RecordedSession
@@ -26,7 +27,7 @@ _TABLES: Final[dict[str, Callable[[Path, Iterator[Frame]], int]]] = {
     "mat": write_mat,
 }
 _LOGS: Final = ("candump", "blf", "mf4")
-FORMATS: Final = (*_TABLES, "messages", "mcap", *_LOGS)
+FORMATS: Final = (*_TABLES, "motec", "messages", "mcap", *_LOGS)
 """Channels on one time base; decoded messages (`messages`: a folder of Parquet files); raw frames."""
 
 
@@ -62,6 +63,8 @@ def export_session(session: RecordedSession, export: Export, path: Path) -> int:
     try:
         written = _write(session, export, draft)
         draft.replace(path)
+        if export.format == "motec" and export.lap is None:
+            _write_beacons(session, path.with_suffix(".ldx"))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -97,7 +100,17 @@ def _write(session: RecordedSession, export: Export, path: Path) -> int:
         return write_messages(path, session.decodable_frames(utc_us), list(chosen.values()), utc_us[0])
     if export.format == "mcap":
         return write_mcap(path, session, list(chosen.values()), utc_us)
-    return _TABLES[export.format](path, _windows(session, list(chosen), export.rate_hz, utc_us))
+    windows = _windows(session, list(chosen), export.rate_hz, utc_us)
+    if export.format == "motec":
+        return write_motec(path, windows, export.rate_hz, MotecDetails(session.vehicle, utc_us[0], session=session.id))
+    return _TABLES[export.format](path, windows)
+
+
+def _write_beacons(session: RecordedSession, path: Path) -> None:
+    if session.laps:
+        start_us = session.utc_us[0]
+        ends = [(lap.utc_to_us - start_us) / 1e6 for lap in session.laps]
+        write_beacons(path, ends, [(lap.utc_to_us - lap.utc_from_us) / 1e6 for lap in session.laps])
 
 
 def _limits(session: RecordedSession, lap: int | None) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from ved.errors import UserError
 
 console = Console(highlight=False, soft_wrap=True)
 _UNITS: Final = {"mcap": "messages", "candump": "frames", "blf": "frames", "mf4": "frames"}
-_ENDINGS: Final = {"candump": "log", "mf4": "MF4"}
+_ENDINGS: Final = {"candump": "log", "mf4": "MF4", "motec": "ld"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def export(
     file_format: Annotated[
         str,
         typer.Option(
-            "--format", help="csv, parquet, mat; messages, mcap: as they came; candump, blf, mf4: raw frames."
+            "--format", help="csv, parquet, mat, motec; messages, mcap: as they came; candump, blf, mf4: raw frames."
         ),
     ] = "csv",
     channels: Annotated[
@@ -28,7 +28,7 @@ def export(
             metavar="NAME,NAME,…", help="Channels: names, unique ends of names, patterns with *.  [default: all]"
         ),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Rows per second (csv, parquet, mat).")] = 100.0,
+    rate: Annotated[float, typer.Option(help="Rows per second (csv, parquet, mat, motec).")] = 100.0,
     out: Annotated[
         Path | None,
         typer.Option(help="The file; of messages, a folder.  [default: SESSION.FORMAT]", show_default=False),
