@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ved.config.vehicle import BusTable, ChartTable, MapTable, SimulatorTable, VehicleTable, load_vehicle, read_dbc
+from ved.config.vehicle import (
+    BusTable,
+    ChartTable,
+    MapTable,
+    MathsTable,
+    SimulatorTable,
+    VehicleTable,
+    load_vehicle,
+    read_dbc,
+)
 from ved.errors import UserError
 from ved.model.vehicle import ChartPanel, MapChannels
 
@@ -166,7 +175,7 @@ def test_a_directory_is_no_dbc_file(tmp_path):
         read_dbc(tmp_path)
 
 
-TABLES = {"bus": BusTable, "map": MapTable, "chart": ChartTable, "simulator": SimulatorTable}
+TABLES = {"bus": BusTable, "map": MapTable, "chart": ChartTable, "simulator": SimulatorTable, "maths": MathsTable}
 
 
 def allowed_keys():
@@ -208,3 +217,14 @@ def test_the_sample_file_loads(tmp_path):
 
     assert vehicle.name == "fs"
     assert vehicle.simulator == "formula_student"
+
+
+def test_a_maths_channel_that_is_wrong_is_told_with_its_position(tmp_path):
+    folder = tmp_path / "fs"
+    shutil.copytree(ROOT / "vehicles" / "fs", folder)
+    file = folder / "vehicle.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"lap_integral(Maths.Power)"', '"lap_integral(Maths.Powr)"'), encoding="utf-8")
+
+    with pytest.raises(UserError, match=r"key 'maths\[1\]\.expression' of LapEnergy: position 14: .*did you mean"):
+        load_vehicle(folder)

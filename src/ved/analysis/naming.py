@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from ved.errors import UserError
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
+from ved.model.maths import MATHS_MESSAGE
 
 
 def find_channels(
@@ -36,6 +37,8 @@ def find_channels(
 def _find_end(by_name: Mapping[str, Channel], name: str) -> Channel:
     wanted = name.lower()
     ends = [one for full, one in by_name.items() if f".{full}".lower().endswith(f".{wanted}")]
+    if len(ends) > 1:  # a signal goes before maths channels, so that a new one takes no name away
+        ends = [one for one in ends if one.message != MATHS_MESSAGE] or ends
     if len(ends) == 1:
         return ends[0]
     if ends:

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from ved.analysis.maths.channelset import MathsSet
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
+from ved.model.maths import MATHS_NAME, MathsDef
 from ved.model.vehicle import NAME_PATTERN, ChartPanel, MapChannels, Vehicle, VehicleBus
 
 VEHICLE_FILE: Final = "vehicle.toml"
@@ -38,6 +40,10 @@ _ALLOWED: Final = {
     "chart": "[[chart]] tables",
     "channels": "a list of 1 to 16 channels written Message.Signal",
     "simulator": "a [simulator] table",
+    "maths": "[[maths]] tables",
+    "expression": "an expression over channels, like Voltage * Current",
+    "unit": "a unit, like kW",
+    "comment": "a text of at most 200 characters",
     "model": " or ".join(get_args(SimulatorModel)),
 }
 
@@ -72,6 +78,15 @@ class ChartTable(_Table):
     channels: list[_ChannelName] = Field(min_length=1, max_length=16)
 
 
+class MathsTable(_Table):
+    """One [[maths]]."""
+
+    name: Annotated[str, StringConstraints(pattern=rf"^{MATHS_NAME.pattern}$")]
+    expression: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    unit: Annotated[str, StringConstraints(max_length=20)] = ""
+    comment: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
 class SimulatorTable(_Table):
     """The [simulator]."""
 
@@ -88,6 +103,7 @@ class VehicleTable(_Table):
     map: MapTable | None = None
     chart: list[ChartTable] = []
     simulator: SimulatorTable | None = None
+    maths: list[MathsTable] = []
 
 
 _TABLES: Final[dict[str, type[_Table]]] = {
@@ -95,6 +111,7 @@ _TABLES: Final[dict[str, type[_Table]]] = {
     "map": MapTable,
     "chart": ChartTable,
     "simulator": SimulatorTable,
+    "maths": MathsTable,
 }
 
 
@@ -115,6 +132,7 @@ def load_vehicle(folder: Path) -> Vehicle:
         map=MapChannels(table.map.latitude, table.map.longitude, table.map.valid or "") if table.map else None,
         charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
         simulator=table.simulator.model if table.simulator else "",
+        maths=tuple(MathsDef(one.name, one.expression, one.unit, one.comment) for one in table.maths),
     )
     _check_channels(file, table, vehicle)
     return vehicle
@@ -202,7 +220,8 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle) -> None:
     ]
     if not sources:
         return
-    known = [channel.name for channel in load_set(sources).channels]
+    channels = load_set(sources).channels
+    known = [channel.name for channel in channels]
     named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
     if table.map:
         named += [(f"map.{key}", value) for key, value in table.map if value is not None]
@@ -211,6 +230,10 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; channels are written like {known[0]!r}"
             raise UserError(f"{file}: key '{key}' names {name!r}, which no DBC file of this vehicle has{hint}")
+    errors = MathsSet.build(vehicle.maths, channels).errors
+    for number, one in enumerate(vehicle.maths):
+        if one.name in errors:
+            raise UserError(f"{file}: key 'maths[{number}].expression' of {one.name}: {errors[one.name]}")
 
 
 def _read_bus(file: Path, number: int, bus: BusTable) -> VehicleBus:

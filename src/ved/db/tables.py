@@ -236,3 +236,96 @@ preferences = Table(
     Column("user_id", Integer, primary_key=True, autoincrement=False),
     Column("content", JSON, nullable=False),
 )
+
+# What people changed, who and when. Written by cli and web.
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("subject", String(16), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("before", JSON, nullable=True),
+    Column("after", JSON, nullable=True),
+)
+
+# Maths channels of a vehicle. Written by cli (seeding) and web (edits).
+maths_channels = Table(
+    "maths_channels",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("expression", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+)
+
+# What people say of a session, and where they cut and join those that watch found. Written by cli and web.
+session_notes = Table(
+    "session_notes",
+    metadata,
+    Column("session_id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("driver", Text, nullable=False),
+    Column("track", Text, nullable=False),
+    Column("setup", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+)
+session_cuts = Table(
+    "session_cuts",
+    metadata,
+    Column("session_id", String(32), primary_key=True),
+    Column("vehicle", String(32), nullable=False),
+    Column("epoch", LargeBinary(16), nullable=False),
+    Column("t_us", BigInteger, nullable=False),
+)
+session_joins = Table(
+    "session_joins",
+    metadata,
+    Column("session_id", String(32), primary_key=True),
+    Column("into_id", String(32), nullable=False),
+)
+
+# Lines that people drew. Written by cli and web. Those that watch learned: written by watch; a drawn one of the same id
+# stands in its place.
+tracks = Table(
+    "tracks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("lines", JSON, nullable=False),
+    Column("reference", JSON, nullable=False),
+    Column("is_removed", Boolean, nullable=False),
+)
+learned_tracks = Table(
+    "learned_tracks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("lines", JSON, nullable=False),
+    Column("reference", JSON, nullable=False),
+)
+
+# Laps as they were driven past watch, and what it needs to go on after a restart. Written by watch.
+laps = Table(
+    "laps",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("utc_from_us", BigInteger, primary_key=True),
+    Column("utc_to_us", BigInteger, nullable=False),
+    Column("session_id", String(32), nullable=False, index=True),
+    Column("track_id", String(32), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("length_m", Float, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("sectors_us", JSON, nullable=False),
+)
+lap_states = Table(
+    "lap_states",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("session_id", String(32), nullable=False),
+    Column("state", JSON, nullable=False),
+)

@@ -8,6 +8,7 @@ from sqlalchemy import Row, select
 from ved.db.database import Database
 from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.db.insert import insert_if_new
+from ved.db.maths import seed_maths
 from ved.db.tables import buses, vehicles
 from ved.model.vehicle import ChartPanel, MapChannels, Vehicle
 
@@ -48,6 +49,7 @@ def ensure_vehicle(db: Database, vehicle: Vehicle) -> None:
             files = tuple(DbcFile(put_dbc(db, name, text), name) for name, text in named)
             note = "from the vehicle's folder"
             assign_dbc(db, AssignmentDraft(vehicle.name, bus.index, bus.name, files, SEEDED_BY, note))
+    seed_maths(db, vehicle.name, vehicle.maths)
 
 
 def ensure_vehicle_name(db: Database, name: str) -> None:

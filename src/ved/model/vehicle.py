@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from ved.model.maths import MathsDef
+
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -48,3 +50,4 @@ class Vehicle:
     map: MapChannels | None = None
     charts: tuple[ChartPanel, ...] = ()
     simulator: str = ""
+    maths: tuple[MathsDef, ...] = ()

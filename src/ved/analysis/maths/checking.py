@@ -13,6 +13,7 @@ from ved.analysis.maths.syntax import Call, ExpressionError, Name, Number, Synta
 from ved.analysis.maths.units import Unit, described, parse_unit, product
 from ved.analysis.naming import find_channels
 from ved.errors import UserError
+from ved.model.aliases import Aliases
 from ved.model.channel import Channel, ChannelKind
 
 LONGEST_WINDOW_US: Final = 600_000_000
@@ -67,9 +68,9 @@ class Running:
 Typed = Const | Input | Apply | Running
 
 
-def check(tree: Syntax, channels: Sequence[Channel]) -> Typed:
+def check(tree: Syntax, channels: Sequence[Channel], aliases: Aliases) -> Typed:
     """The typed tree; units of values are those in `unit`. Raises ExpressionError."""
-    typed = _Checker(channels).typed(tree)
+    typed = _Checker(channels, aliases).typed(tree)
     if isinstance(typed, Const):
         raise ExpressionError(tree.at, "expected a channel somewhere; a number alone has no samples")
     return typed
@@ -100,8 +101,8 @@ def _applied(function: str, arguments: tuple[Typed, ...], unit: Unit | None, *, 
 
 
 class _Checker:
-    def __init__(self, channels: Sequence[Channel]) -> None:
-        self._channels = channels
+    def __init__(self, channels: Sequence[Channel], aliases: Aliases) -> None:
+        self._channels, self._aliases = channels, aliases
 
     def typed(self, tree: Syntax) -> Typed:
         if isinstance(tree, Number):
@@ -121,7 +122,7 @@ class _Checker:
         if not name.text.strip("*"):
             raise ExpressionError(name.at, "expected the name of a channel")
         try:
-            found = list(find_channels(self._channels, [name.text]).values())
+            found = list(find_channels(self._channels, [name.text], self._aliases).values())
         except UserError as error:
             raise ExpressionError(name.at, str(error)) from None
         if len(found) != 1:

@@ -12,6 +12,7 @@ from ved.analysis.maths.functions import FUNCTIONS, RUNNING
 from ved.analysis.maths.running import GAP_US, Runner, Series, make_runner
 from ved.analysis.maths.syntax import ExpressionError, parse
 from ved.analysis.maths.units import described, parse_unit, readable
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel, ChannelKind
 
 HOLD_US: Final[dict[ChannelKind, int]] = {"continuous": GAP_US, "discrete": 60_000_000}
@@ -75,13 +76,15 @@ class Program:
 _END: Final = 1 << 62
 
 
-def compile_expression(text: str, channels: Sequence[Channel], unit: str | None = None) -> Program:
+def compile_expression(
+    text: str, channels: Sequence[Channel], unit: str | None = None, aliases: Aliases = NO_ALIASES
+) -> Program:
     """The program of an expression over `channels`; its values in `unit` (None: as they come out).
 
     Raises ExpressionError, which names the position and what was expected there.
     """
     tree = parse(text)
-    typed = check(tree, channels)
+    typed = check(tree, channels, aliases)
     wanted = parse_unit(unit or "")
     if wanted is not None and typed.unit is not None and wanted.dimension != typed.unit.dimension:
         raise ExpressionError(tree.at, f"the result is in {described(typed.unit)}, which is no measure in {unit}")
