@@ -238,7 +238,7 @@ def test_statistics_count_what_frames_really_carry(world: World) -> None:
     )
     assert channels_with_samples(world.lake, world.db, "fs") == {"Engine.speed", "Cells.page", "Cells.one"}
     stats = lake_stats(world.lake, world.db)
-    files = list(Path(world.lake._store.url).glob("vehicle=*/**/*.parquet"))
+    files = list(Path(world.lake.frame_rows.url).glob("vehicle=*/**/*.parquet"))
     assert stats["frames"] == 6
     assert stats["bytes"] == sum(file.stat().st_size for file in files)
     assert (stats["vehicles"], stats["sessions"], stats["channels"]) == (1, 0, 3)

@@ -3,16 +3,17 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, buckets
 from ved.api.decoding import Decoding, decoder_of_sources, decoding_of
 from ved.api.registry import load_registry
+from ved.api.samples import SampleHistory, merge_samples, sample_channels
+from ved.api.series import Samples, join
 from ved.api.timeline import EpochSpan, visible
 from ved.db.database import Database
 from ved.db.epochs import EpochRow, clock_pairs, list_epochs
@@ -24,17 +25,11 @@ from ved.model.aliases import Aliases
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.samples import SampleBatch
 
 _ONE_READ_US: Final = 300_000_000
 _LIVE_EPOCHS: Final = 4
 _OLD_CLOCK_S: Final = 5.0
-
-
-class Samples(NamedTuple):
-    """n samples in time order: `utc_us` i64[n] (µs since 1970), `values` f64[n] (physical). Gaps stay gaps."""
-
-    utc_us: NDArray[np.int64]
-    values: NDArray[np.float64]
 
 
 class History:
@@ -43,11 +38,17 @@ class History:
     def __init__(self, lake: Lake, db: Database) -> None:
         self._lake = lake
         self._db = db
+        self._samples = SampleHistory(lake, db)
         self._clocks: dict[tuple[str, bytes], tuple[float, ClockMap]] = {}
         self._lock = threading.Lock()
 
     def samples(
-        self, vehicle: str, channel: str, utc_from_us: int, utc_to_us: int, recent: Sequence[FrameBatch] = ()
+        self,
+        vehicle: str,
+        channel: str,
+        utc_from_us: int,
+        utc_to_us: int,
+        recent: Sequence[FrameBatch | SampleBatch] = (),
     ) -> Samples:
         """The samples of one channel with utc_from_us <= utc < utc_to_us; none when nobody knows the channel.
 
@@ -62,14 +63,14 @@ class History:
         utc_from_us: int,
         utc_to_us: int,
         bucket_us: int,
-        recent: Sequence[FrameBatch] = (),
+        recent: Sequence[FrameBatch | SampleBatch] = (),
     ) -> dict[str, Buckets]:
         """Min/max/last of each channel on the UTC grid of `bucket_us`; an entry for each asked channel."""
         read = self._read(vehicle, channels, (utc_from_us, utc_to_us), recent)
         return {name: buckets(found.utc_us, found.values, bucket_us) for name, found in read.items()}
 
     def channels(self, vehicle: str) -> list[Channel]:
-        """All channels that the registry, or an epoch's own DBCs, define; where two have one name, the newest's.
+        """All channels that the registry, an epoch's own DBCs or samples define; where two have one name, the newest's.
 
         A channel that was renamed stands under its new name only.
         """
@@ -77,10 +78,12 @@ class History:
         rows = reversed(list_epochs(self._db, vehicle))
         decodings = dict.fromkeys(decoding_of(registry, buses) for buses in ((), *(row.buses for row in rows)))
         out = channels_of_decodings(list(decodings))
+        for channel in sample_channels(self._lake, vehicle):
+            out.setdefault(channel.name, channel)
         return [channel for channel in out.values() if not registry.aliases.is_former(channel.name, out)]
 
     def _read(
-        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
+        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch | SampleBatch]
     ) -> dict[str, Samples]:
         self._lake.refresh()
         try:
@@ -89,12 +92,12 @@ class History:
             return self._read_once(vehicle, channels, utc_us, recent)
 
     def _read_once(
-        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch]
+        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch | SampleBatch]
     ) -> dict[str, Samples]:
         registry = load_registry(self._db, vehicle)
         by_epoch: defaultdict[bytes, list[FrameBatch]] = defaultdict(list)
         for batch in recent:
-            if batch.vehicle == vehicle and batch.count:
+            if isinstance(batch, FrameBatch) and batch.vehicle == vehicle and batch.count:
                 by_epoch[batch.epoch].append(batch)
         parts: dict[str, list[Samples]] = {name: [] for name in channels}
         for span in self._spans(vehicle, by_epoch):
@@ -108,7 +111,9 @@ class History:
                     where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to)
                     for frames in self._frames(vehicle, span.epoch, where, by_epoch.get(span.epoch, ())):
                         decode_into(piece.decoder, frames, names, span.clock, parts)
-        return {name: join(found) for name, found in parts.items()}
+        samples = [batch for batch in recent if isinstance(batch, SampleBatch)]
+        of_samples = self._samples.read(vehicle, channels, utc_us, samples)
+        return merge_samples({name: join(found) for name, found in parts.items()}, of_samples)
 
     def _frames(self, vehicle: str, epoch: bytes, where: Where, recent: Sequence[FrameBatch]) -> Iterator[FrameColumns]:
         """The wanted frames of the lake, file by file, then those of the recent batches that the lake lacks."""
@@ -175,19 +180,33 @@ def channels_of_decodings(decodings: Sequence[Decoding]) -> dict[str, Channel]:
     return out
 
 
+def frame_key(decoder: Decoder, number: int) -> FrameKey | None:
+    """The frames that carry a channel; None where the id does not tell: a J1939 group comes under many ids."""
+    if decoder.dbc_set.message_of(number).is_j1939:
+        return None
+    channel = decoder.channels[number]
+    return FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)
+
+
+def all_of(keys: Iterable[FrameKey | None]) -> tuple[FrameKey, ...] | None:
+    """The keys as a query takes them: None, which is all frames, where one of them is None."""
+    known = tuple(keys)
+    named = tuple(key for key in known if key is not None)
+    return named if len(named) == len(known) else None
+
+
 def queries(
     decoder: Decoder, aliases: Aliases, channels: Sequence[str], span_us: int
-) -> list[tuple[tuple[FrameKey, ...], list[tuple[str, int]]]]:
+) -> list[tuple[tuple[FrameKey, ...] | None, list[tuple[str, int]]]]:
     """What to read together: all of a short time in one go, of a long time one kind of frame after the other."""
-    by_key: defaultdict[FrameKey, list[tuple[str, int]]] = defaultdict(list)
+    by_key: defaultdict[FrameKey | None, list[tuple[str, int]]] = defaultdict(list)
     for name in dict.fromkeys(channels):
         index = aliases.index(decoder.dbc_set.numbers, name)
         if index is not None:
-            channel = decoder.channels[index]
-            by_key[FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)].append((name, index))
+            by_key[frame_key(decoder, index)].append((name, index))
     if by_key and span_us <= _ONE_READ_US:
-        return [(tuple(by_key), [pair for pairs in by_key.values() for pair in pairs])]
-    return [((key,), pairs) for key, pairs in by_key.items()]
+        return [(all_of(by_key), [pair for pairs in by_key.values() for pair in pairs])]
+    return [(all_of([key]), pairs) for key, pairs in by_key.items()]
 
 
 def decode_into(
@@ -205,15 +224,3 @@ def decode_into(
         t_us, values = decoded.column(index)
         if len(t_us):
             out[name].append(Samples(clock.to_utc(t_us), values))
-
-
-def join(parts: Sequence[Samples]) -> Samples:
-    """All parts as one, in time order."""
-    if not parts:
-        return Samples(np.empty(0, np.int64), np.empty(0, np.float64))
-    utc_us = np.concatenate([part.utc_us for part in parts])
-    values = np.concatenate([part.values for part in parts])
-    if bool((utc_us[1:] >= utc_us[:-1]).all()):
-        return Samples(utc_us, values)
-    order = np.argsort(utc_us, kind="stable")
-    return Samples(utc_us[order], values[order])

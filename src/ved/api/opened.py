@@ -38,7 +38,7 @@ class OpenedLake:
                     raise UserError(f"vehicle '{vehicle}': there is none; known are {', '.join(sorted(known))}")
         except DatabaseError as error:
             raise UserError(f"{self._db.engine.url!s}: is no database of this version: {error.orig}") from error
-        loaders = {name: PartLoader(self._db, name) for name in {row.vehicle for row in rows}}
+        loaders = {name: PartLoader(self._db, self._lake, name) for name in {row.vehicle for row in rows}}
         return [RecordedSession(self._lake, self._db, row, loaders[row.vehicle].load(row)) for row in rows]
 
     def session(self, name: str) -> RecordedSession:

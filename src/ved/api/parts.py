@@ -6,20 +6,24 @@ from typing import Final
 
 import numpy as np
 
-from ved.api.decoding import Decoding, Piece, decoding_of, recorded_decoding
-from ved.api.history import Samples, decode_into, join, queries
+from ved.api.decoding import Decoding, Piece, decoder_of_sources, decoding_of, recorded_decoding
+from ved.api.history import decode_into, queries
 from ved.api.registry import Registry, load_registry
+from ved.api.samples import SampleHistory, add_samples, channel_of
+from ved.api.series import Samples, join
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.dbc.decode import Decoder
 from ved.dbc.load import DbcSource
 from ved.lake.lake import Lake, ReorganisedError
 from ved.lake.reading import Where
+from ved.lake.samplerows import SampleWhere
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameColumns
 from ved.model.records import BusDescription
+from ved.model.samples import SampleChannel
 from ved.model.session import Session
 
 _WINDOW_US: Final = 60_000_000
@@ -27,7 +31,10 @@ _WINDOW_US: Final = 60_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A stretch of one epoch read by one decoder, both ends inclusive, in the epoch's monotonic time."""
+    """A stretch of one epoch read by one decoder, both ends inclusive, in the epoch's monotonic time.
+
+    `samples`: the channels that an epoch of samples may hold; none where it holds frames.
+    """
 
     vehicle: str
     epoch: bytes
@@ -38,6 +45,7 @@ class Part:
     sources: tuple[DbcSource, ...]
     decoder: Decoder
     aliases: Aliases
+    samples: tuple[SampleChannel, ...] = ()
 
     def index(self, channel: str) -> int | None:
         """The number that the channel of this name (of now, or a former one) has in `decoder`, or None."""
@@ -57,13 +65,14 @@ class Part:
 class PartLoader:
     """The parts of a vehicle's sessions, under the clocks and DBCs that held when it was made."""
 
-    def __init__(self, db: Database, vehicle: str) -> None:
-        self._db, self._vehicle = db, vehicle
+    def __init__(self, db: Database, lake: Lake, vehicle: str) -> None:
+        self._db, self._lake, self._vehicle = db, lake, vehicle
+        self._samples = SampleHistory(lake, db)
         self.registry = load_registry(db, vehicle)
         self._buses = {row.epoch: row.buses for row in list_epochs(db, vehicle)}
 
     def load(self, session: Session) -> list[Part]:
-        """The parts of a session, by UTC, cut where other DBCs begin to hold."""
+        """The parts of a session, by UTC, cut where other DBCs begin to hold; with the samples of its time."""
         return self._load(session, lambda buses: decoding_of(self.registry, buses))
 
     def load_under(self, session: Session, registry: Registry) -> list[Part]:
@@ -81,7 +90,27 @@ class PartLoader:
             clock = ClockMap.best(clock_pairs(self._db, self._vehicle, part.epoch))
             pieces = decoding(buses).between(part.t_from_us + clock.offset_us, part.t_to_us + clock.offset_us + 1)
             parts += [self._part(part.epoch, buses, clock, piece) for piece in pieces]
+        if parts and (channels := tuple(self._lake.samples.channels(self._vehicle))):
+            span = (min(part.utc_from_us for part in parts), max(part.utc_to_us for part in parts) + 1)
+            parts += self._sample_parts(span, channels)
         return sorted(parts, key=lambda part: part.utc_from_us)
+
+    def _sample_parts(self, utc_us: tuple[int, int], channels: tuple[SampleChannel, ...]) -> list[Part]:
+        return [
+            Part(
+                vehicle=self._vehicle,
+                epoch=epoch,
+                t_from_us=first,
+                t_to_us=last,
+                clock=clock,
+                buses=(),
+                sources=(),
+                decoder=decoder_of_sources(()),
+                aliases=self.registry.aliases,
+                samples=channels,
+            )
+            for epoch, clock, first, last in self._samples.spans(self._vehicle, utc_us)
+        ]
 
     def _part(self, epoch: bytes, buses: tuple[BusDescription, ...], clock: ClockMap, piece: Piece) -> Part:
         return Part(
@@ -98,7 +127,7 @@ class PartLoader:
 
 
 def channels_of_parts(parts: Sequence[Part]) -> list[Channel]:
-    """All channels that the DBCs in force define; where two have one name, the later part's.
+    """All channels that the DBCs in force or samples define; where two have one name, the later part's.
 
     A channel that was renamed stands under its new name only.
     """
@@ -106,6 +135,9 @@ def channels_of_parts(parts: Sequence[Part]) -> list[Channel]:
     for part in reversed(parts):
         for channel in part.decoder.channels:
             out.setdefault(channel.name, channel)
+    for part in parts:
+        for one in part.samples:
+            out.setdefault(one.name, channel_of(one))
     aliases = parts[0].aliases if parts else NO_ALIASES
     return [channel for channel in out.values() if not aliases.is_former(channel.name, out)]
 
@@ -126,11 +158,15 @@ def _read_once(
     found: dict[str, list[Samples]] = {name: [] for name in channels}
     for part in parts:
         t_from, t_to = _limits(part, utc_us)
-        if t_from < t_to:
+        if t_from < t_to and part.samples:
+            if wanted := tuple(one.name for one in part.samples if one.name in found):
+                rows = lake.samples.all_parts(part.vehicle, part.epoch, SampleWhere(wanted, t_from, t_to))
+                add_samples(rows, part.clock.offset_us, found)
+        elif t_from < t_to:
             for keys, names in queries(part.decoder, part.aliases, channels, t_to - t_from):
                 where = Where(keys=keys, t_from_us=t_from, t_to_us=t_to, with_seq=False)
-                for rows in lake.parts(part.vehicle, part.epoch, where):
-                    decode_into(part.decoder, rows.frames, names, part.clock, found)
+                for frames in lake.parts(part.vehicle, part.epoch, where):
+                    decode_into(part.decoder, frames.frames, names, part.clock, found)
     return {name: join(samples) for name, samples in found.items()}
 
 
@@ -140,6 +176,8 @@ def read_frames(lake: Lake, parts: Sequence[Part], utc_us: tuple[int, int]) -> I
     `t_us` counts from `utc_us[0]`.
     """
     for part in parts:
+        if part.samples:
+            continue
         t_from, t_to = _limits(part, utc_us)
         for at in range(t_from, t_to, _WINDOW_US):
             where = Where(t_from_us=at, t_to_us=min(at + _WINDOW_US, t_to))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from ved.analysis.laps import Fixes, Line, find_laps, learn_line
 from ved.analysis.naming import find_channels
 from ved.analysis.positions import find_map_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
+from ved.api.comparing import Difference, compare_parts
 from ved.api.frame import ChannelSamples, Frame
-from ved.api.parts import Part, channels_of_parts, read_frames, read_samples
+from ved.api.parts import Part, PartLoader, channels_of_parts, read_frames, read_samples
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
 from ved.errors import UserError
@@ -28,6 +29,9 @@ from ved.model.vehicle import MapChannels
 
 _VALID_GAP_US: Final = 2_000_000
 
+Reading = Literal["recorded"] | int
+"""Which DBCs: those in force on the car, or the registry as of an assignment."""
+
 GeographicLine = tuple[tuple[float, float], tuple[float, float]]
 """Two points (latitude, longitude) in degrees."""
 
@@ -37,6 +41,7 @@ class RecordedSession:
 
     def __init__(self, lake: Lake, db: Database, session: Session, parts: Sequence[Part]) -> None:
         self._lake, self._db = lake, db
+        self._session = session
         self.id = session.id
         self.vehicle = session.vehicle
         self.is_open = session.is_open
@@ -87,7 +92,27 @@ class RecordedSession:
             self._laps = self.find_laps()
         return self._laps
 
-    def frame(
+    def under(self, dbc: Reading) -> RecordedSession:
+        """The same frames under other DBCs; UserError for an assignment that there is not.
+
+        `recorded`: those in force on the car. A number of `ved dbc list`: the registry as it stood when that assignment
+        was the newest (0: before there was any).
+        """
+        loader = PartLoader(self._db, self.vehicle)
+        if dbc == "recorded":
+            parts = loader.load_recorded(self._session)
+        elif isinstance(dbc, int) and (dbc == 0 or any(one.id == dbc for one in loader.registry.assignments)):
+            parts = loader.load_under(self._session, loader.registry.as_of(dbc))
+        else:
+            raise UserError(f"dbc {dbc!r}: give 'recorded' or the number of an assignment of {self.vehicle}")
+        return RecordedSession(self._lake, self._db, self._session, parts)
+
+    def compare(self, before: Reading = "recorded", after: Reading | None = None) -> list[Difference]:
+        """The channels that `before` reads differently than `after` (None: the DBCs in force now), with examples."""
+        new = self if after is None else self.under(after)
+        return compare_parts(self._lake, self.under(before).parts, new.parts, self.utc_us)
+
+    def frame(  # noqa: PLR0913 - they are all wishes about one frame
         self,
         channels: Sequence[str],
         rate_hz: float,
@@ -95,13 +120,16 @@ class RecordedSession:
         from_s: float = 0.0,
         to_s: float | None = None,
         gap_s: float | None = None,
+        dbc: Reading | None = None,
     ) -> Frame:
         """Channels on one time base of `rate_hz`, from `from_s` to before `to_s` (None: the end) of the session.
 
         Names may be unique ends of channel names, or patterns with `*`. `gap_s`: the longest pause that is bridged
         (None: five usual intervals of the channel, at least 0.1 s, at most 60 s). How values come to be:
-        `analysis/resample.py`. UserError for a name that nobody knows and a rate that is none.
+        `analysis/resample.py`. `dbc`: other DBCs than those in force now, as `under` says. UserError for a name that nobody knows and a rate that is none.
         """
+        if dbc is not None:
+            return self.under(dbc).frame(channels, rate_hz, from_s=from_s, to_s=to_s, gap_s=gap_s)
         until = self.utc_to_us if to_s is None else self.utc_from_us + round(to_s * 1e6)
         frame = self.read_frame(channels, rate_hz, (self.utc_from_us + round(from_s * 1e6), until), gap_s)
         return replace(frame, start_utc_us=self.utc_from_us)
@@ -160,6 +188,9 @@ class RecordedSession:
         for part, frames in self.decodable_frames(utc_us):
             counts = np.diff(part.decoder.decode(frames).starts)
             found.update(part.decoder.channels[number].name for number in np.flatnonzero(counts).tolist())
+        of_samples = sorted({one.name for part in self.parts for one in part.samples})
+        read = read_samples(self._lake, [part for part in self.parts if part.samples], of_samples, utc_us)
+        found.update(name for name, samples in read.items() if len(samples.utc_us))
         aliases = self.aliases
         return [
             channel.name

@@ -124,6 +124,17 @@ def clock_pairs(db: Database, vehicle: str, epoch: bytes) -> list[ClockPair]:
     return [ClockPair(row.t_us, row.utc_us, ClockSource(row.source), row.error_us) for row in rows]
 
 
+def vehicle_clocks(db: Database, vehicle: str) -> dict[bytes, list[ClockPair]]:
+    """All clock pairs of a vehicle, by epoch."""
+    with db.engine.connect() as connection:
+        rows = connection.execute(select(clocks).where(clocks.c.vehicle == vehicle).order_by(clocks.c.t_us)).all()
+    out: dict[bytes, list[ClockPair]] = {}
+    for row in rows:
+        pair = ClockPair(row.t_us, row.utc_us, ClockSource(row.source), row.error_us)
+        out.setdefault(row.epoch, []).append(pair)
+    return out
+
+
 def list_losses(db: Database, vehicle: str, epoch: bytes) -> list[Loss]:
     """All declared losses of an epoch, by time."""
     with db.engine.connect() as connection:

@@ -8,6 +8,7 @@ from ved.db.database import Database
 from ved.db.sessions import list_sessions, write_sessions
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Lane, SessionEvent
+from ved.model.samples import SampleBatch
 from ved.model.session import Session
 from ved.watch.parts import Append, Now, Taken
 
@@ -25,10 +26,10 @@ class SessionWatcher:
     def take(self, taken: Taken) -> None:
         """See WatchPart."""
         batch = taken.record
-        if not isinstance(batch, FrameBatch) or not batch.count:
+        if not isinstance(batch, FrameBatch | SampleBatch) or not batch.count:
             return
         self._heard.add(batch.vehicle)
-        t_us = batch.frames.t_us
+        t_us = batch.frames.t_us if isinstance(batch, FrameBatch) else batch.samples.t_us
         stretch = Stretch(batch.vehicle, batch.epoch, int(t_us.min()), int(t_us.max()), taken.clock.offset_us)
         changed = self._finder.add(stretch)
         if changed is not None:
