@@ -98,10 +98,10 @@ class RecordedSession:
         `recorded`: those in force on the car. A number of `ved dbc list`: the registry as it stood when that assignment
         was the newest (0: before there was any).
         """
-        loader = PartLoader(self._db, self.vehicle)
+        loader = PartLoader(self._db, self._lake, self.vehicle)
         if dbc == "recorded":
             parts = loader.load_recorded(self._session)
-        elif isinstance(dbc, int) and (dbc == 0 or any(one.id == dbc for one in loader.registry.assignments)):
+        elif dbc == 0 or any(one.id == dbc for one in loader.registry.assignments):
             parts = loader.load_under(self._session, loader.registry.as_of(dbc))
         else:
             raise UserError(f"dbc {dbc!r}: give 'recorded' or the number of an assignment of {self.vehicle}")
@@ -112,7 +112,7 @@ class RecordedSession:
         new = self if after is None else self.under(after)
         return compare_parts(self._lake, self.under(before).parts, new.parts, self.utc_us)
 
-    def frame(  # noqa: PLR0913 - they are all wishes about one frame
+    def frame(
         self,
         channels: Sequence[str],
         rate_hz: float,
@@ -126,7 +126,8 @@ class RecordedSession:
 
         Names may be unique ends of channel names, or patterns with `*`. `gap_s`: the longest pause that is bridged
         (None: five usual intervals of the channel, at least 0.1 s, at most 60 s). How values come to be:
-        `analysis/resample.py`. `dbc`: other DBCs than those in force now, as `under` says. UserError for a name that nobody knows and a rate that is none.
+        `analysis/resample.py`. `dbc`: other DBCs than those in force now, as `under` says. UserError for a name that
+        nobody knows and a rate that is none.
         """
         if dbc is not None:
             return self.under(dbc).frame(channels, rate_hz, from_s=from_s, to_s=to_s, gap_s=gap_s)

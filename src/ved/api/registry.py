@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ved.db.database import Database
-from ved.db.dbcs import Assignment, assignments, get_dbc, list_aliases, registry_revision
+from ved.db.dbcs import Assignment, AssignmentDraft, assignments, get_dbc, list_aliases, registry_revision
 from ved.dbc.load import DbcSource
 from ved.model.aliases import Aliases
 from ved.model.records import BusDescription
@@ -43,6 +43,23 @@ class Registry:
     def as_of(self, assignment: int) -> Registry:
         """As it stood when that assignment was the newest; 0: before there was any."""
         return replace(self, assignments=tuple(one for one in self.assignments if one.id <= assignment))
+
+    def plus(self, draft: AssignmentDraft, texts: Mapping[str, str]) -> Registry:
+        """As it would stand with one more assignment; `texts` has what it names and the registry lacks."""
+        number = self.assignments[-1].id + 1 if self.assignments else 1
+        added = Assignment(
+            id=number,
+            vehicle=draft.vehicle,
+            bus_index=draft.bus_index,
+            bus_name=draft.bus_name,
+            files=draft.files,
+            author=draft.author,
+            note=draft.note,
+            valid_from_us=draft.valid_from_us,
+            valid_to_us=draft.valid_to_us,
+            created_utc_us=0,
+        )
+        return replace(self, assignments=(*self.assignments, added), texts={**self.texts, **texts})
 
     def sources_at(self, utc_us: int, buses: Sequence[BusDescription]) -> tuple[DbcSource, ...]:
         """What holds at a time: of each bus the newest assignment that covers it, else the epoch's own DBCs."""

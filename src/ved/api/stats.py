@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from ved.api.decoding import decoding_of
+from ved.api.history import all_of, frame_key
 from ved.api.registry import load_registry
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
@@ -49,16 +50,16 @@ def channels_with_samples(lake: Lake, db: Database, vehicle: str) -> set[str]:
 
 
 def _find_in_piece(
-    lake: Lake, key: tuple[str, bytes], t_us: tuple[int, int], decoder: Decoder, found: set[str]
+    lake: Lake, epoch: tuple[str, bytes], t_us: tuple[int, int], decoder: Decoder, found: set[str]
 ) -> None:
-    missing: defaultdict[FrameKey, list[int]] = defaultdict(list)
+    missing: defaultdict[FrameKey | None, list[int]] = defaultdict(list)
     for index, channel in enumerate(decoder.channels):
         if channel.name not in found:
-            missing[FrameKey(channel.arbitration_id, channel.bus, channel.is_extended)].append(index)
-    for frame_key, indexes in missing.items():
+            missing[frame_key(decoder, index)].append(index)
+    for key, indexes in missing.items():
         left = np.zeros(len(decoder.channels), np.bool_)
         left[indexes] = True
-        for rows in lake.parts(*key, Where(keys=(frame_key,), t_from_us=t_us[0], t_to_us=t_us[1])):
+        for rows in lake.parts(*epoch, Where(keys=all_of([key]), t_from_us=t_us[0], t_to_us=t_us[1])):
             counts = np.diff(decoder.decode(rows.frames, left).starts)
             found.update(decoder.channels[index].name for index in np.flatnonzero(counts).tolist())
             left[counts > 0] = False

@@ -1,6 +1,7 @@
 """A set of DBC files as one thing: all messages, all channels, all problems."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -40,6 +41,10 @@ class DbcSet:
     def channel_index(self, name: str) -> int | None:
         """The number of the channel with that name."""
         return self.numbers.get(name)
+
+    def message_of(self, channel: int) -> MessageDef:
+        """The message that the channel of this number belongs to."""
+        return self.messages[bisect_right(self.first_channels, channel) - 1]
 
 
 def load_set(sources: Sequence[DbcSource]) -> DbcSet:
