@@ -21,10 +21,10 @@ VIEWER_MESSAGES_TOTAL: Final = "viewer_messages_total"
 VIEWER_MISSED_TOTAL: Final = "viewer_missed_total"
 TASK_FAILURES_TOTAL: Final = "task_failures_total"
 
-LAG_MS: Final = "lag_ms"
-"""How old the oldest stream entry is that the role has not dealt with; 0 when there is none."""
-QUEUE_DEPTH: Final = "queue_depth"
-"""Items that wait in the role's memory: entries to write (ingest), rows to store (record), messages to send (web)."""
+LAG: Final = "lag"
+"""Gauge: age (ms) of the oldest stream entry that the role has not dealt with; 0 when there is none."""
+QUEUE: Final = "queue"
+"""Gauge: what waits in the role's memory: entries to write (ingest), rows to store (record), messages to send (web)."""
 
 
 class Counters:

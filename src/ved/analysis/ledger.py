@@ -81,6 +81,10 @@ class EpochLedger:
         """All that did not come."""
         return [*self._missing, *self._lost, *self._nameless]
 
+    def missing_frames(self) -> int:
+        """Frames below the highest seq that neither came nor were declared lost."""
+        return sum(one.frames for one in self._missing)
+
     def arrive(self, first_seq: int, t_us: NDArray[np.int64], lane: Lane) -> None:
         """A batch came: `t_us[i]` is the time of frame `first_seq + i`. Frames that came before do not count again."""
         last_seq = first_seq + len(t_us) - 1

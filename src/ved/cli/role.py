@@ -6,6 +6,7 @@ supervisor asked or died, the role stops cleanly. Standard output carries JSON l
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import signal
@@ -15,7 +16,9 @@ from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter
 
+from ved.cli.rolehealth import report_health
 from ved.errors import UserError
+from ved.metrics import Counters
 
 # name -> (module, coroutine function, settings class); imported only in the process that runs the role.
 ROLES: Final = {
@@ -38,20 +41,30 @@ def main() -> NoReturn:
     module = importlib.import_module(module_name)
     settings = TypeAdapter(getattr(module, settings_name)).validate_json(sys.stdin.readline())
     try:
-        asyncio.run(_run(getattr(module, function_name), settings))
+        asyncio.run(_run(sys.argv[1], getattr(module, function_name), settings))
     except UserError as error:
         _say("error", str(error))
         sys.exit(2)
     sys.exit(0)
 
 
-async def _run(function: Any, settings: Any) -> None:
+async def _run(name: str, function: Any, settings: Any) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     lifeline = threading.Thread(target=_await_end, args=(loop, stop), daemon=True)
     lifeline.start()
-    await function(settings, lambda info: _say("ready", info), stop)
+    counters = Counters()
+    health = None
+    if hasattr(settings, "db_url"):  # a role of the server; a simulated car has no database
+        health = asyncio.create_task(report_health(name, settings.db_url, settings.data, counters))
+    try:
+        counted = {"counters": counters} if "counters" in inspect.signature(function).parameters else {}
+        await function(settings, lambda info: _say("ready", info), stop, **counted)
+    finally:
+        if health is not None:
+            health.cancel()
+            await asyncio.gather(health, return_exceptions=True)
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -24,6 +24,8 @@ from ved.metrics import (
     BATCHES_CONFLICT_TOTAL,
     BATCHES_DUPLICATE_TOTAL,
     BATCHES_RECEIVED_TOTAL,
+    LAG,
+    QUEUE,
     RECORDS_DROPPED_TOTAL,
     Counters,
 )
@@ -45,6 +47,9 @@ class Store:
         self._counters = counters
         self._pending_bytes = 0
         self._unsynced: deque[tuple[int, int, Taken | None]] = deque()
+        self._waiting_since_us: deque[int] = deque()
+        counters.gauge(QUEUE, lambda: len(self._waiting_since_us))
+        counters.gauge(LAG, self._lag_ms)
         self._thread = WriterThread(writer, self)
         self._limit = LogLimit(_log)
         self.incidents = Incidents(self.put_own)
@@ -100,6 +105,7 @@ class Store:
 
     def _put(self, item: Item) -> None:
         self._pending_bytes += len(item.record)
+        self._waiting_since_us.append(item.arrival.mono_us)
         self._thread.put(item)
 
     async def _meet_again(self, record: bytes, header: RecordHeader, state: EpochState) -> None:
@@ -154,6 +160,7 @@ class Store:
         stored: list[Taken] = []
         while self._unsynced and self._unsynced[0][0] < position:
             at, crc, taken = self._unsynced.popleft()
+            self._waiting_since_us.popleft()
             self.last_durable = LastEntry(at, crc)
             if taken is not None:
                 state = self._accepted.state(taken.vehicle, taken.epoch)
@@ -161,6 +168,11 @@ class Store:
                 stored.append(taken)
         if stored:
             self.tell_stored(stored)
+
+    def _lag_ms(self) -> float:
+        """How long the oldest record has waited for the disk."""
+        oldest_us = self._waiting_since_us[0] if self._waiting_since_us else time.monotonic_ns() // 1000
+        return (time.monotonic_ns() // 1000 - oldest_us) / 1000
 
     def on_storing(self, is_storing: bool, why: str) -> None:
         """See `Listener`."""

@@ -73,6 +73,11 @@ class Recorder:
         return self._waiting.rows
 
     @property
+    def oldest_arrival_utc_us(self) -> int | None:
+        """When the oldest batch that is not stored yet arrived."""
+        return self._waiting.batches[0].utc_us if self._waiting.batches else None
+
+    @property
     def notes_waiting(self) -> int:
         """Notes taken and not in the database yet."""
         return len(self._waiting.notes)

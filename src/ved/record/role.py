@@ -14,7 +14,7 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError
 from ved.lake.lake import Lake
-from ved.metrics import Counters
+from ved.metrics import LAG, QUEUE, Counters
 from ved.model.records import RecordKind
 from ved.record.housekeeping import Housekeeping
 from ved.record.recorder import Recorder
@@ -66,6 +66,8 @@ async def run_record(
             _Recording(settings, open_stream(settings.data, name), Recorder(db, lake, counters, kinds), housekeeping)
             for name, kinds in KEPT.items()
         ]
+        counters.gauge(QUEUE, lambda: sum(one.rows_waiting for one in recordings))
+        counters.gauge(LAG, lambda: max(one.lag_ms() for one in recordings))
         tasks = [asyncio.create_task(housekeeping.run(settings.housekeeping_s))]
         tasks += [asyncio.create_task(recording.run(stop)) for recording in recordings]
         try:
@@ -106,6 +108,16 @@ class _Recording:
         self._stored_s = time.monotonic()
         self._cursor = self._reader.position
         self._skipped = 0
+
+    @property
+    def rows_waiting(self) -> int:
+        """Frames and samples that were read and are not stored yet."""
+        return self._recorder.rows_waiting
+
+    def lag_ms(self) -> float:
+        """Age of the oldest batch that was read and is not stored yet."""
+        oldest_us = self._recorder.oldest_arrival_utc_us
+        return 0.0 if oldest_us is None else max(0.0, time.time() * 1000 - oldest_us / 1000)
 
     def close(self) -> None:
         """Give the reader back."""

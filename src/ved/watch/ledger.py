@@ -49,6 +49,11 @@ class LedgerKeeper:
             oldest = next(iter(self._open))
             del self._open[oldest], self._arrived_us[oldest]
 
+    def missing(self, vehicle: str, epoch: bytes) -> int:
+        """Frames that are missing in an epoch whose ledger is in memory; 0 for others."""
+        ledger = self._open.get((vehicle, epoch))
+        return 0 if ledger is None else ledger.missing_frames()
+
     def _ledger(self, taken: Taken) -> EpochLedger:
         key = taken.record.vehicle, taken.record.epoch
         ledger = self._open.pop(key, None) or self._load(*key)

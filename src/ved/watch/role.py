@@ -17,8 +17,9 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
-from ved.metrics import RECORDS_CORRUPT_TOTAL, Counters
+from ved.metrics import LAG, RECORDS_CORRUPT_TOTAL, Counters
 from ved.watch.epochs import Epochs
+from ved.watch.health import HealthWatcher
 from ved.watch.ledger import LedgerKeeper
 from ved.watch.parts import Append, Now, WatchPart
 from ved.watch.sessions import SessionWatcher
@@ -26,6 +27,11 @@ from ved.watch.sessions import SessionWatcher
 CURSOR: Final = "watch"
 TICK_S: Final = 0.2
 SAVE_US: Final = 1_000_000
+TRIM_US: Final = 60_000_000
+EVENTS_BYTES: Final = 1 << 30
+EVENTS_US: Final = 86_400_000_000
+KEEP_FOR: Final = ("record",)
+"""Readers of the stream `events` for whom it is kept whatever its size."""
 log = logging.getLogger(__name__)
 
 
@@ -39,17 +45,23 @@ class WatchSettings:
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
     """The parts, in the order in which they see each record."""
-    return [SessionWatcher(db, now), LedgerKeeper(db)]
+    ledger = LedgerKeeper(db)
+    return [SessionWatcher(db, now), ledger, HealthWatcher(now, ledger)]
 
 
-async def run_watch(settings: WatchSettings, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+async def run_watch(
+    settings: WatchSettings,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+    counters: Counters | None = None,
+) -> None:
     """Follow the stream `frames` until `stop`, then read it to its end and save."""
     db = Database(settings.db_url)
     frames = open_stream(settings.data, "frames")
     has_cursor = frames.cursor(CURSOR) is not None
     reader = _reader(frames, db)
     events = open_stream(settings.data, "events").writer()
-    watching = Watching(db, make_parts(db, now()))
+    watching = Watching(db, make_parts(db, now()), counters or Counters())
     cursor = reader.position
 
     async def settle() -> None:
@@ -67,7 +79,7 @@ async def run_watch(settings: WatchSettings, ready: Callable[[dict[str, object]]
 
     try:
         ready({})
-        settled_us = now().mono_us
+        settled_us = trimmed_us = now().mono_us
         while True:
             is_last = stop.is_set()
             entries = await reader.read(timeout_s=0.0 if is_last else TICK_S)
@@ -78,6 +90,9 @@ async def run_watch(settings: WatchSettings, ready: Callable[[dict[str, object]]
             if now().mono_us - settled_us >= SAVE_US:
                 settled_us = now().mono_us
                 await settle()
+            if now().mono_us - trimmed_us >= TRIM_US:
+                trimmed_us = now().mono_us
+                events.trim(EVENTS_BYTES, EVENTS_US, KEEP_FOR)
         await settle()
     finally:
         reader.close()
@@ -103,9 +118,11 @@ def _reader(frames: Stream, db: Database) -> StreamReader:
 class Watching:
     """Gives every entry to every part."""
 
-    def __init__(self, db: Database, parts: Sequence[WatchPart]) -> None:
-        self.counters = Counters()
+    def __init__(self, db: Database, parts: Sequence[WatchPart], counters: Counters) -> None:
+        self.counters = counters
         self._db = db
+        self._lag_ms = 0.0
+        counters.gauge(LAG, lambda: self._lag_ms)
         self._epochs = Epochs(db)
         self._parts = parts
 
@@ -123,6 +140,7 @@ class Watching:
                 part.take(taken)
         for part in self._parts:
             part.tick(started)
+        self._lag_ms = max(0, now().utc_us - entries[-1].arrival.utc_us) / 1000 if entries else 0.0
 
     def publish(self, append: Append) -> None:
         """Append what is new to the stream `events`."""

@@ -1,0 +1,49 @@
+"""What the process of a role measures of itself, and writes into the database once per second."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Final, NoReturn
+
+import psutil
+
+from ved.db.database import Database
+from ved.db.health import RoleRow, write_health
+from ved.errors import StorageError
+from ved.metrics import Counters
+
+EVERY_S: Final = 1.0
+_MB: Final = 1e6
+_log = logging.getLogger("ved.health")
+
+
+async def report_health(role: str, db_url: str, data: Path, counters: Counters) -> NoReturn:
+    """Write for ever. A database that refuses is tried again each time, and named once."""
+    db, process = Database(db_url), psutil.Process()
+    process.cpu_percent()  # the first call begins the measurement
+    is_refused = False
+    try:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(EVERY_S)
+            figures = {
+                "delay": (time.monotonic() - before_s - EVERY_S) * 1000,
+                "cpu": process.cpu_percent(),
+                "memory": process.memory_info().rss / _MB,
+                **counters.figures(),
+            }
+            try:
+                await asyncio.to_thread(_write, db, data, RoleRow(role, time.time_ns() // 1000, figures))
+                is_refused = False
+            except StorageError as error:
+                if not is_refused:
+                    _log.warning("health is not written: %s", error)
+                is_refused = True
+    finally:
+        db.close()
+
+
+def _write(db: Database, data: Path, row: RoleRow) -> None:
+    disk = psutil.disk_usage(str(data)).percent
+    write_health(db, RoleRow(row.role, row.utc_us, {**row.figures, "disk": disk}))
