@@ -3,17 +3,20 @@ of a column (and of a whole message, where viewers ask for the same) made once.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, bucket_columns
 from ved.api.decoding import Piece
+from ved.api.samples import channel_of
 from ved.codec.live import MAX_TICKS, LiveColumn, LiveHeader, LiveKind, encode_column, encode_message
-from ved.dbc.decode import Decoded, Decoder
+from ved.dbc.decode import Decoder
+from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
+from ved.model.samples import SampleBatch
 from ved.web.subscription import Subscription
 from ved.web.vehicle import EpochFeed, VehicleFeed
 
@@ -68,7 +71,34 @@ class Fanout:
         for bucket_us, viewers in plan.by_bucket.items():
             wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
             if wanting:
-                sent += self._send(_Flush(plan, decoded, utc_us, bucket_us, self._feed.sequence), wanting)
+                columns = _Columns(decoded.starts, utc_us, decoded.values)
+                sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
+        return sent
+
+    def publish_samples(self, batch: SampleBatch, offset_us: int) -> int:
+        """Give samples of an epoch with this clock to all who watch them; returns the number of messages."""
+        numbers = {one.name: at for at, one in enumerate(batch.channels)}
+        plan = _Plan(self._feed, [channel_of(one) for one in batch.channels], numbers, self.subscriptions)
+        if not plan.wanted.any():
+            return 0
+        rows = np.flatnonzero(plan.wanted[batch.samples.channel])
+        rows = rows[np.argsort(batch.samples.channel[rows], kind="stable")]
+        if not len(rows):
+            return 0
+        samples = batch.samples.take(rows)
+        utc_us = samples.t_us + offset_us
+        high_us = int(utc_us.max())
+        if high_us - int(utc_us.min()) > MAX_TICKS:
+            return 0  # hours in one record: the window brings them
+        starts = np.searchsorted(samples.channel, np.arange(len(batch.channels) + 1))
+        self._feed.sequence += 1
+        edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
+        sent = 0
+        for bucket_us, viewers in plan.by_bucket.items():
+            wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
+            if wanting:
+                columns = _Columns(starts.astype(np.int64), utc_us, samples.value)
+                sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
         return sent
 
     def _publish_pieces(
@@ -93,23 +123,30 @@ class Fanout:
         if plan is None:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[decoder] = _Plan(self._feed, decoder, self.subscriptions)
+            numbers = decoder.dbc_set.numbers
+            plan = self._plans[decoder] = _Plan(self._feed, decoder.channels, numbers, self.subscriptions)
         return plan
 
 
 class _Plan:
-    """Which channels of a decoder are wanted, and by whom at which bucket width."""
+    """Which channels of a decoder (or of a batch of samples) are wanted, and by whom at which bucket width."""
 
-    def __init__(self, feed: VehicleFeed, decoder: Decoder, subscriptions: Iterable[Subscription]) -> None:
-        self.channels = decoder.channels
-        self.wanted: NDArray[np.bool_] = np.zeros(len(decoder.channels), np.bool_)
+    def __init__(
+        self,
+        feed: VehicleFeed,
+        channels: Sequence[Channel],
+        numbers: Mapping[str, int],
+        subscriptions: Iterable[Subscription],
+    ) -> None:
+        self.channels = channels
+        self.wanted: NDArray[np.bool_] = np.zeros(len(channels), np.bool_)
         self.by_bucket: dict[int, list[Subscription]] = defaultdict(list)
         self.wishes: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {}
-        """Asked names -> (index in the decoder, number on the wire) of each that the decoder has."""
+        """Asked names -> (index in `channels`, number on the wire) of each that is there."""
         for one in subscriptions:
             self.by_bucket[one.bucket_us].append(one)
             if one.channels not in self.wishes:
-                found = [(feed.aliases.index(decoder.dbc_set.numbers, name), name) for name in one.channels]
+                found = [(feed.aliases.index(numbers, name), name) for name in one.channels]
                 self.wishes[one.channels] = tuple(
                     (index, feed.number_of(name)) for index, name in found if index is not None
                 )
@@ -118,16 +155,24 @@ class _Plan:
                 self.wanted[index] = True
 
 
+class _Columns(NamedTuple):
+    """Samples by channel: those of channel k are rows starts[k]..starts[k + 1] - 1."""
+
+    starts: NDArray[np.int64]
+    utc_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
 class _Flush:
     """One flush at one bucket width; columns and messages are encoded when the first viewer wants them."""
 
-    def __init__(self, plan: _Plan, decoded: Decoded, utc_us: NDArray[np.int64], bucket_us: int, sequence: int) -> None:
+    def __init__(self, plan: _Plan, columns: _Columns, bucket_us: int, sequence: int) -> None:
         self._plan = plan
-        starts, self._buckets = bucket_columns(decoded.starts, utc_us, decoded.values, bucket_us)
+        starts, self._buckets = bucket_columns(*columns, bucket_us)
         self._starts: list[int] = starts.tolist()
-        self._samples: list[int] = np.diff(decoded.starts).tolist()
-        self.low_us = int(utc_us.min())
-        self.high_us = int(utc_us.max())
+        self._samples: list[int] = np.diff(columns.starts).tolist()
+        self.low_us = int(columns.utc_us.min())
+        self.high_us = int(columns.utc_us.max())
         self._sequence = sequence
         self._columns: dict[tuple[int, int], bytes] = {}
         self._messages: dict[tuple[int, tuple[str, ...]], bytes | None] = {}

@@ -1,4 +1,4 @@
-"""Follows the stream `frames`: every record into its vehicle's feed, every flush of frames to those who watch."""
+"""Follows the streams: every record into its vehicle's feed, every flush of frames to those who watch."""
 
 import asyncio
 import logging
@@ -8,8 +8,8 @@ from typing import Final
 
 from ved.api.decoding import Decoding, decoding_for
 from ved.api.registry import Registry, load_registry
-from ved.broker.base import Stream, StreamEntry
-from ved.codec.records import decode_record
+from ved.broker.base import Stream, StreamEntry, StreamName
+from ved.codec.records import decode_record, peek
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
 from ved.dbc.decode import Decoder
@@ -17,7 +17,8 @@ from ved.errors import CorruptDataError
 from ved.metrics import RECORDS_CORRUPT_TOTAL
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
-from ved.model.records import Arrival, Clock, Description, Lane, LinkState, Preview
+from ved.model.records import Arrival, Clock, Description, Lane, LinkState, Preview, RecordKind
+from ved.model.samples import SampleBatch
 from ved.web.clock import monotonic_us, utc_us
 from ved.web.hub import Hub
 from ved.web.vehicle import EpochFeed, VehicleFeed
@@ -50,11 +51,14 @@ class _Flush:
 class Follower:
     """One task that reads, one that ticks."""
 
-    def __init__(self, hub: Hub, db: Database, stream: Stream) -> None:
+    def __init__(self, hub: Hub, db: Database, stream: Stream, events: Stream) -> None:
         self._hub = hub
         self._db = db
         self._stream = stream
+        self._events = events
         self._fresh_from = 0
+        self.lag_ms = 0.0
+        """How long the newest entry had waited when it was dealt with; 0 when nothing waits."""
         self._reset_at_us: dict[str, int] = {}
         self._told: dict[str, tuple[str, str | None]] = {}
         self._decoders: dict[str, Decoder | None] = {}
@@ -68,7 +72,36 @@ class Follower:
         newest.close()
         try:
             while True:
-                await self.take(await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S))
+                entries = await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S)
+                await self.take(entries)
+                self.lag_ms = max(0, utc_us() - entries[-1].arrival.utc_us) / 1000 if entries else 0.0
+        finally:
+            reader.close()
+
+    async def follow_events(self) -> None:
+        """Read the samples (health figures) of the stream `events` for ever."""
+        cursor = self._events.cursor(RECORD_CURSOR)
+        reader = self._events.reader("earliest" if cursor is None else max(0, cursor - LOOK_BACK))
+        newest = self._events.reader("latest")
+        fresh_from = newest.position
+        newest.close()
+        try:
+            while True:
+                for entry in await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S):
+                    try:
+                        if peek(entry.record).kind not in (RecordKind.SAMPLES, RecordKind.CLOCK):
+                            continue
+                        record = decode_record(entry.record)
+                    except CorruptDataError as error:
+                        self._hub.counters.add(RECORDS_CORRUPT_TOTAL)
+                        log.warning("events %d: %s", entry.position, error)
+                        continue
+                    if isinstance(record, SampleBatch):
+                        arrived = arrived_us(entry.arrival, is_fresh=entry.position >= fresh_from)
+                        await self._take_samples("events", entry.position, record, arrived)
+                    elif isinstance(record, Clock):
+                        (await self._epoch(record.vehicle, record.epoch)).take_clock(record)
+                        self._put_clocks_in_force(self._hub.feed_of(record.vehicle))
         finally:
             reader.close()
 
@@ -79,8 +112,11 @@ class Follower:
             await asyncio.sleep(STATE_S)
             beats += 1
             cursor = await asyncio.to_thread(self._stream.cursor, RECORD_CURSOR)
+            events_cursor = await asyncio.to_thread(self._events.cursor, RECORD_CURSOR)
             for feed in list(self._hub.feeds().values()):
                 feed.forget_recent((cursor or 0) - RECENT_MARGIN)
+                feed.samples.forget("frames", (cursor or 0) - RECENT_MARGIN)
+                feed.samples.forget("events", (events_cursor or 0) - RECENT_MARGIN)
                 if feed.recent_dropped:
                     log.warning(
                         "%s: the lake is far behind; %d batches are missing in new windows until it has them",
@@ -108,6 +144,8 @@ class Follower:
                     await self._take_batch(entry, record, flushes)
             elif isinstance(record, Preview):
                 await self._take_preview(entry, record, flushes)
+            elif isinstance(record, SampleBatch):
+                await self._take_samples("frames", entry.position, record, self._arrived_us(entry))
             elif isinstance(record, LinkState):
                 self._hub.feed_of(record.vehicle).take_link(record, self._arrived_us(entry))
             elif isinstance(record, Clock):
@@ -134,6 +172,19 @@ class Follower:
         flush.arrived_us = arrived_us
         if flush.frames >= MAX_FLUSH_FRAMES:
             self._flush(flushes.pop(key))
+
+    async def _take_samples(self, stream: StreamName, position: int, batch: SampleBatch, arrived: int) -> None:
+        """Keep and send samples. Without a clock nobody knows when they were: a window brings them later."""
+        feed = self._hub.feed_of(batch.vehicle)
+        epoch = await self._epoch(batch.vehicle, batch.epoch)
+        is_new = feed.samples.take(stream, position, batch)
+        if epoch.offset_us is None:
+            return
+        if stream == "frames":
+            feed.advance_samples(int(batch.samples.t_us.max()) + epoch.offset_us, arrived)
+        if is_new:
+            self._hub.redefine_samples(feed)
+        self._hub.publish_samples(feed, batch, epoch.offset_us)
 
     async def _take_preview(
         self, entry: StreamEntry, preview: Preview, flushes: dict[tuple[str, bytes, Lane], _Flush]

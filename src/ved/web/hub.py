@@ -10,6 +10,7 @@ from typing import Final
 
 from ved.api.history import History
 from ved.api.registry import load_registry
+from ved.api.samples import NO_ID, channel_of
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.db.vehicles import get_vehicle
@@ -19,6 +20,7 @@ from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
 from ved.model.aliases import Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.samples import SampleBatch, SampleChannel
 from ved.web import messages
 from ved.web.clock import monotonic_us
 from ved.web.fanout import Fanout
@@ -34,8 +36,8 @@ log = logging.getLogger(__name__)
 class Hub:
     """All vehicles and all subscriptions of this process; used on the event loop only."""
 
-    def __init__(self, db: Database, lake: Lake, history: History) -> None:
-        self.counters = Counters()
+    def __init__(self, db: Database, lake: Lake, history: History, counters: Counters | None = None) -> None:
+        self.counters = counters or Counters()
         self.started_us = monotonic_us()
         self._db = db
         self._lake = lake
@@ -49,6 +51,10 @@ class Hub:
     def shut(self) -> None:
         """Give the reading threads back."""
         self._readers.shutdown(wait=False, cancel_futures=True)
+
+    def waiting(self) -> int:
+        """Messages that wait to be sent to viewers."""
+        return sum(outbox.waiting for outbox in {one.outbox for ones in self._open.values() for one in ones})
 
     def feed_of(self, vehicle: str) -> VehicleFeed:
         """The live state of a vehicle, made when it is not there."""
@@ -74,10 +80,11 @@ class Hub:
         feed = self._feeds.get(vehicle)
         if feed is not None and feed.registry is None:
             feed.registry = await asyncio.to_thread(load_registry, self._db, vehicle)
-        if feed is None or feed.decoder is None:
+        if feed is None:
             return stored
-        known = {one.name: one for one in feed.decoder.channels}
-        for one in stored:
+        known = {one.name: one for one in (() if feed.decoder is None else feed.decoder.channels)}
+        live = [channel_of(one) for one in feed.samples.channels.values()]
+        for one in (*stored, *live):
             known.setdefault(one.name, one)
         return [one for one in known.values() if not feed.aliases.is_former(one.name, known)]
 
@@ -85,6 +92,17 @@ class Hub:
         """Give new frames to all who watch the vehicle."""
         sent = self._fanouts[feed.name].publish(epoch, frames)
         self.counters.add(VIEWER_MESSAGES_TOTAL, sent)
+
+    def publish_samples(self, feed: VehicleFeed, batch: SampleBatch, offset_us: int) -> None:
+        """Give new samples to all who watch the vehicle."""
+        sent = self._fanouts[feed.name].publish_samples(batch, offset_us)
+        self.counters.add(VIEWER_MESSAGES_TOTAL, sent)
+
+    def redefine_samples(self, feed: VehicleFeed) -> None:
+        """Channels of samples are new or others: start anew where somebody asked for one that was told differently."""
+        for subscription in list(self._fanouts[feed.name].subscriptions):
+            if any(told != channel_of(one) for one, told in _told_samples(feed, subscription)):
+                self._reset(subscription)
 
     def open(self, subscription: Subscription) -> None:
         """Begin: `watching`, the window, and increments follow."""
@@ -174,7 +192,7 @@ class Hub:
         answer = Answer(watch.id, feed.sequence, numbers)
         past = _Past(
             _window_of(subscription, list(found), feed.edge_utc_us),
-            [one.batch for one in feed.recent],
+            [*(one.batch for one in feed.recent), *feed.samples.recent()],
             feed.current,
             feed.aliases,
         )
@@ -200,7 +218,9 @@ class Hub:
         young = None
         if past.epoch is not None and past.epoch.offset_us is not None and self._is_young(part.vehicle, past.epoch):
             young = YoungEpoch(
-                past.epoch, [batch for batch in past.recent if batch.epoch == past.epoch.epoch], past.aliases
+                past.epoch,
+                [one for one in past.recent if isinstance(one, FrameBatch) and one.epoch == past.epoch.epoch],
+                past.aliases,
             )
         return list(history_messages(answer, read_window(self._history, part, past.recent, young), is_last=False))
 
@@ -234,9 +254,15 @@ class _Past:
     """What a window is made of, as it was when `watching` was sent."""
 
     window: Window
-    recent: Sequence[FrameBatch]
+    recent: Sequence[FrameBatch | SampleBatch]
     epoch: EpochFeed | None
     aliases: Aliases
+
+
+def _told_samples(feed: VehicleFeed, subscription: Subscription) -> list[tuple[SampleChannel, Channel | None]]:
+    """The channels of samples that somebody asked for and no DBC defines, each as it was told to them."""
+    pairs = [(feed.samples.channels.get(name), told) for name, told in subscription.told.items()]
+    return [(one, told) for one, told in pairs if one is not None and (told is None or told.arbitration_id == NO_ID)]
 
 
 def _window_of(subscription: Subscription, channels: Sequence[str], edge_us: int | None) -> Window:

@@ -7,14 +7,16 @@ from typing import Final
 import numpy as np
 
 from ved.analysis.decimate import Buckets, buckets, merge
-from ved.api.history import History, Samples, decode_into, join
+from ved.api.history import History, decode_into
+from ved.api.series import Samples, join
 from ved.codec.live import LiveHeader, LiveKind, encode_column, encode_message, tick_for
 from ved.db.database import Database
-from ved.db.epochs import clock_pairs, list_epochs
+from ved.db.epochs import clock_pairs, list_epochs, vehicle_clocks
 from ved.lake.lake import Lake
 from ved.model.aliases import Aliases
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.samples import SampleBatch
 from ved.web.fanout import live_column
 from ved.web.limits import HISTORY_MESSAGE_BYTES
 from ved.web.vehicle import EpochFeed
@@ -73,17 +75,22 @@ class YoungEpoch:
 
 
 def stored_edge(lake: Lake, db: Database, vehicle: str) -> int | None:
-    """UTC (µs) of the newest stored sample of the newest epoch that has a clock, or None. Blocking."""
+    """UTC (µs) of the newest stored frame of the newest epoch with a clock; without frames, of the newest sample."""
     lake.refresh()
     for row in reversed(list_epochs(db, vehicle)):
         span, pairs = lake.time_range(vehicle, row.epoch), clock_pairs(db, vehicle, row.epoch)
         if span is not None and pairs:
             return span[1] + ClockMap.best(pairs).offset_us
-    return None
+    ends = []
+    for epoch, pairs in vehicle_clocks(db, vehicle).items():
+        span = lake.samples.time_range(vehicle, epoch)
+        if span is not None:
+            ends.append(span[1] + ClockMap.best(pairs).offset_us)
+    return max(ends, default=None)
 
 
 def read_window(
-    history: History, window: Window, recent: Sequence[FrameBatch], young: YoungEpoch | None
+    history: History, window: Window, recent: Sequence[FrameBatch | SampleBatch], young: YoungEpoch | None
 ) -> dict[str, Buckets]:
     """The summaries of a window, by channel. Blocking: run it in a thread."""
     out = dict(

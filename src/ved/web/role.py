@@ -17,6 +17,7 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.metrics import LAG, QUEUE, Counters
 from ved.web.app import make_app
 from ved.web.auth import Auth, load_secret
 from ved.web.follower import Follower
@@ -45,14 +46,21 @@ class WebSettings:
     page_dir: Path
 
 
-async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+async def run_web(
+    settings: WebSettings,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+    counters: Counters | None = None,
+) -> None:
     """Serve until `stop`. UserError when the port is taken; StorageError when a stream or the secret cannot be read."""
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener), contextlib.closing(Database(settings.db_url)) as db:
         lake = Lake(settings.lake_url)
-        hub = Hub(db, lake, History(lake, db))
+        hub = Hub(db, lake, History(lake, db), counters)
         state = WebState(db, Auth(db, load_secret(settings.secret_path)), hub, settings.page_dir)
-        follower = Follower(hub, db, open_stream(settings.data, "frames"))
+        follower = Follower(hub, db, open_stream(settings.data, "frames"), open_stream(settings.data, "events"))
+        hub.counters.gauge(QUEUE, hub.waiting)
+        hub.counters.gauge(LAG, lambda: follower.lag_ms)
         server = _Server(
             uvicorn.Config(
                 make_app(state),
@@ -71,6 +79,7 @@ async def run_web(settings: WebSettings, ready: Callable[[dict[str, object]], No
             asyncio.create_task(follower.follow()),
             asyncio.create_task(follower.tick()),
             asyncio.create_task(server.serve(sockets=[listener])),
+            asyncio.create_task(follower.follow_events()),
             asyncio.create_task(stop.wait()),
         ]
         try:

@@ -17,6 +17,7 @@ from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, Description, Lane, LinkState
+from ved.web.samplefeed import SampleFeed
 
 LinkWord = Literal["up", "down", "unknown"]
 
@@ -85,6 +86,7 @@ class VehicleFeed:
     recent: deque[Recent] = field(default_factory=deque)
     recent_bytes: int = 0
     recent_dropped: int = 0
+    samples: SampleFeed = field(default_factory=SampleFeed)
     sequence: int = 0
     rtt_us: int = -1
     _is_linked: bool | None = None
@@ -169,6 +171,11 @@ class VehicleFeed:
         self._was_current.add(epoch.epoch)
         self.current, self.edge_utc_us, self._edge_arrived_us = epoch, high_us, arrived_us
         return is_back
+
+    def advance_samples(self, high_utc_us: int, arrived_us: int) -> None:
+        """Move the live edge of a vehicle that has no frames: where there are some, they alone say what is live."""
+        if self.current is None and (self.edge_utc_us is None or high_utc_us > self.edge_utc_us):
+            self.edge_utc_us, self._edge_arrived_us = high_utc_us, arrived_us
 
     def apply_clocks(self, *, also_moved: bool) -> bool:
         """Put first clocks in force, and `also_moved` ones; True when viewers must start anew to see the difference."""
