@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ved.analysis.maths.program import compile_expression
-from ved.analysis.maths.running import Series
 from ved.analysis.maths.syntax import ExpressionError
+from ved.analysis.series import Series
 from ved.model.channel import Channel
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ved.analysis.maths.program import Program, compile_expression
-from ved.analysis.maths.running import Series
 from ved.analysis.maths.syntax import ExpressionError
 from ved.analysis.maths.units import parse_unit
+from ved.analysis.series import Series
 from ved.model.channel import Channel
 
 

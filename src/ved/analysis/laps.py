@@ -1,5 +1,6 @@
 """Laps from positions: crossings of a start/finish line, drawn or learned from the first closed lap."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -7,99 +8,170 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.analysis.distance import path_length_m, thin_path
+from ved.analysis.crossings import FIX_GAP_US, SPACING_M, Crossing, CrossingFinder, Fixes, Line
 
-FIX_GAP_US: Final = 2_000_000
+__all__ = ["FIX_GAP_US", "Fixes", "LapSpan", "LapTracker", "Line", "LineLearner", "best_lap", "find_laps", "learn_line"]
+
 HALF_WIDTH_M: Final = 12.0
 LEAST_LAP_M: Final = 150.0
 LEAST_LAP_US: Final = 5_000_000
-SPACING_M: Final = 2.0
-_MOST_POINTS: Final = 12_000
 _SAME_WAY: Final = 0.7
 _HEADING_POINTS: Final = 2
+_MOST_POINTS: Final = 50_000
 
 _Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fixes:
-    """n valid positions in time order: `t_us` i64[n], metres on a flat map f64[n] each."""
-
-    t_us: NDArray[np.int64]
-    x_m: _Floats
-    y_m: _Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A start/finish line between two points (metres), crossed towards the left-hand normal of `from` -> `to`.
-
-    `is_one_way` False: in either direction.
-    """
-
-    from_x_m: float
-    from_y_m: float
-    to_x_m: float
-    to_y_m: float
-    is_one_way: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class LapSpan:
-    """From one crossing to the next. `is_whole` is False where positions are missing for more than `FIX_GAP_US`."""
+    """From one crossing to the next; numbers count from 1.
 
+    `is_whole` is False where positions are missing for more than `FIX_GAP_US`. `sectors_us`: time from each line to the
+    next, -1 where one was not crossed; empty on a track without sector lines.
+    """
+
+    number: int
     t_from_us: float
     t_to_us: float
     length_m: float
     is_whole: bool
+    sectors_us: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LapStart:
+    """A lap began; of two starts with one number the later holds (a car that waits on the line)."""
+
+    number: int
+    t_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class LapStep:
+    """What some positions more brought."""
+
+    laps: tuple[LapSpan, ...] = ()
+    starts: tuple[LapStart, ...] = ()
+
+
+class LapTracker:
+    """The laps between crossings of the first of `lines`; the others are sector lines in the order of the way.
+
+    Crossings with less than `LEAST_LAP_US` or `LEAST_LAP_M` of way between them are a car that waits on the line: the
+    first ends a lap, the last begins the next. The result does not depend on how the positions are cut.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._crossings = CrossingFinder(tuple(lines))
+        self._sectors = len(lines) - 1
+        self._last: Crossing | None = None
+        self._splits: dict[int, float] = {}
+        self._count = 0
+
+    def step(self, fixes: Fixes) -> LapStep:
+        """The laps that ended and began up to the last of these positions."""
+        laps: list[LapSpan] = []
+        starts: list[LapStart] = []
+        for crossing in self._crossings.step(fixes):
+            if crossing.line:
+                self._splits.setdefault(crossing.line, crossing.t_us)
+                continue
+            last = self._last
+            if last is not None and _is_lap(last, crossing):
+                self._count += 1
+                laps.append(self._span(last, crossing))
+            self._last = crossing
+            self._splits.clear()
+            starts.append(LapStart(self._count + 1, crossing.t_us))
+        return LapStep(tuple(laps), tuple(starts))
+
+    def _span(self, first: Crossing, last: Crossing) -> LapSpan:
+        gaps = self._crossings.gaps_us
+        is_whole = not any(first.t_us <= gap < last.t_us for gap in gaps)
+        self._crossings.gaps_us = [gap for gap in gaps if gap >= last.t_us]
+        return LapSpan(
+            self._count, first.t_us, last.t_us, last.way_m - first.way_m, is_whole, self._sector_times(first, last)
+        )
+
+    def _sector_times(self, first: Crossing, last: Crossing) -> tuple[int, ...]:
+        if not self._sectors:
+            return ()
+        at = [first.t_us, *(self._splits.get(line) for line in range(1, self._sectors + 1)), last.t_us]
+        out = []
+        for begin, end in itertools.pairwise(at):
+            out.append(-1 if begin is None or end is None or end < begin else round(end) - round(begin))
+        return tuple(out)
+
+
+class LineLearner:
+    """Learns the line just after the first place that the car comes by a second time, in the same direction.
+
+    It lies square to the way there, `HALF_WIDTH_M` to each side. The way round is at least `LEAST_LAP_M`.
+    """
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+        self._headings: list[tuple[float, float]] = []
+        self._lengths_m: list[float] = []
+        self._near: dict[tuple[int, int], list[int]] = {}
+
+    def step(self, fixes: Fixes) -> tuple[Line, int] | None:
+        """The line, and the time at which it was known; None: no closed lap yet."""
+        for t_us, x, y in zip(fixes.t_us.tolist(), fixes.x_m.tolist(), fixes.y_m.tolist(), strict=True):
+            if self._points:
+                moved_m = float(np.hypot(x - self._points[-1][0], y - self._points[-1][1]))
+                if moved_m < SPACING_M:
+                    continue
+                self._lengths_m.append(self._lengths_m[-1] + moved_m)
+            else:
+                self._lengths_m.append(0.0)
+            if len(self._points) >= _MOST_POINTS:
+                return None
+            self._points.append((x, y))
+            line = self._look(len(self._points) - 1 - _HEADING_POINTS)
+            if line is not None:
+                return line, t_us
+        return None
+
+    def _look(self, at: int) -> Line | None:
+        """Whether the place `at` was passed before; it becomes known now that its heading is."""
+        if at < 0:
+            return None
+        x, y = self._points[at]
+        behind, ahead = self._points[max(at - _HEADING_POINTS, 0)], self._points[at + _HEADING_POINTS]
+        way_x, way_y = ahead[0] - behind[0], ahead[1] - behind[1]
+        size = float(np.hypot(way_x, way_y)) or 1.0
+        self._headings.append((way_x / size, way_y / size))
+        cell = int(x // HALF_WIDTH_M), int(y // HALF_WIDTH_M)
+        around = [(cell[0] + i, cell[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        met = [one for key in around for one in self._near.get(key, ()) if self._is_again(one, at)]
+        if met:
+            first = (
+                min(met) + _HEADING_POINTS
+            )  # past where a car may have stood at first: so it crosses the line, clearly
+            return _across(self._points[first], self._headings[first])
+        self._near.setdefault(cell, []).append(at)
+        return None
+
+    def _is_again(self, before: int, at: int) -> bool:
+        (x, y), (x_0, y_0) = self._points[at], self._points[before]
+        heading, heading_0 = self._headings[at], self._headings[before]
+        return (
+            self._lengths_m[at] - self._lengths_m[before] >= LEAST_LAP_M
+            and np.hypot(x - x_0, y - y_0) <= HALF_WIDTH_M
+            and heading[0] * heading_0[0] + heading[1] * heading_0[1] >= _SAME_WAY
+        )
 
 
 def learn_line(fixes: Fixes) -> Line | None:
-    """A line just after the first place that the car comes by a second time, in the same direction.
-
-    None: no closed lap. It lies square to the way there, `HALF_WIDTH_M` to each side. The way round is at least
-    `LEAST_LAP_M`.
-    """
-    spacing_m = SPACING_M
-    rows = thin_path(fixes.x_m, fixes.y_m, spacing_m)
-    if len(rows) > _MOST_POINTS:
-        spacing_m *= len(rows) / _MOST_POINTS
-        rows = thin_path(fixes.x_m, fixes.y_m, spacing_m)
-    x_m, y_m = fixes.x_m[rows], fixes.y_m[rows]
-    if len(rows) < 2 * _HEADING_POINTS + 2:
-        return None
-    heading = _headings(x_m, y_m)
-    length_m = path_length_m(x_m, y_m)
-    near_m = max(HALF_WIDTH_M, spacing_m)
-    for at in range(len(rows) - 1):
-        later = int(np.searchsorted(length_m, length_m[at] + LEAST_LAP_M))
-        if later >= len(rows):
-            return None
-        is_near = np.hypot(x_m[later:] - x_m[at], y_m[later:] - y_m[at]) <= near_m
-        is_same = heading[later:] @ heading[at] >= _SAME_WAY
-        if bool((is_near & is_same).any()):
-            ahead = at + _HEADING_POINTS  # past where a car may have stood at first: so it crosses the line, clearly
-            return _across(float(x_m[ahead]), float(y_m[ahead]), heading[ahead])
-    return None
+    """The line that these positions teach, or None without a closed lap."""
+    learned = LineLearner().step(fixes)
+    return None if learned is None else learned[0]
 
 
 def find_laps(fixes: Fixes, line: Line) -> list[LapSpan]:
-    """The laps between crossings of `line`, timed between the samples.
-
-    Crossings with less than `LEAST_LAP_US` or `LEAST_LAP_M` of way between them are a car that waits on the line: the
-    first ends a lap, the last begins the next. Two positions more than `FIX_GAP_US` apart are no way, so a crossing
-    between them is not seen.
-    """
-    times_us, ways_m = _crossings(fixes, line)
-    is_far = (np.diff(times_us) >= LEAST_LAP_US) & (np.diff(ways_m) >= LEAST_LAP_M)
-    gaps = np.flatnonzero(np.diff(fixes.t_us) > FIX_GAP_US)
-    laps = []
-    for first in np.flatnonzero(is_far).tolist():
-        second = first + 1
-        t_from, t_to = float(times_us[first]), float(times_us[second])
-        is_whole = not bool(((fixes.t_us[gaps] >= t_from) & (fixes.t_us[gaps] < t_to)).any())
-        laps.append(LapSpan(t_from, t_to, float(ways_m[second] - ways_m[first]), is_whole))
-    return laps
+    """The laps between crossings of `line`, timed between the samples."""
+    return list(LapTracker([line]).step(fixes).laps)
 
 
 def best_lap(laps: Sequence[LapSpan]) -> LapSpan | None:
@@ -107,41 +179,18 @@ def best_lap(laps: Sequence[LapSpan]) -> LapSpan | None:
     return min((lap for lap in laps if lap.is_whole), key=lambda lap: lap.t_to_us - lap.t_from_us, default=None)
 
 
-def _headings(x_m: _Floats, y_m: _Floats) -> _Floats:
-    """Unit vectors f64[n, 2] over some points to each side."""
-    rows = np.arange(len(x_m))
-    ahead, behind = np.minimum(rows + _HEADING_POINTS, len(rows) - 1), np.maximum(rows - _HEADING_POINTS, 0)
-    way = np.column_stack([x_m[ahead] - x_m[behind], y_m[ahead] - y_m[behind]])
-    size = np.hypot(way[:, 0], way[:, 1])
-    out: _Floats = way / np.where(size > 0, size, 1.0)[:, None]
-    return out
+def line_across(place: tuple[float, float], ahead: tuple[float, float]) -> Line:
+    """The line at `place`, square to the way from there to `ahead`."""
+    way_x, way_y = ahead[0] - place[0], ahead[1] - place[1]
+    size = float(np.hypot(way_x, way_y)) or 1.0
+    return _across(place, (way_x / size, way_y / size))
 
 
-def _across(x_m: float, y_m: float, heading: _Floats) -> Line:
-    side_x, side_y = float(heading[1]) * HALF_WIDTH_M, -float(heading[0]) * HALF_WIDTH_M
-    return Line(x_m - side_x, y_m - side_y, x_m + side_x, y_m + side_y, is_one_way=True)
+def _is_lap(first: Crossing, last: Crossing) -> bool:
+    return last.t_us - first.t_us >= LEAST_LAP_US and last.way_m - first.way_m >= LEAST_LAP_M
 
 
-def _crossings(fixes: Fixes, line: Line) -> tuple[_Floats, _Floats]:
-    """Times (µs) and ways since the first position (m) at which the path goes through the line."""
-    if len(fixes.t_us) < 2:
-        return np.empty(0), np.empty(0)
-    along_x, along_y = line.to_x_m - line.from_x_m, line.to_y_m - line.from_y_m
-    x_m, y_m = fixes.x_m - line.from_x_m, fixes.y_m - line.from_y_m
-    side = along_x * y_m - along_y * x_m
-    before, after = side[:-1], side[1:]
-    is_over = (before < 0) & (after >= 0)
-    if not line.is_one_way:
-        is_over |= (before >= 0) & (after < 0)
-    is_over &= np.diff(fixes.t_us) <= FIX_GAP_US
-    rows = np.flatnonzero(is_over)
-    share = before[rows] / (before[rows] - after[rows])
-    hit_x = x_m[rows] + share * (x_m[rows + 1] - x_m[rows])
-    hit_y = y_m[rows] + share * (y_m[rows + 1] - y_m[rows])
-    place = (hit_x * along_x + hit_y * along_y) / (along_x**2 + along_y**2)
-    is_hit = (place >= 0) & (place <= 1)
-    rows, share = rows[is_hit], share[is_hit]
-    times = fixes.t_us.astype(np.float64)
-    kept = thin_path(fixes.x_m, fixes.y_m, SPACING_M)  # what a receiver's noise adds at rest is no way
-    way_m = path_length_m(fixes.x_m[kept], fixes.y_m[kept])
-    return times[rows] + share * (times[rows + 1] - times[rows]), np.interp(rows + share, kept, way_m)
+def _across(place: tuple[float, float], heading: tuple[float, float]) -> Line:
+    side_x, side_y = heading[1] * HALF_WIDTH_M, -heading[0] * HALF_WIDTH_M
+    x, y = place
+    return Line(x - side_x, y - side_y, x + side_x, y + side_y, is_one_way=True)

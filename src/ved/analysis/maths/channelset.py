@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ved.analysis.maths.program import Program, State, compile_expression
-from ved.analysis.maths.running import Series
 from ved.analysis.maths.syntax import ExpressionError
+from ved.analysis.series import Series
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.maths import MATHS_MESSAGE, MathsDef

@@ -9,26 +9,23 @@ from numpy.typing import NDArray
 
 from ved.analysis.maths.checking import Apply, Const, Input, Running, Typed, check, converted
 from ved.analysis.maths.functions import FUNCTIONS, RUNNING
-from ved.analysis.maths.running import GAP_US, Runner, Series, make_runner
+from ved.analysis.maths.running import GAP_US, Runner, make_runner
 from ved.analysis.maths.syntax import ExpressionError, parse
 from ved.analysis.maths.units import described, parse_unit, readable
+from ved.analysis.series import END_US, NEVER_US, Column, Inbox, Series, hold, last_of
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel, ChannelKind
 
 HOLD_US: Final[dict[ChannelKind, int]] = {"continuous": GAP_US, "discrete": 60_000_000}
 """How long the last value of a channel counts beside the samples of others."""
 
-_NO_T: Final = -(1 << 62)
-_Column = tuple[NDArray[np.int64], NDArray[np.float64]]
-
 
 @dataclass(slots=True)
 class State:
-    """The memory of one run of a program; everything before `until_us` is done."""
+    """The memory of one run of a program."""
 
-    until_us: int = _NO_T
-    pending: dict[str, Series] = field(default_factory=dict)
-    laps: Series = field(default_factory=Series.empty)
+    inbox: Inbox = field(default_factory=Inbox)
+    laps: Inbox = field(default_factory=Inbox)
     held: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     runners: dict[int, Runner] = field(default_factory=dict)
 
@@ -53,7 +50,7 @@ class Program:
         return State()
 
     def evaluate(
-        self, columns: Mapping[str, _Column], state: State, until_us: int | None = None, laps: Series | None = None
+        self, columns: Mapping[str, Column], state: State, until_us: int | None = None, laps: Series | None = None
     ) -> Series:
         """The values before `until_us` that were not given yet: i64[n] µs, f64[n].
 
@@ -61,19 +58,12 @@ class Program:
         begins of laps and their numbers) before `until_us` must have been given; later ones wait in `state`. None:
         everything is given. A sample before an earlier `until_us` comes too late and is left out.
         """
-        state.until_us, before_us = max(state.until_us, _END if until_us is None else until_us), state.until_us
-        ready: dict[str, Series] = {}
-        for name in self.inputs:
-            ready[name], state.pending[name] = _next(
-                state.pending.get(name), columns.get(name), before_us, state.until_us
-            )
-        new_laps, state.laps = _next(state.laps, laps, before_us, state.until_us)
+        until = END_US if until_us is None else until_us
+        ready = state.inbox.take(self.inputs, columns, until)
+        new_laps = state.laps.take(("laps",), {} if laps is None else {"laps": laps}, until)["laps"]
         with np.errstate(all="ignore"):
             out = self._root.step(ready, new_laps, state)
         return Series(out.t_us, np.where(np.isfinite(out.values), out.values, np.nan))
-
-
-_END: Final = 1 << 62
 
 
 def compile_expression(
@@ -106,24 +96,6 @@ def compile_expression(
     )
 
 
-def _next(waiting: Series | None, new: _Column | None, before_us: int, until_us: int) -> tuple[Series, Series]:
-    """What lies before `until_us`, and what waits. In order of time; of samples of one time the last counts."""
-    t_us, values = waiting or Series.empty()
-    if new is not None and len(new[0]):
-        is_late = new[0] < before_us
-        fresh = new if not is_late.any() else (new[0][~is_late], new[1][~is_late])
-        t_us, values = (np.append(t_us, fresh[0]), np.append(values, fresh[1])) if len(t_us) else fresh
-        if bool((t_us[1:] < t_us[:-1]).any()):
-            order = np.argsort(t_us, kind="stable")
-            t_us, values = t_us[order], values[order]
-    cut = int(np.searchsorted(t_us, until_us, side="left"))
-    ready_t, ready_values = t_us[:cut], values[:cut]
-    is_last = np.append(ready_t[1:] != ready_t[:-1], True) if cut else np.empty(0, np.bool_)
-    if not is_last.all():
-        ready_t, ready_values = ready_t[is_last], ready_values[is_last]
-    return Series(ready_t, ready_values), Series(t_us[cut:], values[cut:])
-
-
 class _Source:
     """A channel's own samples."""
 
@@ -151,13 +123,10 @@ class _Formula:
         t_us = _all_times([one.t_us for one in series])
         columns = [one.values for one in series]
         if len(series) > 1:
-            held = state.held.setdefault(self._number, [(_NO_T, np.nan)] * len(series))
+            held = state.held.setdefault(self._number, [(NEVER_US, np.nan)] * len(series))
             limits = [HOLD_US[source.kind] for source in self._sources]
-            columns = [_hold(one, last, t_us, limit) for one, last, limit in zip(series, held, limits, strict=True)]
-            state.held[self._number] = [
-                (int(one.t_us[-1]), float(one.values[-1])) if len(one.t_us) else last
-                for one, last in zip(series, held, strict=True)
-            ]
+            columns = [hold(one, last, t_us, limit) for one, last, limit in zip(series, held, limits, strict=True)]
+            state.held[self._number] = [last_of(one, last) for one, last in zip(series, held, strict=True)]
         return Series(t_us, np.broadcast_to(self._compute(self._root, columns), t_us.shape))
 
     def _compute(self, typed: Typed, columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -228,10 +197,3 @@ def _all_times(times: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     if all(len(one) == len(first) and np.array_equal(one, first) for one in times[1:]):
         return first
     return np.unique(np.concatenate(times))
-
-
-def _hold(series: Series, last: tuple[int, float], t_us: NDArray[np.int64], limit_us: int) -> NDArray[np.float64]:
-    times, values = np.append(last[0], series.t_us), np.append(last[1], series.values)
-    at = np.searchsorted(times, t_us, side="right") - 1
-    out: NDArray[np.float64] = np.where(t_us - times[at] <= limit_us, values[at], np.nan)
-    return out

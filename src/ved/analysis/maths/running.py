@@ -4,31 +4,19 @@ A step takes the next samples, all of them later than those before, and the laps
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ved.analysis.series import NEVER_US, Series
 from ved.model.channel import ChannelKind
 
 GAP_US: Final = 5_000_000
 """Two samples further apart than this say nothing of the time between: no slope, no area."""
 
-_NO_T: Final = -(1 << 62)
 _Times = NDArray[np.int64]
 _Values = NDArray[np.float64]
-
-
-class Series(NamedTuple):
-    """n samples in order of time: `t_us` i64[n], `values` f64[n]; NaN where nothing is known."""
-
-    t_us: _Times
-    values: _Values
-
-    @staticmethod
-    def empty() -> "Series":
-        """No samples."""
-        return Series(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 class Runner(Protocol):
@@ -67,7 +55,7 @@ def make_runner(function: str, kind: ChannelKind, window_us: int, hold_us: int) 
 
 class _Derivative:
     def __init__(self) -> None:
-        self._t_us, self._value = _NO_T, np.nan
+        self._t_us, self._value = NEVER_US, np.nan
 
     def step(self, series: Series, laps: Series) -> _Values:  # noqa: ARG002
         if not len(series.t_us):
@@ -84,7 +72,7 @@ class _Areas:
 
     def __init__(self, *, is_stepped: bool) -> None:
         self._is_stepped = is_stepped
-        self._t_us, self._value = _NO_T, np.nan
+        self._t_us, self._value = NEVER_US, np.nan
 
     def next(self, series: Series) -> tuple[_Times, _Values, _Values]:
         """Times and values with the sample before in front, and the area up to each sample of `series`."""
@@ -126,7 +114,7 @@ class _Average:
 
     def __init__(self, window_us: int) -> None:
         self._window_us = window_us
-        self._t_us = np.array([_NO_T], np.int64)
+        self._t_us = np.array([NEVER_US], np.int64)
         self._sums, self._counts = np.zeros(1), np.zeros(1)
 
     def step(self, series: Series, laps: Series) -> _Values:  # noqa: ARG002
@@ -153,7 +141,7 @@ class _Lag:
 
     def __init__(self, window_us: int, hold_us: int) -> None:
         self._window_us, self._hold_us = window_us, hold_us
-        self._past = Series(np.array([_NO_T], np.int64), np.array([np.nan]))
+        self._past = Series(np.array([NEVER_US], np.int64), np.array([np.nan]))
 
     def step(self, series: Series, laps: Series) -> _Values:  # noqa: ARG002
         if not len(series.t_us):
