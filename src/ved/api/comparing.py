@@ -20,7 +20,8 @@ from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
 
 MAX_EXAMPLES: Final = 5
-DifferenceKind = Literal["new", "gone", "renamed", "changed"]
+DifferenceKind = Literal["changed", "gone", "renamed", "new"]
+_ORDER: Final[tuple[DifferenceKind, ...]] = ("changed", "gone", "renamed", "new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class _Stretch(NamedTuple):
 def compare_parts(
     lake: Lake, before: Sequence[Part], after: Sequence[Part], utc_us: tuple[int, int]
 ) -> list[Difference]:
-    """The channels that differ where both sides read utc_us[0] <= utc < utc_us[1], in the order of names."""
+    """The channels that have samples and differ where both sides read utc_us[0] <= utc < utc_us[1]."""
     try:
         return _compare_once(lake, before, after, utc_us)
     except ReorganisedError:
@@ -81,7 +82,12 @@ def compare_parts(
 def compare_sets(before: DbcSet, after: DbcSet) -> list[Difference]:
     """What changes by the definitions alone: new, gone and renamed channels, and those whose values may be others."""
     found = (_difference(match, before.channels, after.channels) for match in match_channels(before, after))
-    return sorted((one for one in found if one is not None), key=lambda one: one.name)
+    return in_order([one for one in found if one is not None])
+
+
+def in_order(differences: Sequence[Difference]) -> list[Difference]:
+    """What people should look at first: other values, gone, renamed, new; by name."""
+    return sorted(differences, key=lambda one: (_ORDER.index(one.kind), one.name))
 
 
 def _compare_once(
@@ -98,7 +104,7 @@ def _compare_once(
             if made is not None:
                 pairs.append((match, found.setdefault((made.former, made.name), made)))
         _read(lake, stretch, pairs)
-    return sorted(found.values(), key=lambda one: one.name)
+    return in_order([one for one in found.values() if one.samples + one.only_before + one.only_after])
 
 
 def _stretches(before: Sequence[Part], after: Sequence[Part], utc_us: tuple[int, int]) -> Iterator[_Stretch]:

@@ -119,7 +119,7 @@ def _print_overview(messages: Sequence[MessageDef]) -> None:
     for message in sorted(messages, key=lambda one: (one.is_extended, one.arbitration_id)):
         comment = " ".join(message.comment.split())[:80]
         rows.append((id_text(message), message.name, str(message.length), str(len(message.signals)), comment))
-    _print_rows(rows)
+    print_rows(rows)
     console.print(f"{len(messages)} messages, {sum(len(message.signals) for message in messages)} signals")
 
 
@@ -129,10 +129,10 @@ def _print_message(message: MessageDef) -> None:
     if message.comment:
         console.print(f"  {' '.join(message.comment.split())}")
     rows = [("signal", "bits", "raw", "value", "unit", "range", "when", "comment and values")]
-    _print_rows([*rows, *(tuple(_signal_cells(message, signal)) for signal in message.signals)])
+    print_rows([*rows, *(tuple(_signal_cells(message, signal)) for signal in message.signals)])
 
 
-def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
+def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
     """Columns as wide as they need to be: a terminal cuts what it cannot show, a pipe gets all."""
     if len(rows) < 2:
         return
@@ -220,7 +220,7 @@ def guess_definitions(log: Path, known: Sequence[Path], target: Path | None, *, 
         return
     for message in messages:
         console.print(f"{id_text(message)} on bus {message.bus}, {message.length} bytes: {message.comment}")
-        _print_rows([("signal", "bits", "raw", "guess")] + [_guess_cells(signal) for signal in message.signals])
+        print_rows([("signal", "bits", "raw", "guess")] + [_guess_cells(signal) for signal in message.signals])
     if target is not None:
         written = write_definitions(messages, target.suffix)
         for loss in written.losses:

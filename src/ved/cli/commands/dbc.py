@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ved.cli.commands.arguments import ConfigFile, Data
+
 app = typer.Typer(
-    help="Signal definitions (DBC, CSV, Excel, KCD, SYM, ARXML): check, show, compare, convert, guess.", no_args_is_help=True
+    help="Signal definitions (DBC, CSV, Excel, KCD, SYM, ARXML): check, show, compare, convert, guess.",
+    no_args_is_help=True,
 )
 
 
@@ -98,3 +101,77 @@ def dbc_guess(
     from ved.cli.dbc import guess_definitions
 
     guess_definitions(recording, known or [], out, is_forced=force)
+
+
+@app.command("assign")
+def dbc_assign(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle.")],
+    bus: Annotated[str, typer.Argument(help="Name or number of its bus.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Definition files of the bus; none: read it as it was recorded.")
+    ] = None,
+    valid_from: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Valid from this UTC time on.  [default: always]")
+    ] = None,
+    valid_to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Valid until just before this UTC time.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why; it stands in the history.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    alias: Annotated[
+        bool, typer.Option("--aliases/--no-aliases", help="Let former names of renamed channels go on working.")
+    ] = True,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Put definition files in force for a bus, for now and for all that is stored.
+
+    No stored frame changes: history is read anew. What was assigned before stays in the history. A running server takes
+    it up within two seconds.
+
+    Examples: ved dbc assign fs powertrain new.dbc --note 'torque scale'; ved dbc assign fs 1 new.dbc --from 2026-05-01
+    """
+    from ved.cli.options import server_settings
+    from ved.cli.registry import assign, draft_of
+
+    draft = draft_of(vehicle, valid_from, valid_to, note)
+    assign(server_settings(data, config), draft, bus, files or [], is_trial=dry_run, alias=alias)
+
+
+@app.command("list")
+def dbc_list(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: assignments and aliases.")] = False,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """List what was assigned to the buses of a vehicle: what, for when, by whom, and why."""
+    from ved.cli.options import server_settings
+    from ved.cli.registry import print_history
+
+    print_history(server_settings(data, config), vehicle, as_json=as_json)
+
+
+@app.command("compare")
+def dbc_compare(
+    session: Annotated[str, typer.Argument(help="Id of a session, or its beginning.")],
+    before: Annotated[
+        str, typer.Option(metavar="VERSION", help="'recorded', or a number from 'ved dbc list'.")
+    ] = "recorded",
+    after: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="The same.  [default: what is in force now]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of channels with examples.")] = False,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Read a session with two versions of the definitions, and say which channels differ.
+
+    A version is what the car had when it recorded, or the registry as it stood after an assignment.
+
+    Examples: ved dbc compare 3f2a; ved dbc compare 3f2a --before 4 --after 7
+    """
+    from ved.cli.options import server_settings
+    from ved.cli.registry import print_comparison
+
+    print_comparison(server_settings(data, config), session, before, after, as_json=as_json)
