@@ -1,0 +1,3 @@
+import type { Strip } from "../extend/strips";
+
+export const strip: Strip = { id: "ledger", order: 0, load: () => import("./LedgerStrip.svelte") };
