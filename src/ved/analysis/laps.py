@@ -31,8 +31,8 @@ class LapSpan:
     """
 
     number: int
-    t_from_us: float
-    t_to_us: float
+    t_from_us: int
+    t_to_us: int
     length_m: float
     is_whole: bool
     sectors_us: tuple[int, ...] = ()
@@ -43,7 +43,7 @@ class LapStart:
     """A lap began; of two starts with one number the later holds (a car that waits on the line)."""
 
     number: int
-    t_us: float
+    t_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LapTracker:
                 laps.append(self._span(last, crossing))
             self._last = crossing
             self._splits.clear()
-            starts.append(LapStart(self._count + 1, crossing.t_us))
+            starts.append(LapStart(self._count + 1, round(crossing.t_us)))
         return LapStep(tuple(laps), tuple(starts))
 
     def _span(self, first: Crossing, last: Crossing) -> LapSpan:
@@ -90,7 +90,12 @@ class LapTracker:
         is_whole = not any(first.t_us <= gap < last.t_us for gap in gaps)
         self._crossings.gaps_us = [gap for gap in gaps if gap >= last.t_us]
         return LapSpan(
-            self._count, first.t_us, last.t_us, last.way_m - first.way_m, is_whole, self._sector_times(first, last)
+            number=self._count,
+            t_from_us=round(first.t_us),
+            t_to_us=round(last.t_us),
+            length_m=last.way_m - first.way_m,
+            is_whole=is_whole,
+            sectors_us=self._sector_times(first, last),
         )
 
     def _sector_times(self, first: Crossing, last: Crossing) -> tuple[int, ...]:

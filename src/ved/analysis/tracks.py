@@ -150,7 +150,7 @@ class _Learning:
         return self._follow(self._tracker.step(Fixes.join(self._kept)))
 
     def _follow(self, step: LapStep) -> LapStep:
-        """Give on what the line alone says, until a whole lap makes the track: then the track says all again."""
+        """Give on what the line alone says; from the first whole lap on, which makes the track, what the track says."""
         whole = next((lap for lap in step.laps if lap.is_whole), None)
         if whole is None or self._line is None or self._origin_deg is None:
             return self._given.only_new(step)
@@ -159,7 +159,9 @@ class _Learning:
         self.track = _make_track(self._line, kept.x_m[is_in], kept.y_m[is_in], self._origin_deg)
         self.candidate = _Candidate(self.track)
         again = self.candidate.step(GeoFixes(kept.t_us, *to_globe(kept.x_m, kept.y_m, self._origin_deg)))
-        return self._given.only_new(again)
+        before = [lap for lap in step.laps if lap.number < whole.number]
+        laps = (*before, *(lap for lap in again.laps if lap.number >= whole.number))
+        return self._given.only_new(LapStep(laps, again.starts))
 
     def _plane(self, fixes: GeoFixes) -> Fixes:
         if self._origin_deg is None:
@@ -177,7 +179,7 @@ class _Given:
     def only_new(self, step: LapStep) -> LapStep:
         laps: list[LapSpan] = [lap for lap in step.laps if lap.number > self._laps]
         last = self._start
-        starts = [one for one in step.starts if last is None or one.t_us > last.t_us + 1.0]
+        starts = [one for one in step.starts if last is None or one.t_us > last.t_us + 1]
         self._laps = max(self._laps, max((lap.number for lap in laps), default=0))
         self._start = starts[-1] if starts else last
         return LapStep(tuple(laps), tuple(starts))
