@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ved.codec.records import encode_record
+from ved.model.alarm import Alarm
 from ved.model.records import (
     BusDescription,
     Clock,
@@ -27,7 +28,7 @@ from ved.model.records import (
 FILE = Path(__file__).parent / "records" / "notes.json"
 EPOCH = bytes(range(16))
 
-Note = Loss | Clock | Description | LinkState | Incident | SessionEvent
+Note = Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm
 
 
 def cases() -> dict[str, Note]:
@@ -41,6 +42,45 @@ def cases() -> dict[str, Note]:
         "incident_key": Incident("fs", EPOCH, IncidentKind.KEY_SHARED, 1_790_000_000_000_000, "clé n° 4: two agents"),
         "incident_bytes": Incident("pe-2", EPOCH, IncidentKind.BYTES_DIFFER, 0, ""),
         "session": SessionEvent("fs", EPOCH, "20260704-1", 1, 2, False),
+        "alarm_raised": Alarm(
+            "5f0c1d2e3a4b5c6d",
+            "fs",
+            EPOCH,
+            "cell-temperature-high",
+            3,
+            "Cell too hot",
+            "Cellule trop chaude",
+            "BatteryTemperatures.Maximum",
+            "°C",
+            False,
+            True,
+            61_250_000,
+            1_790_000_061_250_000,
+            60.5,
+            61.0,
+        ),
+        "alarm_over": Alarm(
+            "a" * 16,
+            "pe",
+            EPOCH,
+            "silence",
+            1,
+            "No data",
+            "Aucune donnée",
+            "",
+            "",
+            True,
+            False,
+            -1,
+            1_790_000_000_000_000,
+            0.25,
+            -1e300,
+            1_790_000_001_000_000,
+            1_790_000_002_000_000,
+            "Zoé",
+            1_790_003_600_000_000,
+            "détail",
+        ),
     }
 
 

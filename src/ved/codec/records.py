@@ -1,15 +1,18 @@
 """Every record of the two streams <-> bytes (docs/spec/records.md)."""
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 import zstandard
 
+from ved.codec.alarms import alarm_body, decode_alarm
 from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
 from ved.codec.fields import FieldReader, pack_text
 from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
 from ved.codec.samples import decode_samples, encode_samples
 from ved.errors import CorruptDataError
+from ved.model.alarm import Alarm
 from ved.model.frames import FrameBatch
 from ved.model.records import (
     BusDescription,
@@ -87,16 +90,12 @@ def decode_record(data: bytes) -> Record:
             return _decode_description(header, body)
         if header.number != 0:
             raise CorruptDataError("a record of the server is not numbered")
-        if header.kind == RecordKind.LINK:
-            return _decode_link(header, body)
-        if header.kind == RecordKind.INCIDENT:
-            return _decode_incident(header, body)
-        return _decode_session(header, body)
+        return _SERVER_NOTES[header.kind](header, body)
     except ValueError as error:
         raise CorruptDataError(f"{header.kind.name} body: {error}") from error
 
 
-def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent) -> bytes:
+def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm) -> bytes:
     number = 0
     if isinstance(record, Loss):
         kind, number = RecordKind.LOSS, record.number
@@ -121,6 +120,8 @@ def _encode_note(record: Loss | Clock | Description | LinkState | Incident | Ses
     elif isinstance(record, Incident):
         kind = RecordKind.INCIDENT
         body = _INCIDENT.pack(record.incident, record.utc_us) + pack_text(record.text)
+    elif isinstance(record, Alarm):
+        kind, body = RecordKind.ALARM, alarm_body(record)
     else:
         kind = RecordKind.SESSION
         body = _SESSION.pack(record.is_open, record.utc_from_us, record.utc_to_us) + pack_text(record.session_id)
@@ -215,3 +216,11 @@ def _decompress(body: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompress(body, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise CorruptDataError(f"compressed body: {error}") from error
+
+
+_SERVER_NOTES: Final[dict[RecordKind, Callable[[RecordHeader, bytes], Record]]] = {
+    RecordKind.LINK: _decode_link,
+    RecordKind.INCIDENT: _decode_incident,
+    RecordKind.SESSION: _decode_session,
+    RecordKind.ALARM: decode_alarm,
+}

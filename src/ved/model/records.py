@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ved.model.alarm import Alarm
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.samples import SampleBatch
 
@@ -19,6 +20,7 @@ class RecordKind(IntEnum):
     SAMPLES = 7
     INCIDENT = 8
     SESSION = 32
+    ALARM = 33
 
 
 class LossPlace(IntEnum):
@@ -168,4 +170,4 @@ class Arrival:
     lane: Lane
 
 
-Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent
+Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent | Alarm
