@@ -58,6 +58,11 @@ class Outbox:
         self._has_room.set()
         self.missed_total = 0
 
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be sent."""
+        return len(self._items)
+
     async def room(self) -> None:
         """Wait until answers and history that are not sent yet have shrunk below the bound."""
         await self._has_room.wait()
