@@ -92,7 +92,7 @@ def test_assign_list_compare(data: Path, tmp_path: Path):
         (("assign", "car", "can0", "--from", "yesterday"), "--from yesterday: no time; write it like 2026-05-01"),
         (("assign", "car", "can0", "--from", "2026-05-02", "--to", "2026-05-01"), "begin before it ends"),
         (("assign", "car", "can0", "missing.dbc"), "missing.dbc: cannot read"),
-        (("compare", "car-0001", "--before", "soon"), "version soon: give 'recorded' or a number"),
+        (("compare", "car-0001", "--before", "soon"), "version soon: give 'recorded', 'now' or a number"),
         (("compare", "car-0001", "--before", "12"), "number of an assignment"),
         (("list", "nobody"), "vehicle 'nobody': there is none"),
     ],

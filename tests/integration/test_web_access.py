@@ -104,7 +104,7 @@ def cookie_of(client: httpx.AsyncClient) -> str:
 def routes_of(folder: Path) -> list[tuple[str, str]]:
     """(method, path) of all routes that the application knows, path parameters filled in."""
     db = Database("sqlite://")
-    state = WebState(db, Auth(db, b"x"), Hub(db, None, None), folder)
+    state = WebState(db, Auth(db, b"x"), Hub(db, None, None), None, folder)
     found = []
     for route in make_app(state).routes:
         path = re.sub(r"\{[^}]*\}", "fs", getattr(route, "path", ""))

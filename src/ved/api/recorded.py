@@ -29,8 +29,8 @@ from ved.model.vehicle import MapChannels
 
 _VALID_GAP_US: Final = 2_000_000
 
-Reading = Literal["recorded"] | int
-"""Which DBCs: those in force on the car, or the registry as of an assignment."""
+Reading = Literal["recorded", "now"] | int
+"""Which DBCs: those in force on the car, those in force now, or the registry as of an assignment."""
 
 GeographicLine = tuple[tuple[float, float], tuple[float, float]]
 """Two points (latitude, longitude) in degrees."""
@@ -95,22 +95,23 @@ class RecordedSession:
     def under(self, dbc: Reading) -> RecordedSession:
         """The same frames under other DBCs; UserError for an assignment that there is not.
 
-        `recorded`: those in force on the car. A number of `ved dbc list`: the registry as it stood when that assignment
-        was the newest (0: before there was any).
+        `recorded`: those in force on the car. `now`: those in force now. A number of `ved dbc list`: the registry as it
+        stood when that assignment was the newest (0: before there was any).
         """
         loader = PartLoader(self._db, self._lake, self.vehicle)
         if dbc == "recorded":
             parts = loader.load_recorded(self._session)
+        elif dbc == "now":
+            parts = loader.load(self._session)
         elif dbc == 0 or any(one.id == dbc for one in loader.registry.assignments):
             parts = loader.load_under(self._session, loader.registry.as_of(dbc))
         else:
-            raise UserError(f"dbc {dbc!r}: give 'recorded' or the number of an assignment of {self.vehicle}")
+            raise UserError(f"dbc {dbc!r}: give 'recorded', 'now' or the number of an assignment of {self.vehicle}")
         return RecordedSession(self._lake, self._db, self._session, parts)
 
-    def compare(self, before: Reading = "recorded", after: Reading | None = None) -> list[Difference]:
-        """The channels that `before` reads differently than `after` (None: the DBCs in force now), with examples."""
-        new = self if after is None else self.under(after)
-        return compare_parts(self._lake, self.under(before).parts, new.parts, self.utc_us)
+    def compare(self, before: Reading = "recorded", after: Reading = "now") -> list[Difference]:
+        """The channels that `before` reads differently than `after`, with examples."""
+        return compare_parts(self._lake, self.under(before).parts, self.under(after).parts, self.utc_us)
 
     def frame(
         self,

@@ -119,11 +119,11 @@ def _history_row(row: Assignment, *, is_in_force: bool) -> tuple[str, ...]:
     return mark, str(row.id), row.bus_name, _names(row.files), _validity(row), when, row.author, row.note
 
 
-def print_comparison(settings: ServerSettings, session: str, before: str, after: str | None, *, as_json: bool) -> None:
+def print_comparison(settings: ServerSettings, session: str, before: str, after: str, *, as_json: bool) -> None:
     """Print the channels of a session that two versions of the DBCs read differently, with examples. UserError."""
     with OpenedLake(settings) as lake:
         one = lake.session(session)
-        found = one.compare(parse_reading(before), None if after is None else parse_reading(after))
+        found = one.compare(parse_reading(before), parse_reading(after))
     if as_json:
         print(json.dumps([asdict(difference) for difference in found], default=bytes.hex))
         return
@@ -135,12 +135,14 @@ def print_comparison(settings: ServerSettings, session: str, before: str, after:
 
 
 def parse_reading(text: str) -> Reading:
-    """`recorded`, or the number of an assignment. UserError."""
+    """`recorded`, `now`, or the number of an assignment. UserError."""
     if text == "recorded":
         return "recorded"
+    if text == "now":
+        return "now"
     if text.isdecimal():
         return int(text)
-    raise UserError(f"version {text}: give 'recorded' or a number from 'ved dbc list'")
+    raise UserError(f"version {text}: give 'recorded', 'now' or a number from 'ved dbc list'")
 
 
 def _print_effect(effect: Effect) -> None:

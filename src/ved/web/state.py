@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ved.db.database import Database
+from ved.lake.lake import Lake
 from ved.web.auth import Auth
 from ved.web.hub import Hub
 
@@ -16,6 +17,7 @@ class WebState:
     db: Database
     auth: Auth
     hub: Hub
+    lake: Lake
     page_dir: Path
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     viewers: set[asyncio.Task[None]] = field(default_factory=set)

@@ -156,11 +156,9 @@ def dbc_list(
 def dbc_compare(
     session: Annotated[str, typer.Argument(help="Id of a session, or its beginning.")],
     before: Annotated[
-        str, typer.Option(metavar="VERSION", help="'recorded', or a number from 'ved dbc list'.")
+        str, typer.Option(metavar="VERSION", help="'recorded', 'now', or a number from 'ved dbc list'.")
     ] = "recorded",
-    after: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="The same.  [default: what is in force now]")
-    ] = None,
+    after: Annotated[str, typer.Option(metavar="VERSION", help="The same.")] = "now",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of channels with examples.")] = False,
     data: Data = None,
     config: ConfigFile = None,
