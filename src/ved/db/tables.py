@@ -329,3 +329,73 @@ lap_states = Table(
     Column("session_id", String(32), nullable=False),
     Column("state", JSON, nullable=False),
 )
+
+# Alarm rules. Written by cli (seeding) and web (edits).
+alarm_rules = Table(
+    "alarm_rules",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("id", String(48), primary_key=True),
+    Column("rule", JSON, nullable=False),
+)
+
+# What people say about alarms. Written by web; watch follows the numbers.
+alarm_acks = Table(
+    "alarm_acks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("alarm", String(32), nullable=False),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+)
+alarm_shelves = Table(
+    "alarm_shelves",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("vehicle", String(32), nullable=False),
+    Column("rule", String(48), nullable=False),
+    Column("until_utc_us", BigInteger, nullable=False),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+)
+
+# Alarms, the samples around them, and the state of the rules at watch's position. Written by watch.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("vehicle", String(32), nullable=False, index=True),
+    Column("epoch", LargeBinary(16), nullable=False),
+    Column("rule", String(48), nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("title_fr", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("is_late", Boolean, nullable=False),
+    Column("latch", Boolean, nullable=False),
+    Column("t_raised_us", BigInteger, nullable=False),
+    Column("utc_raised_us", BigInteger, nullable=False),
+    Column("value", Float, nullable=True),
+    Column("worst", Float, nullable=True),
+    Column("utc_cleared_us", BigInteger, nullable=False),
+    Column("utc_acked_us", BigInteger, nullable=False),
+    Column("acked_by", Text, nullable=False),
+    Column("shelved_until_utc_us", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("is_open", Boolean, nullable=False, index=True),
+)
+alarm_samples = Table(
+    "alarm_samples",
+    metadata,
+    Column("alarm", String(32), primary_key=True),
+    Column("channel", String(512), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("samples", LargeBinary, nullable=False),
+)
+alarm_states = Table(
+    "alarm_states",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("state", Text, nullable=False),
+)
