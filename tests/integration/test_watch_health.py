@@ -40,7 +40,7 @@ class Bench:
         self.decoder = Decoder(load_set([DbcSource(None, "main", "t.dbc", DBC)]))
         self.ledger = LedgerKeeper(db)
         self.heard: list[SampleBatch] = []
-        self.watcher = HealthWatcher(at(100), self.ledger, [self])
+        self.watcher = HealthWatcher(db, at(100), self.ledger, [self])
         self.records: list[Record] = []
 
     def take(self, taken: Taken) -> None:
@@ -174,6 +174,15 @@ def test_samples_have_an_epoch_with_a_clock_and_seqs_without_holes(bench: Bench)
     assert isinstance(bench.records[-2], Clock)
     assert bench.records[-1].epoch != clock.epoch
     assert bench.records[-1].first_seq == 1
+
+
+def test_a_car_that_fell_silent_goes_on_ageing_over_a_restart(bench: Bench) -> None:
+    bench.give(batch(1, 100, 0), 100.9)
+    bench.look(101)
+    bench.look(102)  # saves what was made at 101
+    bench.watcher = HealthWatcher(bench.db, at(110), bench.ledger)
+    got = bench.look(120)
+    assert got["health.link.age"] == pytest.approx(19_100)
 
 
 def test_every_figure_has_one_name() -> None:

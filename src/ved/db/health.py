@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from ved.db.database import Database
 from ved.db.insert import insert_if_new
-from ved.db.tables import buses, role_health
+from ved.db.tables import buses, role_health, vehicle_health
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,18 @@ class RoleRow:
 
     role: str
     utc_us: int
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleRow:
+    """Figures of a vehicle's link and buses by channel, as watch made them at `utc_us`; its newest live frame came at
+    `heard_utc_us`.
+    """
+
+    vehicle: str
+    utc_us: int
+    heard_utc_us: int
     figures: Mapping[str, float]
 
 
@@ -31,6 +43,19 @@ def read_health(connection: Connection) -> list[RoleRow]:
     """The figures of all roles, by name."""
     rows = connection.execute(select(role_health).order_by(role_health.c.role))
     return [RoleRow(row.role, row.utc_us, row.figures) for row in rows]
+
+
+def write_vehicle_health(connection: Connection, row: VehicleRow) -> None:
+    """Replace the vehicle's figures."""
+    values = {"utc_us": row.utc_us, "heard_utc_us": row.heard_utc_us, "figures": dict(row.figures)}
+    if not insert_if_new(connection, vehicle_health, {"vehicle": row.vehicle, **values}):
+        connection.execute(update(vehicle_health).where(vehicle_health.c.vehicle == row.vehicle).values(**values))
+
+
+def read_vehicle_health(connection: Connection) -> list[VehicleRow]:
+    """The figures of all vehicles, by name."""
+    rows = connection.execute(select(vehicle_health).order_by(vehicle_health.c.vehicle))
+    return [VehicleRow(row.vehicle, row.utc_us, row.heard_utc_us, row.figures) for row in rows]
 
 
 def bus_bitrates(connection: Connection, vehicle: str) -> dict[int, tuple[str, int]]:

@@ -182,6 +182,16 @@ role_health = Table(
     Column("figures", JSON, nullable=False),
 )
 
+# The newest figures of each vehicle's link and buses, by channel. Written by watch.
+vehicle_health = Table(
+    "vehicle_health",
+    metadata,
+    Column("vehicle", String(32), primary_key=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("heard_utc_us", BigInteger, nullable=False),
+    Column("figures", JSON, nullable=False),
+)
+
 # Written by cli and web (codes), ingest (keys).
 enrol_codes = Table(
     "enrol_codes",

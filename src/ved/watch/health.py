@@ -12,7 +12,15 @@ import numpy as np
 from sqlalchemy import Connection
 
 from ved.codec.records import encode_record
-from ved.db.health import RoleRow, bus_bitrates, read_health
+from ved.db.database import Database
+from ved.db.health import (
+    RoleRow,
+    VehicleRow,
+    bus_bitrates,
+    read_health,
+    read_vehicle_health,
+    write_vehicle_health,
+)
 from ved.model.clockmap import ClockMap
 from ved.model.frames import EPOCH_BYTES
 from ved.model.health import BY_NAME, channel_of
@@ -41,7 +49,7 @@ class Listener(Protocol):
 class HealthWatcher:
     """A part of watch; see `WatchPart`. `listeners` are given each vehicle's figures when they are made."""
 
-    def __init__(self, now: Now, ledger: LedgerKeeper, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(self, db: Database, now: Now, ledger: LedgerKeeper, listeners: Sequence[Listener] = ()) -> None:
         self._now = now
         self._ledger = ledger
         self._listeners = listeners
@@ -50,7 +58,13 @@ class HealthWatcher:
         self._roles: list[RoleRow] = []
         self._measured_us = now.mono_us
         self._unpublished: list[SampleBatch] = []
+        self._unsaved: dict[str, VehicleRow] = {}
         self._begin(now)
+        with db.engine.connect() as connection:
+            for row in read_vehicle_health(connection):  # a car that was silent before watch began goes on ageing
+                self._vehicles[row.vehicle] = VehicleHealth()
+                self._vehicles[row.vehicle].hear(Arrival(0, row.heard_utc_us, Lane.LIVE))
+                self._unread.add(row.vehicle)
 
     def take(self, taken: Taken) -> None:
         """Note what came."""
@@ -77,7 +91,11 @@ class HealthWatcher:
                 if now.mono_us - us > BACKLOG_US:
                     del vehicle.epochs[epoch]
             backlog = sum(self._ledger.missing(name, epoch) for epoch in vehicle.epochs)
-            self._tell(name, {**vehicle.figures(now, backlog), **roles}, now)
+            figures = vehicle.figures(now, backlog)
+            heard_utc_us = now.utc_us - (now.mono_us - heard_us)
+            named = {channel.name: value for channel, value in figures.items()}
+            self._unsaved[name] = VehicleRow(name, now.utc_us, heard_utc_us, named)
+            self._tell(name, {**figures, **roles}, now)
 
     def publish(self, append: Append, now: Now) -> None:
         """Append the figures, and before the first ones of a vehicle the clock that places them."""
@@ -90,7 +108,10 @@ class HealthWatcher:
             append(arrival, encode_record(batch))
 
     def save(self, connection: Connection) -> None:
-        """Nothing to write: read how the roles are, and what is known of new vehicles' buses."""
+        """Write the newest figures; read how the roles are, and what is known of new vehicles' buses."""
+        rows, self._unsaved = self._unsaved, {}
+        for row in rows.values():
+            write_vehicle_health(connection, row)
         self._roles = read_health(connection)
         while self._unread:
             name = self._unread.pop()

@@ -46,7 +46,7 @@ class WatchSettings:
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
     """The parts, in the order in which they see each record."""
     ledger = LedgerKeeper(db)
-    return [SessionWatcher(db, now), ledger, HealthWatcher(now, ledger)]
+    return [SessionWatcher(db, now), ledger, HealthWatcher(db, now, ledger)]
 
 
 async def run_watch(

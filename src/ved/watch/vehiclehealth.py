@@ -90,7 +90,7 @@ class VehicleHealth:
         self.epochs[record.epoch] = now.mono_us
         if isinstance(record, FrameBatch) and record.count:
             if arrival.lane == Lane.LIVE:
-                self._newest = arrival
+                self.hear(arrival)
                 if not is_old:
                     self._live.append(record)
                     self._decoder = taken.decoder
@@ -105,6 +105,10 @@ class VehicleHealth:
             self._rtt_us = record.rtt_us if record.is_up else -1
         elif isinstance(record, Description):
             self.bus_names = {**{bus.index: bus.name for bus in record.buses}, **self.bus_names}
+
+    def hear(self, arrival: Arrival) -> None:
+        """A live frame came then."""
+        self._newest = arrival
 
     def heard_us(self, now: Now) -> int | None:
         """When (monotonic) the newest live frame came; None: none since watch began."""

@@ -54,3 +54,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("bitrate_hz", sa.Integer, nullable=False),
     )
+    op.create_table(
+        "vehicle_health",
+        sa.Column("vehicle", sa.String(32), primary_key=True),
+        sa.Column("utc_us", sa.BigInteger, nullable=False),
+        sa.Column("heard_utc_us", sa.BigInteger, nullable=False),
+        sa.Column("figures", sa.JSON, nullable=False),
+    )
