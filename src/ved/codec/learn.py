@@ -143,7 +143,7 @@ def _cut_word(word: Unsigned, bits: int) -> tuple[float, list[int]]:
 
 
 def _edges(word: Unsigned, bits: int) -> list[int]:
-    """Where a number may begin: at bytes, where bits begin or cease to move, and where a bit flips more than the last."""
+    """Where a number may begin: at bytes, where bits begin or cease to move, where a bit flips more than the last."""
     flips = word[1:] ^ word[:-1]
     rates = ((flips[:, None] >> np.arange(bits, dtype=np.uint64)) & np.uint64(1)).sum(axis=0, dtype=np.int64)
     before, after = rates[:-1], rates[1:]
@@ -178,11 +178,13 @@ def _cost(numbers: Unsigned) -> Floats:
     moving = (numbers >> k).sum(axis=0, dtype=np.float64) + count * (1.0 + k)
     changes = np.count_nonzero(numbers, axis=0)
     rare = changes * (np.log2(count / np.maximum(changes, 1)) + 2.5 + np.log2(1 + numbers.mean(axis=0)))
-    return np.minimum(moving, rare + changes)
+    cost: Floats = np.minimum(moving, rare + changes)
+    return cost
 
 
 def _parameter(numbers: Unsigned) -> Unsigned:
-    return np.frexp(np.floor(numbers.mean(axis=0) * (11 / 16)))[1].astype(np.uint64)
+    k: Unsigned = np.frexp(np.floor(numbers.mean(axis=0) * (11 / 16)))[1].astype(np.uint64)
+    return k
 
 
 def _choose_filters(word: Unsigned, edges: list[int]) -> tuple[Field, ...]:

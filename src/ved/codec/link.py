@@ -7,6 +7,7 @@ from typing import Final
 from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.link_messages import (
     FEATURE_PREVIEWS,
+    FEATURE_WIRE,
     FIRST_OPTIONAL_TYPE,
     KEPT_SPACES,
     KEY_BYTES,
@@ -37,6 +38,7 @@ from ved.codec.link_messages import (
     Stored,
     Unknown,
     Welcome,
+    WireData,
 )
 from ved.errors import CorruptDataError
 from ved.model.frames import EPOCH_BYTES
@@ -44,6 +46,7 @@ from ved.model.records import Lane
 
 __all__ = [
     "FEATURE_PREVIEWS",
+    "FEATURE_WIRE",
     "FIRST_OPTIONAL_TYPE",
     "KEPT_SPACES",
     "KEY_BYTES",
@@ -74,6 +77,7 @@ __all__ = [
     "Stored",
     "Unknown",
     "Welcome",
+    "WireData",
     "decode_message",
     "encode_message",
     "split_runs",
@@ -93,6 +97,8 @@ _AUTHORITY: Final = struct.Struct("<BBH")
 _ENROL: Final = struct.Struct("<BBH16s")
 _ENROLLED: Final = struct.Struct("<BBH32s")
 _RUN_BYTES: Final = 16
+_AS_RECORD: Final = 0
+_ON_WIRE: Final = 1
 
 
 def encode_message(message: Message) -> bytes:
@@ -107,7 +113,9 @@ def _encode(message: Message) -> bytes:
     if isinstance(message, Data):
         if len(message.record) > MAX_RECORD_BYTES:
             raise ValueError(f"record of {len(message.record)} bytes; at most {MAX_RECORD_BYTES}")
-        return _DATA.pack(MessageType.DATA, 0, 0) + message.record
+        return _DATA.pack(MessageType.DATA, _AS_RECORD, 0) + message.record
+    if isinstance(message, WireData):
+        return _DATA.pack(MessageType.DATA, _ON_WIRE, 0) + message.body
     if isinstance(message, Received | Stored):
         return _encode_set(message)
     if isinstance(message, Ping):
@@ -249,10 +257,12 @@ def _decode_refused(data: bytes) -> Refused:
     return Refused(RefusalCode(code), _take_text(data, _REFUSED.size, text_bytes))
 
 
-def _decode_data(data: bytes) -> Data:
+def _decode_data(data: bytes) -> Data | WireData:
     _, encoding, reserved = _DATA.unpack_from(data)
-    _zero(encoding, reserved)
-    return Data(data[_DATA.size :])
+    _zero(reserved)
+    if encoding > _ON_WIRE:
+        raise ValueError(f"encoding {encoding} is not known")
+    return WireData(data[_DATA.size :]) if encoding == _ON_WIRE else Data(data[_DATA.size :])
 
 
 def _decode_set(data: bytes) -> Received | Stored:

@@ -21,6 +21,9 @@ NO_TIME: Final = -(1 << 63)
 FEATURE_PREVIEWS: Final = 1
 """Bit of `features`: the car sends previews when the uplink is too slow, the server passes them on."""
 
+FEATURE_WIRE: Final = 2
+"""Bit of `features`: batches are coded against what went over the connection before (docs/spec/wire.md)."""
+
 Runs = tuple[tuple[int, int], ...]
 
 
@@ -103,6 +106,13 @@ class Data:
     """One record, exactly as it stands in the car's journal."""
 
     record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WireData:
+    """One batch, coded against what went over the connection before (docs/spec/wire.md)."""
+
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +204,7 @@ Message = (
     | Welcome
     | Refused
     | Data
+    | WireData
     | Received
     | Stored
     | Ping

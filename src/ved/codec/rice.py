@@ -1,7 +1,7 @@
 """Lists of small numbers as bits: Rice codes, whole arrays at once (docs/spec/wire.md).
 
-A number u with parameter k is its quotient u >> k, as that many 0 bits and a 1, and its k lowest bits. Quotients and low
-bits stand in blocks of their own: that is what lets arrays be packed and read without a loop over numbers.
+A number u with parameter k is its quotient u >> k, as that many 0 bits and a 1, and its k lowest bits. Quotients and
+low bits stand in blocks of their own: that is what lets arrays be packed and read without a loop over numbers.
 """
 
 from typing import Final

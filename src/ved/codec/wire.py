@@ -12,6 +12,7 @@ import numpy as np
 
 from ved.codec.batch import columns_crc
 from ved.codec.columns import arrival_rows, group_keys, order_exceptions
+from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.layout import HISTORY, Layout, pack_layout, unpack_layout
 from ved.codec.planes import unzigzag, zigzag
 from ved.codec.rice import MAX_K, NumberReader, Numbers, pack_numbers
@@ -30,10 +31,19 @@ from ved.codec.wirestate import (
     to_values,
 )
 from ved.errors import CorruptDataError
-from ved.model.frames import CLASSIC_WIDTH, EPOCH_BYTES, FD_WIDTH, MAX_BATCH_FRAMES, FrameBatch, FrameColumns
+from ved.model.frames import (
+    CLASSIC_WIDTH,
+    EPOCH_BYTES,
+    FD_WIDTH,
+    MAX_BATCH_FRAMES,
+    FrameBatch,
+    FrameColumns,
+    FrameFlag,
+)
 
 _HEAD: Final = struct.Struct("<IB")
-_NEW_EPOCH: Final = 1
+_NAMES_EPOCH: Final = 1
+_ANEW: Final = 2
 _KEY: Final = struct.Struct("<BBBI")
 _OPEN_LISTS: Final = 5
 """Lists with a parameter of their own: counts, gaps, shifts, places of changes, changes."""
@@ -63,18 +73,33 @@ class WireEncoder:
     """The writer's end of one connection."""
 
     def __init__(self, layouts: Layouts) -> None:
+        self._layouts = layouts
+        self._forget()
+
+    def encode(self, batch: FrameBatch) -> bytes | None:
+        """The message's body; None when the batch is empty or too varied: it must go as it stands."""
+        if batch.count == 0:
+            return None
+        body = self._encode(batch)
+        if body is None and len(self._groups):
+            self._forget()
+            body = self._encode(batch)
+        if body is None or len(body) > MAX_RECORD_BYTES:
+            self._forget()
+            return None
+        return body
+
+    def _forget(self) -> None:
+        """Start anew; the next message says so."""
         self._groups = Groups()
         self._place = _Place()
-        self._layouts = layouts
         self._index: dict[int, int] = {}
         self._used: list[Layout | None] = []
         self._seen: Indexes = np.zeros(0, np.intp)
 
-    def encode(self, batch: FrameBatch) -> bytes | None:
-        """The message's body; None when the batch is empty or too varied: it must go as it stands."""
+    def _encode(self, batch: FrameBatch) -> bytes | None:
+        """None, and nothing has changed, when the limits do not allow it."""
         frames, groups = batch.frames, self._groups
-        if len(frames) == 0:
-            return None
         numbers, key_of_frame = np.unique(group_keys(frames), return_inverse=True)
         new = [number for number in numbers.tolist() if number not in self._index]
         keys = [GroupKey.of_number(number) for number in new]
@@ -86,7 +111,8 @@ class WireEncoder:
             return None
         self._index = index
         self._used += [None] * len(keys)
-        self._used = [layouts.get(group, used) for group, used in enumerate(self._used)]
+        for group, layout in layouts.items():
+            self._used[group] = layout
         head = self._pack_head(batch, keys, layouts)
         groups.add(keys)
         groups.set_layouts(layouts)
@@ -110,10 +136,11 @@ class WireEncoder:
         return due
 
     def _pack_head(self, batch: FrameBatch, keys: list[GroupKey], layouts: dict[int, Layout]) -> bytes:
-        is_new_epoch = batch.epoch != self._place.epoch
-        expected = 1 if is_new_epoch else self._place.next_seq
+        names_epoch = batch.epoch != self._place.epoch
+        marks = (_NAMES_EPOCH if names_epoch else 0) | (0 if len(self._groups) else _ANEW)
+        expected = 1 if names_epoch else self._place.next_seq
         jump = (batch.first_seq - expected + (1 << 63)) % (1 << 64) - (1 << 63)
-        parts = [_HEAD.pack(columns_crc(batch.frames), is_new_epoch), batch.epoch if is_new_epoch else b""]
+        parts = [_HEAD.pack(columns_crc(batch.frames), marks), batch.epoch if names_epoch else b""]
         parts += [pack_varint(2 * jump if jump >= 0 else -2 * jump - 1), pack_varint(len(keys))]
         parts += [_KEY.pack(key.bus, key.flags, key.length, key.arbitration_id) for key in keys]
         parts.append(pack_varint(len(layouts)))
@@ -126,6 +153,9 @@ class WireDecoder:
 
     def __init__(self, vehicle: str) -> None:
         self._vehicle = vehicle
+        self._forget()
+
+    def _forget(self) -> None:
         self._groups = Groups()
         self._place = _Place()
         self._known: set[GroupKey] = set()
@@ -136,6 +166,10 @@ class WireDecoder:
             crc, marks = _HEAD.unpack_from(data)
         except struct.error as error:
             raise CorruptDataError("a batch on the wire is cut short") from error
+        if marks > _NAMES_EPOCH | _ANEW:
+            raise CorruptDataError("a batch on the wire has unknown marks")
+        if marks & _ANEW:
+            self._forget()
         reader = VarintReader(data, _HEAD.size)
         epoch, first_seq = self._read_place(reader, marks)
         self._read_groups(reader)
@@ -149,15 +183,13 @@ class WireDecoder:
         return FrameBatch(self._vehicle, epoch, first_seq, frames)
 
     def _read_place(self, reader: VarintReader, marks: int) -> tuple[bytes, int]:
-        if marks > _NEW_EPOCH:
-            raise CorruptDataError("a batch on the wire has unknown marks")
-        is_new_epoch = marks == _NEW_EPOCH
-        epoch = reader.octets(EPOCH_BYTES) if is_new_epoch else self._place.epoch
+        names_epoch = bool(marks & _NAMES_EPOCH)
+        epoch = reader.octets(EPOCH_BYTES) if names_epoch else self._place.epoch
         if not epoch:
             raise CorruptDataError("the first batch on the wire names its epoch")
         zigzagged = reader.number()
         jump = zigzagged >> 1 ^ -(zigzagged & 1)
-        first_seq = ((1 if is_new_epoch else self._place.next_seq) + jump) & _U64
+        first_seq = ((1 if names_epoch else self._place.next_seq) + jump) & _U64
         if first_seq < 1:
             raise CorruptDataError("batch seq out of range")
         return epoch, first_seq
@@ -228,10 +260,8 @@ def _pack_body(lists: list[tuple[Numbers, Numbers | None]]) -> bytes:
     shape, all_ks = [], []
     for numbers, ks in lists:
         if ks is None:
-            k = best_k(numbers)
-            shape.append(k)
-            ks = np.full(len(numbers), k, np.uint64)
-        all_ks.append(ks)
+            shape.append(best_k(numbers))
+        all_ks.append(_same(shape[-1], len(numbers)) if ks is None else ks)
     quotients, escaped, low = pack_numbers(np.concatenate([one for one, _ in lists]), np.concatenate(all_ks))
     sizes = (len(lists[1][0]), len(lists[3][0]), len(quotients))
     return b"".join((bytes(shape), *(pack_varint(size) for size in sizes), quotients, escaped, low))
@@ -278,9 +308,10 @@ def _read_matrix(
 def _to_frames(
     groups: Groups, present: Present, columns: Columns, values: Unsigned, moves: tuple[Numbers, Numbers]
 ) -> FrameColumns:
-    keys = [groups.keys[group] for group in present.groups.tolist()]
-    width = CLASSIC_WIDTH if max(key.data_bytes for key in keys) <= CLASSIC_WIDTH else FD_WIDTH
-    times, words = join_fields(columns, values, present.widths, width // CLASSIC_WIDTH)
+    keys = groups.key_numbers[present.groups]
+    flags, length = (keys >> np.uint64(40)).astype(np.uint8), (keys >> np.uint64(32)).astype(np.uint8)
+    is_wide = bool(np.any(length[flags & np.uint8(FrameFlag.REMOTE) == 0] > CLASSIC_WIDTH))
+    times, words = join_fields(columns, values, present.widths, FD_WIDTH // CLASSIC_WIDTH if is_wide else 1)
     by_number = np.argsort(present.groups)
     counts = present.counts[by_number]
     place = np.repeat(by_number, counts)
@@ -290,10 +321,10 @@ def _to_frames(
     place, step = place[rows], step[rows]
     return FrameColumns(
         t_us[rows],
-        np.array([key.bus for key in keys], np.uint8)[place],
-        np.array([key.arbitration_id for key in keys], np.uint32)[place],
-        np.array([key.flags for key in keys], np.uint8)[place],
-        np.array([key.length for key in keys], np.uint8)[place],
+        (keys >> np.uint64(48)).astype(np.uint8)[place],
+        keys.astype(np.uint32)[place],
+        flags[place],
+        length[place],
         to_octets(words[:, step, place].T),
     )
 

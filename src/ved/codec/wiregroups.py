@@ -10,7 +10,7 @@ from ved.codec.layout import HISTORY, Layout, default_layout
 from ved.codec.wirestate import MAX_WORDS, Columns, Indexes, fresh_columns, history_of
 from ved.model.frames import FrameFlag
 
-KEY_BYTES: Final = 7
+_REMOTE: Final = int(FrameFlag.REMOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class GroupKey:
     @property
     def data_bytes(self) -> int:
         """Payload bytes of each frame: none for a remote frame."""
-        return 0 if self.flags & FrameFlag.REMOTE else self.length
+        return 0 if self.flags & _REMOTE else self.length
 
     @property
     def number(self) -> int:
@@ -58,6 +58,7 @@ class Groups:
 
     def __init__(self) -> None:
         self.keys: list[GroupKey] = []
+        self.key_numbers: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.columns = fresh_columns(default_layout(0), 0, *_silence(0)).take(slice(0, 0))
         self.counts_before: Indexes = np.zeros(0, np.intp)
         self.widths: list[int] = []
@@ -65,17 +66,22 @@ class Groups:
 
     def add(self, keys: list[GroupKey]) -> None:
         """New groups: every byte a field, a history of zeros at the time of the last frame."""
+        if not keys:
+            return
         parts = [self.columns]
         for key in keys:
             layout = default_layout(key.data_bytes)
             parts.append(fresh_columns(layout, key.data_bytes, *_silence(self.clock_us)))
             self.widths.append(len(parts[-1]))
         self.keys += keys
+        self.key_numbers = np.array([key.number for key in self.keys], np.uint64)
         self.columns = Columns.concatenate(parts)
         self.counts_before = np.concatenate([self.counts_before, np.zeros(len(keys), np.intp)])
 
     def set_layouts(self, layouts: dict[int, Layout]) -> None:
         """From now on these groups are cut in another way; their histories stay."""
+        if not layouts:
+            return
         firsts = np.cumsum([0, *self.widths]).tolist()
         parts, done = [], 0
         for group, layout in sorted(layouts.items()):

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ved.codec.layout import (
     HISTORY,
     WORD_BITS,
-    WORD_BYTES,
     Field,
     Layout,
     filter_divisor,
@@ -24,8 +23,8 @@ from ved.codec.layout import (
 from ved.codec.planes import unzigzag, zigzag
 
 MAX_COLUMNS: Final = 1 << 14
-MAX_CELLS: Final = 1 << 22
-"""Of one batch's matrix, its history included: 32 MiB of numbers."""
+MAX_CELLS: Final = 1 << 21
+"""Of one batch's matrix, its history included: 16 MiB of numbers."""
 
 MAX_WORDS: Final = 8
 _BIG_ENDIAN: Final = MAX_WORDS
@@ -126,7 +125,7 @@ def fresh_columns(layout: Layout, data_bytes: int, octets: NDArray[np.uint8], t_
         np.full(len(cut), _START_COUNT, np.int64),
     )
     raw = cut_fields(columns, octets, t_us, np.broadcast_to(np.arange(HISTORY)[:, None], (HISTORY, len(cut))))
-    steps = columns.fold(np.diff(raw.view(np.int64), axis=0))
+    steps = columns.fold((raw[1:] - raw[:-1]).view(np.int64))
     columns.history[1:] = np.cumsum(steps, axis=0)
     columns.history -= columns.history[-1]
     columns.last = raw[-1]
@@ -138,8 +137,11 @@ def cut_fields(columns: Columns, octets: NDArray[np.uint8], t_us: Signed, rows: 
     words = np.ascontiguousarray(octets).view("<u8").astype(np.uint64, copy=False)
     count = words.shape[1]
     sources = np.concatenate([words, words.byteswap(), t_us.view(np.uint64)[:, None]], axis=1)
-    place = np.where(columns.source == _TIME, 2 * count, columns.source // MAX_WORDS * count + columns.source % MAX_WORDS)
-    return (sources[rows, place] >> columns.shift) & columns.mask
+    place = np.where(
+        columns.source == _TIME, 2 * count, columns.source // MAX_WORDS * count + columns.source % MAX_WORDS
+    )
+    cut: Unsigned = (sources[rows, place] >> columns.shift) & columns.mask
+    return cut
 
 
 def join_fields(columns: Columns, values: Unsigned, widths: Indexes, word_count: int) -> tuple[Signed, Unsigned]:

@@ -10,8 +10,10 @@ from typing import Final
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from ved.codec.batch import encode_batch
 from ved.codec.link import (
     FEATURE_PREVIEWS,
+    FEATURE_WIRE,
     NO_TIME,
     Ask,
     Data,
@@ -27,11 +29,13 @@ from ved.codec.link import (
     Stored,
     Unknown,
     Welcome,
+    WireData,
     decode_message,
     encode_message,
     split_runs,
 )
 from ved.codec.records import encode_record, verify
+from ved.codec.wire import WireDecoder
 from ved.errors import CorruptDataError, LinkRefusedError
 from ved.ingest.accepted import Accepted
 from ved.ingest.store import Store
@@ -57,7 +61,7 @@ _FROM_CARS: Final = (
     RecordKind.SAMPLES,
 )
 _COUNTED: Final = (RecordKind.BATCH, RecordKind.PREVIEW, RecordKind.SAMPLES)
-FEATURES: Final = FEATURE_PREVIEWS
+FEATURES: Final = FEATURE_PREVIEWS | FEATURE_WIRE
 _RTT_WEIGHT: Final = 8
 _MAX_TOKEN: Final = 0xFFFFFFFF
 
@@ -141,6 +145,7 @@ class CarConnection:
         self._store = store
         self._accepted = accepted
         self._counters = counters
+        self._decoder = WireDecoder(car.vehicle)
         self._rtt_us = -1
         self._pings: dict[int, float] = {}
         self._next_token = 0
@@ -216,6 +221,8 @@ class CarConnection:
     async def _handle(self, message: Message) -> None:
         if isinstance(message, Data):
             await self._take(message.record)
+        elif isinstance(message, WireData):
+            await self._take(self._rebuild(message.body))
         elif isinstance(message, Ping):
             self._must_fit(self.outbox.put(Pong(message.token)))
             self._note_clock(message.t_us)
@@ -230,6 +237,14 @@ class CarConnection:
     def _must_fit(fits: bool) -> None:
         if not fits:
             raise CorruptDataError("asks for more than it reads")
+
+    def _rebuild(self, body: bytes) -> bytes:
+        """The self-contained record of a batch that was coded against earlier ones."""
+        try:
+            return encode_batch(self._decoder.decode(body))
+        except CorruptDataError:
+            self._counters.add(BATCHES_CORRUPT_TOTAL)
+            raise
 
     async def _take(self, record: bytes) -> None:
         assert self.hello is not None

@@ -6,13 +6,16 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from ved.codec.batch import decode_batch
+from ved.codec.learn import LayoutBook
 from ved.codec.link import (
+    FEATURE_WIRE,
     Ask,
     Data,
     Held,
@@ -28,13 +31,17 @@ from ved.codec.link import (
     Stored,
     Unknown,
     Welcome,
+    WireData,
     decode_message,
     encode_message,
 )
+from ved.codec.records import peek
+from ved.codec.wire import WireEncoder
 from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.dial import PUBLISH_PATH, Dialer
 from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes
 from ved.link.span import Span
+from ved.model.records import RecordKind
 
 WELCOME_TIMEOUT_S: Final = 5.0
 PING_S: Final = 2.0
@@ -81,13 +88,15 @@ class Sent:
 class Wiring:
     """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears what.
 
-    `on_delivered` hears how many bytes were received, `on_trip` the round trip of each ping in seconds.
+    `on_delivered` hears how many bytes were received, `on_trip` the round trip of each ping in seconds. `layouts` is
+    what was learned of the frames, kept from connection to connection.
     """
 
     time_us: Callable[[], int]
     on_answer: Callable[[Answer], None]
     on_delivered: Callable[[int], None] = lambda _: None
     on_trip: Callable[[float], None] = lambda _: None
+    layouts: LayoutBook = field(default_factory=LayoutBook)
 
 
 class LinkConnection:
@@ -110,6 +119,8 @@ class LinkConnection:
         self.rtt_s: float | None = None
         self.ping_s = PING_S
         self.features = 0
+        self._vehicle = ""
+        self._encoder = WireEncoder(wiring.layouts)
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
@@ -127,6 +138,7 @@ class LinkConnection:
             socket.transport.abort()
             raise
         connection.features = hello.features & welcome.features
+        connection._vehicle = hello.vehicle
         wiring.on_answer(Storage(welcome.is_storing))
         wiring.on_answer(held)
         return connection
@@ -155,17 +167,40 @@ class LinkConnection:
             self._socket.transport.abort()
             self._fail_questions()
 
-    async def send_record(self, record: bytes, sent: Sent) -> None:
-        """Put one record on its way; waits while the socket is full. LinkLostError when it is gone."""
+    async def send_record(self, record: bytes, sent: Sent) -> int:
+        """Put one record on its way; waits while the socket is full. Returns the bytes that it took.
+
+        LinkLostError when the connection is gone.
+        """
+        message = self._pack(record)
+        sent = replace(sent, size_bytes=len(message))
         if not self._sent and not self._pings:
             self._progress_s = sent.sent_s
         self._sent[(sent.epoch, sent.span.space, sent.span.first)] = sent
         self.outstanding_bytes += sent.size_bytes
-        await self._send(Data(record))
+        await self._send_bytes(message)
+        return sent.size_bytes
+
+    def _pack(self, record: bytes) -> bytes:
+        """A batch is coded against those before it, where the server knows how; all else goes as it stands."""
+        header = peek(record)
+        is_batch = header.kind == RecordKind.BATCH and header.vehicle == self._vehicle
+        if is_batch and self.features & FEATURE_WIRE:
+            body = self._encoder.encode(decode_batch(record))
+            if body is not None:
+                return encode_message(WireData(body))
+        return encode_message(Data(record))
 
     def is_on_way(self, epoch: bytes, span: Span) -> bool:
         """True when a record of these numbers was sent and not acknowledged yet."""
         return (epoch, span.space, span.first) in self._sent
+
+    def has_on_way(self, epoch: bytes, first: int, last: int) -> bool:
+        """True when a batch with any of these seqs was sent and not acknowledged yet."""
+        return any(
+            one.epoch == epoch and one.span.space == Space.SEQ and one.span.first <= last and first <= one.span.last
+            for one in self._sent.values()
+        )
 
     def live_window_bytes(self) -> int:
         """How much may be on its way, as far as what arrived so far tells."""
@@ -218,8 +253,11 @@ class LinkConnection:
         return message
 
     async def _send(self, message: Message) -> None:
+        await self._send_bytes(encode_message(message))
+
+    async def _send_bytes(self, message: bytes) -> None:
         try:
-            await self._socket.send(encode_message(message))
+            await self._socket.send(message)
         except ConnectionClosed as error:
             raise LinkLostError("the connection closed") from error
 
