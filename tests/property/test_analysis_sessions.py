@@ -1,14 +1,17 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ved.analysis.sessions import GAP_US, OVERLAP_US, SessionFinder, Stretch
+from ved.analysis.sessions import GAP_US, OVERLAP_US, STAND_US, SessionFinder, Stretch, arrange
+from ved.model.session import Cut, Session
 
 A, B = b"a" * 16, b"b" * 16
 SECOND = 1_000_000
 
 
-def stretch(t_from_s: float, t_to_s: float, epoch: bytes = A, offset_us: int = 0) -> Stretch:
-    return Stretch("fs", epoch, int(t_from_s * SECOND), int(t_to_s * SECOND), offset_us)
+def stretch(t_from_s: float, t_to_s: float, epoch: bytes = A, offset_us: int = 0, moves: bool | None = None) -> Stretch:
+    return Stretch("fs", epoch, int(t_from_s * SECOND), int(t_to_s * SECOND), offset_us, moves)
 
 
 def extents(finder: SessionFinder) -> list[tuple[int, int]]:
@@ -26,8 +29,7 @@ def test_a_gap_splits():
 def test_a_restarted_agent_continues_the_session():
     finder = SessionFinder()
     finder.add(stretch(0, 100))
-    joined = finder.add(stretch(0, 50, B, offset_us=110 * SECOND))
-    assert joined is not None
+    (joined,) = finder.add(stretch(0, 50, B, offset_us=110 * SECOND))
     assert extents(finder) == [(0, 160 * SECOND)]
     assert [part.epoch for part in joined.parts] == [A, B]
 
@@ -49,12 +51,11 @@ def test_a_clock_that_is_a_little_late_still_joins():
 def test_adding_again_changes_nothing_and_closing_reopens_on_data():
     finder = SessionFinder()
     finder.add(stretch(0, 10))
-    assert finder.add(stretch(2, 9)) is None
+    assert finder.add(stretch(2, 9)) == []
     (closed,) = finder.close("fs")
     assert not closed.is_open
     assert finder.close("fs") == []
-    again = finder.add(stretch(2, 9))
-    assert again is not None
+    (again,) = finder.add(stretch(2, 9))
     assert again.is_open
     assert (again.utc_from_us, again.utc_to_us) == (0, 10 * SECOND)
 
@@ -80,3 +81,75 @@ def test_in_order_stretches_split_exactly_at_the_gaps(lengths: list[tuple[int, i
         finder.add(Stretch("fs", A, start, end, 0))
         at = end
     assert extents(finder) == model
+
+
+def test_moving_again_after_a_long_stand_is_another_session():
+    finder, stand_s = SessionFinder(), STAND_US // SECOND
+    for at in range(0, 60, 10):
+        finder.add(stretch(at, at + 10, moves=True))
+    for at in range(60, 60 + stand_s, 10):
+        finder.add(stretch(at, at + 10, moves=False))
+    assert len(finder.sessions()) == 1
+    changed = finder.add(stretch(61 + stand_s, 62 + stand_s, moves=True))
+    assert [one.is_open for one in changed] == [False, True]
+    assert changed[0].moved_us == (0, 60 * SECOND)
+    assert changed[1].moved_us == (changed[1].utc_from_us, changed[1].utc_to_us)
+    assert finder.add(stretch(61 + stand_s, 62 + stand_s, moves=True)) == []
+    # What comes late belongs to the session in whose time it lies.
+    finder.add(stretch(30, 31, moves=True))
+    assert [len(one.parts) for one in finder.sessions()] == [1, 1]
+    assert extents(finder)[1] == ((61 + stand_s) * SECOND, (62 + stand_s) * SECOND)
+    assert extents(finder)[0] == (0, (60 + stand_s) * SECOND)
+
+
+def test_standing_from_the_start_splits_nothing():
+    finder = SessionFinder()
+    for at in range(0, 2 * STAND_US // SECOND, 100):
+        finder.add(stretch(at, at + 100, moves=False))
+    finder.add(stretch(2 * STAND_US / SECOND, 2 * STAND_US / SECOND + 5, moves=True))
+    assert len(finder.sessions()) == 1
+
+
+def arranged(found: list[Session], cuts: list[Cut], joins: dict[str, str]) -> list[tuple[str, int, int]]:
+    sessions = arrange(found, cuts, joins, lambda _vehicle, epoch: {A: 0, B: 110 * SECOND}[epoch])
+    return [(one.id, one.utc_from_us // SECOND, -(-one.utc_to_us // SECOND)) for one in sessions]
+
+
+def test_what_people_cut_and_joined_stays_as_the_session_grows():
+    finder = SessionFinder()
+    finder.add(stretch(0, 100))
+    finder.add(stretch(500, 600))
+    first, second = (one.id for one in finder.sessions())
+    cut = Cut("x", "fs", A, 40 * SECOND)
+    assert arranged(finder.sessions(), [cut], {}) == [(first, 0, 40), ("x", 40, 100), (second, 500, 600)]
+    assert arranged(finder.sessions(), [cut], {second: "x"}) == [(first, 0, 40), ("x", 40, 600)]
+    assert arranged(finder.sessions(), [cut], {"x": first}) == [(first, 0, 100), (second, 500, 600)]
+    finder.add(stretch(600, 700))
+    assert arranged(finder.sessions(), [cut], {second: "x"}) == [(first, 0, 40), ("x", 40, 700)]
+    assert arranged(finder.sessions(), [Cut("y", "fs", A, 300 * SECOND)], {"gone": first, second: "gone"}) == [
+        (first, 0, 100),
+        (second, 500, 700),
+    ]
+    assert arranged(finder.sessions(), [], {first: second, second: first})  # a ring is no endless loop
+
+
+def test_a_cut_over_a_restart_of_the_agent():
+    finder = SessionFinder()
+    finder.add(stretch(0, 100))
+    finder.add(stretch(0, 50, B, offset_us=110 * SECOND))
+    (whole,) = finder.sessions()
+    early, late = Cut("e", "fs", A, 50 * SECOND), Cut("l", "fs", B, 20 * SECOND)
+    assert arranged([whole], [early, late], {}) == [(whole.id, 0, 50), ("e", 50, 130), ("l", 130, 160)]
+    assert arranged([whole], [Cut("b", "fs", B, 0)], {}) == [(whole.id, 0, 100), ("b", 110, 160)]
+
+
+@given(st.lists(st.integers(1, 99), unique=True, max_size=5))
+def test_any_cuts_keep_every_moment_once(cuts_s: list[int]):
+    finder = SessionFinder()
+    finder.add(stretch(0, 100))
+    cuts = [Cut(f"c{at}", "fs", A, at * SECOND) for at in cuts_s]
+    pieces = arrange(finder.sessions(), cuts, {}, lambda _vehicle, _epoch: 0)
+    edges = sorted((one.parts[0].t_from_us, one.parts[0].t_to_us) for one in pieces)
+    assert len(edges) == len(cuts) + 1
+    assert (edges[0][0], edges[-1][1]) == (0, 100 * SECOND)
+    assert all(before[1] + 1 == after[0] for before, after in itertools.pairwise(edges))

@@ -13,6 +13,11 @@ _LONGITUDE: Final = frozenset({"longitude", "long", "lon", "lng"})
 _VALID: Final = frozenset({"valid", "validity", "fix"})
 _POSITION: Final = frozenset({"position", "pos", "gps", "gnss", "latitude", "longitude"})
 _DEGREES: Final = frozenset({"", "deg", "degree", "degrees", "°"})
+_SPEED: Final = frozenset({"speed", "velocity"})
+_NOT_THE_VEHICLE: Final = frozenset(
+    {"wind", "air", "target", "limit", "max", "min", "accuracy", "needed", "average", "up", "down", "vertical"}
+)
+_SPEED_UNITS_MPS: Final = {"km/h": 1 / 3.6, "kph": 1 / 3.6, "kmh": 1 / 3.6, "m/s": 1.0, "mph": 0.44704}
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NOT_A_PLACE: Final = frozenset(
     {"accuracy", "acceleration", "accel", "acc", "error", "std", "speed", "velocity", "rate"}
@@ -44,6 +49,23 @@ def find_map_channels(channels: Sequence[Channel]) -> MapChannels | None:
                 longitude = (beside or partners)[0]
                 found.append(MapChannels(latitude.name, longitude.name, _best_flag(flags[_frame(latitude)])))
     return next((choice for choice in found if choice.valid), found[0] if found else None)
+
+
+def find_speed_channel(channels: Sequence[Channel]) -> Channel | None:
+    """The channel of the vehicle's speed: called so, in a unit of speed; the shortest name wins."""
+    found = [one for one in channels if _is_speed(one)]
+    return min(found, key=lambda one: (len(_words(one.signal)), len(one.name), one.name), default=None)
+
+
+def _is_speed(channel: Channel) -> bool:
+    words = set(_words(channel.signal))
+    is_named = bool(words & _SPEED) and not words & _NOT_THE_VEHICLE
+    return is_named and channel.kind == "continuous" and channel.unit.strip().lower() in _SPEED_UNITS_MPS
+
+
+def speed_factor(unit: str) -> float:
+    """From a unit of speed to m/s."""
+    return _SPEED_UNITS_MPS[unit.strip().lower()]
 
 
 def _words(text: str) -> list[str]:

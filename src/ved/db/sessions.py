@@ -1,9 +1,11 @@
-"""Sessions as watch found them. Each row is replaced as its session grows."""
+"""Sessions: as watch found them (each row is replaced as its session grows), and as people cut and joined them."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from ved.analysis.sessions import arrange
+from ved.db.arrangement import epoch_offsets, list_cuts, list_joins
 from ved.db.database import Database
 from ved.db.insert import insert_if_new
 from ved.db.tables import session_parts, sessions
@@ -22,8 +24,8 @@ def write_sessions(connection: Connection, rows: Sequence[Session]) -> None:
         _save(connection, row)
 
 
-def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
-    """Sessions by start, of one vehicle or of all."""
+def found_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
+    """Sessions as watch found them, by start, of one vehicle or of all."""
     wanted = select(sessions).order_by(sessions.c.utc_from_us, sessions.c.id)
     if vehicle is not None:
         wanted = wanted.where(sessions.c.vehicle == vehicle)
@@ -33,9 +35,22 @@ def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
         for part in connection.execute(select(session_parts).order_by(session_parts.c.t_from_us)):
             parts.setdefault(part.session_id, []).append(SessionPart(part.epoch, part.t_from_us, part.t_to_us))
     return [
-        Session(row.id, row.vehicle, row.utc_from_us, row.utc_to_us, row.is_open, tuple(parts.get(row.id, ())))
+        Session(
+            id=row.id,
+            vehicle=row.vehicle,
+            utc_from_us=row.utc_from_us,
+            utc_to_us=row.utc_to_us,
+            is_open=row.is_open,
+            parts=tuple(parts.get(row.id, ())),
+            moved_us=(row.moved_from_us, row.moved_to_us),
+        )
         for row in rows
     ]
+
+
+def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
+    """Sessions as people cut and joined them, by start, of one vehicle or of all."""
+    return arrange(found_sessions(db, vehicle), list_cuts(db), list_joins(db), epoch_offsets(db))
 
 
 def count_sessions(db: Database) -> int:
@@ -50,6 +65,8 @@ def _save(connection: Connection, row: Session) -> None:
         "utc_from_us": row.utc_from_us,
         "utc_to_us": row.utc_to_us,
         "is_open": row.is_open,
+        "moved_from_us": row.moved_us[0],
+        "moved_to_us": row.moved_us[1],
     }
     if not insert_if_new(connection, sessions, {"id": row.id, **values}):
         connection.execute(update(sessions).where(sessions.c.id == row.id).values(**values))

@@ -118,6 +118,8 @@ sessions = Table(
     Column("utc_from_us", BigInteger, nullable=False),
     Column("utc_to_us", BigInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
+    Column("moved_from_us", BigInteger, nullable=False, server_default="0"),
+    Column("moved_to_us", BigInteger, nullable=False, server_default="0"),
 )
 session_parts = Table(
     "session_parts",

@@ -14,7 +14,10 @@ class SessionPart:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Data of one vehicle without a long gap; its parts stand in the order in which they joined."""
+    """Data of one vehicle without a long gap; its parts stand in the order in which they joined.
+
+    `moved_us`: UTC of the first and last movement that was seen, (0, 0) while the vehicle only stood.
+    """
 
     id: str
     vehicle: str
@@ -22,3 +25,26 @@ class Session:
     utc_to_us: int
     is_open: bool
     parts: tuple[SessionPart, ...]
+    moved_us: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What people say of a session. `track` is a track's id, or empty: the one that its laps were found on."""
+
+    name: str = ""
+    driver: str = ""
+    track: str = ""
+    setup: str = ""
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """From this time of an epoch on, what was one session is another, with this id."""
+
+    session_id: str
+    vehicle: str
+    epoch: bytes
+    t_us: int

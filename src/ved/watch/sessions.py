@@ -5,11 +5,12 @@ from sqlalchemy import Connection
 from ved.analysis.sessions import GAP_US, SessionFinder, Stretch
 from ved.codec.records import encode_record
 from ved.db.database import Database
-from ved.db.sessions import list_sessions, write_sessions
+from ved.db.sessions import found_sessions, write_sessions
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Lane, SessionEvent
 from ved.model.samples import SampleBatch
 from ved.model.session import Session
+from ved.watch.movement import is_moving
 from ved.watch.parts import Append, Now, Taken
 
 
@@ -17,7 +18,7 @@ class SessionWatcher:
     """Turns batches into sessions, and keeps those that are not saved or published yet."""
 
     def __init__(self, db: Database, now: Now) -> None:
-        self._finder = SessionFinder(list_sessions(db))
+        self._finder = SessionFinder(found_sessions(db))
         self._last_heard_us = {one.vehicle: now.mono_us for one in self._finder.sessions() if one.is_open}
         self._heard: set[str] = set()
         self._unsaved: dict[str, Session] = {}
@@ -30,10 +31,10 @@ class SessionWatcher:
             return
         self._heard.add(batch.vehicle)
         t_us = batch.frames.t_us if isinstance(batch, FrameBatch) else batch.samples.t_us
-        stretch = Stretch(batch.vehicle, batch.epoch, int(t_us.min()), int(t_us.max()), taken.clock.offset_us)
-        changed = self._finder.add(stretch)
-        if changed is not None:
-            self._note([changed])
+        stretch = Stretch(
+            batch.vehicle, batch.epoch, int(t_us.min()), int(t_us.max()), taken.clock.offset_us, is_moving(taken)
+        )
+        self._note(self._finder.add(stretch))
 
     def tick(self, now: Now) -> None:
         """End the sessions of vehicles that have sent nothing for the length of a gap."""
@@ -60,6 +61,15 @@ class SessionWatcher:
         """See WatchPart."""
         changed, self._unsaved = self._unsaved, {}
         write_sessions(connection, list(changed.values()))
+
+    def of(self, vehicle: str, epoch: bytes, t_us: int) -> Session | None:
+        """The session that this time of an epoch is in."""
+        for session in reversed(self._finder.sessions()):
+            if session.vehicle == vehicle:
+                for part in session.parts:
+                    if part.epoch == epoch and part.t_from_us <= t_us <= part.t_to_us:
+                        return session
+        return None
 
     def _note(self, sessions: list[Session]) -> None:
         for session in sessions:

@@ -11,6 +11,8 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    for name in ("moved_from_us", "moved_to_us"):
+        op.add_column("sessions", sa.Column(name, sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "edits",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
