@@ -162,7 +162,7 @@ def test_at_every_time_the_newest_assignment_that_covers_it_holds(rows: list[tup
         for at, (low, high, number) in enumerate(rows, 1)
     )
     own = (BusDescription(0, "can0", ("own",)),)
-    stretches = Registry("fs", history, texts, NO_ALIASES).stretches(own)
+    stretches = Registry("fs", (0, 0), history, texts, NO_ALIASES).stretches(own)
     assert (stretches[0].utc_from_us, stretches[-1].utc_to_us) == (EVER_FROM_US, EVER_TO_US)
     assert all(one.utc_to_us == two.utc_from_us for one, two in itertools.pairwise(stretches))
     for utc_us in range(-6, 17):

@@ -85,7 +85,7 @@ def decoding_of(registry: Registry, buses: Sequence[BusDescription]) -> Decoding
 
 def recorded_decoding(vehicle: str, buses: Sequence[BusDescription]) -> Decoding:
     """How an epoch is read under the DBCs that were in force on the car when it was recorded."""
-    return decoding_of(Registry(vehicle, (), {}, NO_ALIASES), buses)
+    return decoding_of(Registry(vehicle, (0, 0), (), {}, NO_ALIASES), buses)
 
 
 def decoding_of_sources(*sources: DbcSource) -> Decoding:

@@ -18,7 +18,7 @@ EVER_FROM_US: Final = -(1 << 62)
 EVER_TO_US: Final = 1 << 62
 _MAX_KNOWN: Final = 64
 
-_known: dict[tuple[str, str], tuple[tuple[int, int], Registry]] = {}
+_known: dict[tuple[str, str], Registry] = {}
 _lock = threading.Lock()
 
 
@@ -33,9 +33,13 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registry:
-    """The history of a vehicle's assignments (oldest first), the texts that they name, and its aliases."""
+    """The history of a vehicle's assignments (oldest first), the texts that they name, and its aliases.
+
+    `revision` is another one when anything was added.
+    """
 
     vehicle: str
+    revision: tuple[int, int]
     assignments: tuple[Assignment, ...]
     texts: Mapping[str, str]
     aliases: Aliases
@@ -103,15 +107,15 @@ def load_registry(db: Database, vehicle: str) -> Registry:
     revision, key = registry_revision(db, vehicle), (db.url, vehicle)
     with _lock:
         known = _known.get(key)
-    if known is not None and known[0] == revision:
-        return known[1]
+    if known is not None and known.revision == revision:
+        return known
     rows = assignments(db, vehicle)
-    texts = {} if known is None else dict(known[1].texts)
+    texts = {} if known is None else dict(known.texts)
     for digest in {file.digest for row in rows for file in row.files} - texts.keys():
         texts[digest] = get_dbc(db, digest).text
-    registry = Registry(vehicle, tuple(rows), texts, Aliases(list_aliases(db, vehicle)))
+    registry = Registry(vehicle, revision, tuple(rows), texts, Aliases(list_aliases(db, vehicle)))
     with _lock:
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
-        _known[key] = (revision, registry)
+        _known[key] = registry
     return registry

@@ -252,7 +252,7 @@ class Follower:
         """Take up what was assigned or renamed since: viewers start anew, for it may reach into their windows."""
         registry = await asyncio.to_thread(load_registry, self._db, feed.name)
         before, feed.registry = feed.registry, registry
-        if before is not None and before is not registry:
+        if before is not None and before.revision != registry.revision:
             for epoch in list(feed.epochs.values()):
                 await self._use_decoding(feed, epoch)
             self._hub.reset(feed)
