@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import logging
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from ved.agent.agent import AgentProgress, AgentSettings, run_agent
 from ved.canbus.merged import MergedSource, merge_buses
 from ved.cli.describe import buses_of, describe
+from ved.cli.logs import set_up_logging
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
@@ -28,8 +27,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 def run_car(folder: Path, state: Path, journal_gib: float) -> None:
     """Read the vehicle's buses and send them until Ctrl-C or SIGTERM."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
-    logging.getLogger("ved").setLevel(logging.INFO)
+    set_up_logging("agent", "text")
     car = load_vehicle(folder)
     asyncio.run(drive_car(car, merge_buses([bus for bus in car.buses if bus.interface]), state, journal_gib))
 

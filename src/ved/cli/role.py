@@ -1,4 +1,4 @@
-"""One role in a process of its own: `python -m ved.cli.role NAME`, started by the supervisor.
+"""One role in a process of its own: `python -m ved.cli.role NAME LOG_FORMAT`, started by the supervisor.
 
 The settings come as one JSON line on standard input. That pipe is also the lifeline: when it closes, because the
 supervisor asked or died, the role stops cleanly. Standard output carries JSON lines: `{"ready": {}}`, `{"error": ""}`.
@@ -8,7 +8,6 @@ import asyncio
 import importlib
 import inspect
 import json
-import logging
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter
 
+from ved.cli.logs import set_up_logging
 from ved.cli.rolehealth import report_health
 from ved.errors import UserError
 from ved.metrics import Counters
@@ -32,10 +32,7 @@ ROLES: Final = {
 
 def main() -> NoReturn:
     """Entry of the child process. Exit codes: 0 stopped, 2 refused (bad input), 1 crashed."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format=f"%(asctime)s {sys.argv[1]}: %(levelname)s %(message)s"
-    )
-    logging.getLogger("ved").setLevel(logging.INFO)
+    set_up_logging(sys.argv[1], "json" if sys.argv[2:] == ["json"] else "text")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides the order
     module_name, function_name, settings_name = ROLES[sys.argv[1]]
     module = importlib.import_module(module_name)

@@ -9,6 +9,7 @@ from typing import Final
 
 from rich.console import Console
 
+from ved.cli.logs import set_up_logging
 from ved.cli.server import RunningServer, Server, find_running, open_database
 from ved.config.settings import ServerSettings
 from ved.db.people import create_signin_token
@@ -40,6 +41,7 @@ def print_signin_link(settings: ServerSettings, role: str) -> None:
 
 async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer], Awaitable[None]]) -> None:
     """Start the server, do `on_ready`, wait for Ctrl-C or SIGTERM (also while it starts), and stop in order."""
+    set_up_logging("server", server.settings.log_format)
 
     async def start() -> None:
         await on_ready(await server.start())

@@ -12,6 +12,7 @@ from ved.config.places import can_write_package, page_folder, vehicles_folder
 from ved.config.settings import ServerSettings
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
+from ved.db.dbcs import assignments
 from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
@@ -60,7 +61,7 @@ class Server:
         finally:
             db.close()
         cache = None if can_write_package() else prepare_folder(self.data / "cache" / "numba")
-        self._supervisor = Supervisor(self._specs(), cache, self.lock.inherited_fds)
+        self._supervisor = Supervisor(self._specs(), cache, self.lock.inherited_fds, self.settings.log_format)
         said = await self._supervisor.start()
         self.running = RunningServer(
             pid=os.getpid(),
@@ -117,6 +118,7 @@ class Server:
                 port=settings.web_port,
                 secret_path=data / "keys" / "web.secret",
                 page_dir=page_folder(),
+                metrics_token=settings.metrics_token.get_secret_value(),
             )
             specs.append(RoleSpec("web", web))
         return specs
@@ -162,6 +164,17 @@ def seed_vehicles(db: Database, data: Path) -> None:
         if folder.is_dir():
             for file in sorted(folder.glob("*/vehicle.toml")):
                 ensure_vehicle(db, load_vehicle(file.parent))
+
+
+def known_buses(settings: ServerSettings, vehicle: str) -> dict[str, int]:
+    """The numbers of the buses whose DBCs the server has assigned to the vehicle, by name."""
+    data = prepare_folder(settings.data.resolve())
+    db = open_database(settings)
+    try:
+        seed_vehicles(db, data)
+        return {row.bus_name: row.bus_index for row in assignments(db, vehicle)}
+    finally:
+        db.close()
 
 
 def _shown(host: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from ved.cli.logs import LogFormat
 from ved.errors import UserError, VedError
 
 START_S: Final = 90.0
@@ -37,12 +38,15 @@ class RoleSpec:
 class RoleProcess:
     """Keeps one role running until it is told to stop."""
 
-    def __init__(self, spec: RoleSpec, cache: Path | None, inherited_fds: Sequence[int]) -> None:
+    def __init__(
+        self, spec: RoleSpec, cache: Path | None, inherited_fds: Sequence[int], log_format: LogFormat = "text"
+    ) -> None:
         self.name = spec.name
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._settings = spec.settings
         self._cache = cache
         self._inherited_fds = inherited_fds
+        self._log_format = log_format
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {spec.name}")
@@ -95,7 +99,7 @@ class RoleProcess:
         if self._cache is not None:
             environment["NUMBA_CACHE_DIR"] = str(self._cache)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ved.cli.role", self.name),
+            *(sys.executable, "-m", "ved.cli.role", self.name, self._log_format),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
@@ -128,8 +132,15 @@ class Supervisor:
     `cache` is where the compiled decode kernel is kept; None: beside the program.
     """
 
-    def __init__(self, specs: Sequence[RoleSpec], cache: Path | None, inherited_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        specs: Sequence[RoleSpec],
+        cache: Path | None,
+        inherited_fds: Sequence[int] = (),
+        log_format: LogFormat = "text",
+    ) -> None:
         self._specs = specs
+        self._log_format = log_format
         self._cache = cache
         self._inherited_fds = inherited_fds
         self.processes: dict[str, RoleProcess] = {}
@@ -137,7 +148,7 @@ class Supervisor:
     async def start(self) -> dict[str, dict[str, Any]]:
         """Start all and wait until each is ready; returns what each said. UserError when one refuses."""
         for spec in self._specs:
-            self.processes[spec.name] = RoleProcess(spec, self._cache, self._inherited_fds)
+            self.processes[spec.name] = self._process(spec)
         waiting = [process.ready for process in self.processes.values()]
         done, pending = await asyncio.wait(waiting, timeout=START_S, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
@@ -152,9 +163,12 @@ class Supervisor:
 
     async def add(self, spec: RoleSpec) -> dict[str, Any]:
         """Start one more role, to be stopped first."""
-        process = RoleProcess(spec, self._cache, self._inherited_fds)
+        process = self._process(spec)
         self.processes = {spec.name: process, **self.processes}
         return await process.ready
+
+    def _process(self, spec: RoleSpec) -> RoleProcess:
+        return RoleProcess(spec, self._cache, self._inherited_fds, self._log_format)
 
     async def stop(self) -> None:
         """Stop all, one after the other, so that each finds what the one before it wrote."""

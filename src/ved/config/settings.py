@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,6 +31,10 @@ class ServerSettings(BaseSettings):
     journal_gib: float = Field(20.0, gt=0, description="Size to which the server's journal may grow, in GiB.")
     journal_hours: float = Field(24.0, gt=0, description="How long the server's journal is kept, in hours.")
     commit_s: float = Field(5.0, gt=0, le=600, description="Seconds between two commits to the lake.")
+    log_format: Literal["text", "json"] = Field("text", description="Logs as lines of text, or one JSON object a line.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Token with which Prometheus reads /metrics; empty: only people who are signed in."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -80,4 +84,7 @@ def explain(error: ValidationError, where: str, model: type[BaseSettings]) -> st
     key = str(first["loc"][0]) if first["loc"] else "?"
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key '{key}'; known keys are {', '.join(sorted(model.model_fields))}"
-    return f"{where}: {key} = {first['input']!r}: {first['msg'].lower()}"
+    field = model.model_fields.get(key)
+    is_secret = field is not None and "Secret" in str(field.annotation)
+    given = "…" if is_secret else repr(first["input"])
+    return f"{where}: {key} = {given}: {first['msg'].lower()}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -48,8 +49,10 @@ def load_secret(path: Path) -> bytes:
 class Auth:
     """Signs people in and recognises them."""
 
-    def __init__(self, db: Database, secret: bytes) -> None:
+    def __init__(self, db: Database, secret: bytes, metrics_token: str = "") -> None:
+        """`metrics_token` lets a program without a cookie read /metrics; empty: none may."""
         self._db = db
+        self._metrics_token = metrics_token
         self._signer = URLSafeTimedSerializer(secret, salt="ved-session")
         # Cookies do not know ports: servers side by side on one host must not take each other's.
         self.cookie_name = f"ved_{hashlib.sha256(secret).hexdigest()[:8]}"
@@ -63,6 +66,12 @@ class Auth:
     def cookie_for(self, user: User) -> str:
         """The value of the cookie that proves to be `user`."""
         return self._signer.dumps({"u": user.id})
+
+    def may_scrape(self, headers: Mapping[str, str]) -> bool:
+        """True when the request carries the token for /metrics: `Authorization: Bearer …`."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given, known = token.strip().encode(), self._metrics_token.encode()
+        return bool(known) and scheme.lower() == "bearer" and hmac.compare_digest(given, known)
 
     async def user_of(self, headers: Mapping[str, str]) -> User | None:
         """The user whose valid cookie is among the request's headers (lower-case names), or None."""

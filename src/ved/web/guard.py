@@ -11,6 +11,7 @@ from ved.web.answers import denied
 from ved.web.auth import Auth, is_own_origin
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/signin"})
+METRICS_PATH: Final = "/metrics"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -35,7 +36,10 @@ LOAD_AGAIN: Final = (
 
 
 class Guard:
-    """Denies by default: all but OPEN_PATHS needs a valid cookie; POST and WebSocket need the page's own origin."""
+    """Denies by default: all but OPEN_PATHS needs a valid cookie (/metrics: or its token).
+
+    POST and WebSocket need the page's own origin.
+    """
 
     def __init__(self, app: ASGIApp, auth: Auth) -> None:
         self._app = app
@@ -53,7 +57,7 @@ class Guard:
             refused = denied(403, "wrong_origin", "this request did not come from the page itself")
         elif scope["path"] not in OPEN_PATHS or is_socket:
             user = await self._auth.user_of(headers)
-            if user is None:
+            if user is None and not (scope["path"] == METRICS_PATH and self._auth.may_scrape(headers)):
                 refused = _signed_out(scope["path"], headers)
             scope.setdefault("state", {})["user"] = user
         if refused is None:

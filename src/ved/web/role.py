@@ -44,6 +44,7 @@ class WebSettings:
     port: int
     secret_path: Path
     page_dir: Path
+    metrics_token: str = ""
 
 
 async def run_web(
@@ -57,7 +58,9 @@ async def run_web(
     with contextlib.closing(listener), contextlib.closing(Database(settings.db_url)) as db:
         lake = Lake(settings.lake_url)
         hub = Hub(db, lake, History(lake, db), counters)
-        state = WebState(db, Auth(db, load_secret(settings.secret_path)), hub, lake, settings.page_dir)
+        state = WebState(
+            db, Auth(db, load_secret(settings.secret_path), settings.metrics_token), hub, lake, settings.page_dir
+        )
         follower = Follower(hub, db, open_stream(settings.data, "frames"), open_stream(settings.data, "events"))
         hub.counters.gauge(QUEUE, hub.waiting)
         hub.counters.gauge(LAG, lambda: follower.lag_ms)
