@@ -4,6 +4,7 @@ import json
 import math
 import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -33,7 +34,9 @@ class Seen:
     changed_us: int = 0
 
 
-def run(rule: Rule, channels: list[Channel], frames: list[Frame], end_us: int) -> list[tuple[bool, int]]:
+def run(  # noqa: C901 - one place, as the words of the spec
+    rule: Rule, channels: list[Channel], frames: list[Frame], end_us: int
+) -> list[tuple[bool, int]]:
     """(is_raised, time) of everything that happens up to `end_us`."""
     known = {channel.name: channel for channel in channels}
     seen = {channel.name: Seen() for channel in channels}
@@ -168,7 +171,7 @@ def vectorised(rules, frames, cuts, end_us, saves=()):
     engine = Engine(rules, CHANNELS)
     out = {rule.id: [] for rule in rules}
     edges = [0, *sorted(cuts), len(frames)]
-    for number, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (first, last) in enumerate(pairwise(edges)):
         for change in engine.take(*columns_of(frames[first:last])):
             out[engine.rules[change.rule].id].append((change.is_raised, change.t_us))
         if number in saves:

@@ -18,6 +18,7 @@ from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
 from ved.metrics import LAG, RECORDS_CORRUPT_TOTAL, Counters
+from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
 from ved.watch.health import HealthWatcher
 from ved.watch.ledger import LedgerKeeper
@@ -46,7 +47,8 @@ class WatchSettings:
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
     """The parts, in the order in which they see each record."""
     ledger = LedgerKeeper(db)
-    return [SessionWatcher(db, now), ledger, HealthWatcher(db, now, ledger)]
+    alarms = AlarmWatcher(db, now)
+    return [SessionWatcher(db, now), ledger, alarms, HealthWatcher(db, now, ledger, [alarms])]
 
 
 async def run_watch(

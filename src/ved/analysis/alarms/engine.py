@@ -44,6 +44,11 @@ class Engine:
         """Numbers of the rules whose alarm is on."""
         return [number for number, life in enumerate(self.lives) if life.is_active]
 
+    def inputs_of(self, number: int) -> list[str]:
+        """The channels that a rule looks at, those of its guard last."""
+        channels = [at for part in self.bound[number].parts for at in self.looker.conditions[part].inputs]
+        return list(dict.fromkeys(self.looker.names[at] for at in channels))
+
     def take(self, t_us: NDArray[np.int64], columns: Columns) -> list[Change]:
         """Fold the next frames in (`t_us` i64[n]: their times); what happened, in order of time."""
         return self._take(make_batch(t_us, columns, self.now_us, is_end=False)) if len(t_us) else []
