@@ -28,6 +28,7 @@ from ved.codec.link import (
     Storage,
     Stored,
     Welcome,
+    WireData,
     encode_message,
 )
 from ved.model.records import Lane
@@ -45,6 +46,7 @@ def cases() -> dict[str, Message]:
         "welcome_full_disk": Welcome("", 0, is_storing=False, features=1),
         "refused": Refused(RefusalCode.VEHICLE, "clé d'une autre voiture"),
         "data": Data(b"\x01\x02record bytes\xff"),
+        "data_wire": WireData(b"\x01\x02wire bytes\xff"),
         "received": Received(EPOCH, Space.SEQ, ((1, 600),)),
         "received_previews": Received(EPOCH, Space.PREVIEW, ((3, 5),)),
         "stored_runs": Stored(EPOCH, Space.NOTE, ((1, 1), (3, 9), (2**32 + 1, 2**64 - 1))),

@@ -29,6 +29,7 @@ from ved.codec.link import (
     Stored,
     Unknown,
     Welcome,
+    WireData,
     decode_message,
     encode_message,
     split_runs,
@@ -65,6 +66,7 @@ MESSAGES = st.one_of(
     st.builds(Hello, st.sampled_from(Lane), TEXT, TEXT, EPOCH, U64, U64, I64, U32),
     st.builds(Welcome, TEXT, I64, st.booleans(), U32),
     st.builds(Refused, st.sampled_from(RefusalCode), TEXT),
+    st.builds(WireData, st.binary(max_size=200)),
     st.builds(Data, st.binary(max_size=200)),
     sets(EPOCH),
     st.builds(Ping, U32, I64),
@@ -102,6 +104,8 @@ def test_a_cut_message_is_refused(message, data):
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
     if isinstance(message, Data) and len(cut) >= 4:
         assert decode_message(cut) == Data(message.record[: len(cut) - 4])  # the record's own CRC tells
+    elif isinstance(message, WireData) and len(cut) >= 4:
+        assert decode_message(cut) == WireData(message.body[: len(cut) - 4])  # the batch's own CRC tells
     else:
         with pytest.raises(CorruptDataError):
             decode_message(cut)

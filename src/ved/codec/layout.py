@@ -17,7 +17,7 @@ HISTORY: Final = 16
 
 WORD_BITS: Final = 64
 WORD_BYTES: Final = 8
-MAX_START_K: Final = 63
+MAX_START_K: Final = 41
 _FIRST_LAG: Final = 32
 _FIELD: Final = struct.Struct("<BBB")
 

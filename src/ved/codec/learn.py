@@ -16,6 +16,7 @@ from ved.codec.layout import (
     HISTORY,
     HOLD,
     LINE,
+    MAX_START_K,
     WORD_BITS,
     Field,
     Layout,
@@ -202,5 +203,5 @@ def _best_filter(values: Signed, unused: Signed, numbers: tuple[int, ...]) -> li
     for column, choice in enumerate(best.tolist()):
         left = residuals[choice][:, column : column + 1]
         is_still = float(left.mean()) < 0.25
-        out.append((numbers[choice], 0 if is_still else min(62, int(_parameter(left)[0])) + 1))
+        out.append((numbers[choice], 0 if is_still else min(MAX_START_K, int(_parameter(left)[0]) + 1)))
     return out

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import google_crc32c
 import numpy as np
 
 from ved.codec.batch import columns_crc
@@ -140,7 +141,7 @@ class WireEncoder:
         marks = (_NAMES_EPOCH if names_epoch else 0) | (0 if len(self._groups) else _ANEW)
         expected = 1 if names_epoch else self._place.next_seq
         jump = (batch.first_seq - expected + (1 << 63)) % (1 << 64) - (1 << 63)
-        parts = [_HEAD.pack(columns_crc(batch.frames), marks), batch.epoch if names_epoch else b""]
+        parts = [_HEAD.pack(_crc(batch), marks), batch.epoch if names_epoch else b""]
         parts += [pack_varint(2 * jump if jump >= 0 else -2 * jump - 1), pack_varint(len(keys))]
         parts += [_KEY.pack(key.bus, key.flags, key.length, key.arbitration_id) for key in keys]
         parts.append(pack_varint(len(layouts)))
@@ -174,13 +175,14 @@ class WireDecoder:
         epoch, first_seq = self._read_place(reader, marks)
         self._read_groups(reader)
         frames = _read_frames(self._groups, reader)
-        if columns_crc(frames) != crc:
+        batch = FrameBatch(self._vehicle, epoch, first_seq, frames)
+        if _crc(batch) != crc:
             raise CorruptDataError("a batch on the wire came out changed")
-        self._groups.clock_us = int(frames.t_us[-1])
-        self._place = _Place(epoch, first_seq + len(frames))
-        if self._place.next_seq > _U64 + 1:
+        if batch.last_seq > _U64:
             raise CorruptDataError("batch seq out of range")
-        return FrameBatch(self._vehicle, epoch, first_seq, frames)
+        self._groups.clock_us = int(frames.t_us[-1])
+        self._place = _Place(epoch, batch.last_seq + 1)
+        return batch
 
     def _read_place(self, reader: VarintReader, marks: int) -> tuple[bytes, int]:
         names_epoch = bool(marks & _NAMES_EPOCH)
@@ -208,9 +210,16 @@ class WireDecoder:
         layouts: dict[int, Layout] = {}
         for _ in range(reader.number(len(groups))):
             group = reader.number(len(groups) - 1)
+            if layouts and group <= max(layouts):
+                raise CorruptDataError("layouts are out of order")
             layouts[group], reader.at = unpack_layout(reader.data, reader.at, groups.keys[group].data_bytes)
         groups.set_layouts(layouts)
         _must_fit(sum(groups.widths))
+
+
+def _crc(batch: FrameBatch) -> int:
+    """CRC32C of the columns, then of what names the batch."""
+    return int(google_crc32c.extend(columns_crc(batch.frames), batch.epoch + struct.pack("<Q", batch.first_seq)))
 
 
 def _must_fit(columns: int) -> None:
