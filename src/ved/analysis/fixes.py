@@ -25,7 +25,7 @@ class FixReader:
     """Joins latitude, longitude and the flag that says whether they hold.
 
     A position is where a new latitude comes; longitude and flag are the last before or at that time, at most 2 s old.
-    Without a flag, latitude and longitude that are both zero are no position.
+    Until a flag has come for the first time, latitude and longitude that are not both zero are a position.
     """
 
     def __init__(self, names: MapChannels) -> None:
@@ -33,6 +33,7 @@ class FixReader:
         self.inputs = tuple(name for name in (names.latitude, names.longitude, names.valid) if name)
         self._inbox = Inbox()
         self._held = dict.fromkeys(self.inputs, _NONE)
+        self._flag_us: int | None = None
 
     def step(self, columns: Mapping[str, Column], until_us: int = END_US) -> GeoFixes:
         """The positions before `until_us` that were not given yet; `columns`: the next samples of `inputs`."""
@@ -42,8 +43,13 @@ class FixReader:
         self._held = {name: last_of(ready[name], self._held[name]) for name in self.inputs}
         longitude = held[self._names.longitude]
         is_good = np.isfinite(latitude) & np.isfinite(longitude) & (np.abs(latitude) <= 90)
+        is_somewhere = (latitude != 0) | (longitude != 0)
         if self._names.valid:
-            is_good &= np.nan_to_num(held[self._names.valid]) != 0
+            flags = ready[self._names.valid].t_us
+            if self._flag_us is None and len(flags):
+                self._flag_us = int(flags[0])
+            is_before = t_us < (END_US if self._flag_us is None else self._flag_us)
+            is_good &= np.where(is_before, is_somewhere, np.nan_to_num(held[self._names.valid]) != 0)
         else:
-            is_good &= (latitude != 0) | (longitude != 0)
+            is_good &= is_somewhere
         return GeoFixes(t_us[is_good], latitude[is_good], longitude[is_good])

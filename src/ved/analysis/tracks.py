@@ -55,13 +55,13 @@ class LapFinder:
     becomes a track with a reference line and three sectors, in `learned`.
     """
 
-    def __init__(self, tracks: Sequence[Track]) -> None:
+    def __init__(self, tracks: Sequence[Track], *, is_learning: bool = True) -> None:
         self.track: Track | None = None
         self.learned: Track | None = None
         self._tracks = tracks
         self._candidates: list[_Candidate] | None = None
         self._locked: _Candidate | None = None
-        self._learning: _Learning | None = _Learning()
+        self._learning = _Learning() if is_learning else None
 
     def step(self, fixes: GeoFixes) -> LapStep:
         """The laps that ended and began up to the last of these positions, all later than those before."""

@@ -7,14 +7,17 @@ from types import TracebackType
 
 from sqlalchemy.exc import DatabaseError
 
+from ved.api.choosing import Wanted, choose_sessions
 from ved.api.parts import PartLoader
 from ved.api.recorded import RecordedSession
 from ved.config.settings import ServerSettings, load_settings
 from ved.db.database import Database
 from ved.db.sessions import list_sessions
+from ved.db.tracks import list_tracks
 from ved.db.vehicles import list_vehicles
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.model.track import Track
 
 
 class OpenedLake:
@@ -27,8 +30,21 @@ class OpenedLake:
         self._lake = Lake.existing(settings.lake)
         self._db = Database(settings.database)
 
-    def sessions(self, vehicle: str | None = None) -> list[RecordedSession]:
-        """The sessions by start, of one vehicle or of all. UserError when there is no such vehicle."""
+    def sessions(
+        self,
+        vehicle: str | None = None,
+        *,
+        track: str | None = None,
+        tag: str | None = None,
+        driver: str | None = None,
+        name: str | None = None,
+        moved: bool | None = None,
+    ) -> list[RecordedSession]:
+        """The sessions by start, of one vehicle or of all.
+
+        `track` (id or a part of its name), `driver` and `name` (parts of them) and `tag` choose among them, without
+        regard to case; `moved` True: those in which the vehicle moved. UserError when there is no such vehicle.
+        """
         self._lake.refresh()
         try:
             rows = list_sessions(self._db, vehicle)
@@ -36,10 +52,16 @@ class OpenedLake:
                 known = {row.name for row in list_vehicles(self._db)}
                 if vehicle not in known:
                     raise UserError(f"vehicle '{vehicle}': there is none; known are {', '.join(sorted(known))}")
+            chosen = choose_sessions(self._db, rows, Wanted(track, tag, driver, name, moved))
         except DatabaseError as error:
             raise UserError(f"{self._db.engine.url!s}: is no database of this version: {error.orig}") from error
-        loaders = {name: PartLoader(self._db, self._lake, name) for name in {row.vehicle for row in rows}}
-        return [RecordedSession(self._lake, self._db, row, loaders[row.vehicle].load(row)) for row in rows]
+        loaders = {name: PartLoader(self._db, self._lake, name) for name in {row.vehicle for row in chosen}}
+        return [RecordedSession(self._lake, self._db, row, loaders[row.vehicle].load(row)) for row in chosen]
+
+    @property
+    def tracks(self) -> list[Track]:
+        """The tracks that people drew and that were learned, by name."""
+        return list_tracks(self._db)
 
     def session(self, name: str) -> RecordedSession:
         """The session with this id, or the only one whose id begins so. UserError."""

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ved.analysis.distance import to_plane
-from ved.analysis.laps import Fixes, Line, find_laps, learn_line
+from ved.analysis.laps import LapSpan
+from ved.analysis.maths.channelset import MathsRun, MathsSet
 from ved.analysis.naming import find_channels
-from ved.analysis.positions import find_map_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
+from ved.analysis.series import Series
 from ved.api.comparing import Difference, compare_parts
 from ved.api.frame import ChannelSamples, Frame
+from ved.api.laps import FoundLaps, distance_m, find_laps, map_channels
+from ved.api.maths import MathsReader, maths_of
 from ved.api.parts import Part, PartLoader, channels_of_parts, read_frames, read_samples
+from ved.api.series import Samples
 from ved.db.database import Database
-from ved.db.vehicles import get_vehicle
+from ved.db.laps import list_laps
+from ved.db.notes import get_notes
+from ved.db.tracks import list_tracks
 from ved.errors import UserError
 from ved.lake.lake import Lake
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
-from ved.model.session import Session
-from ved.model.vehicle import MapChannels
-
-_VALID_GAP_US: Final = 2_000_000
+from ved.model.session import Notes, Session
+from ved.model.track import Track, TrackLine
 
 Reading = Literal["recorded", "now"] | int
 """Which DBCs: those in force on the car, those in force now, or the registry as of an assignment."""
@@ -48,7 +53,7 @@ class RecordedSession:
         self.parts: tuple[Part, ...] = tuple(parts)
         self.utc_from_us = min((part.utc_from_us for part in self.parts), default=session.utc_from_us)
         self.utc_to_us = max((part.utc_to_us for part in self.parts), default=session.utc_to_us) + 1
-        self._laps: list[Lap] | None = None
+        self._readers: dict[tuple[str, ...], MathsReader] = {}
 
     def __repr__(self) -> str:
         """Vehicle, start and length."""
@@ -65,10 +70,48 @@ class RecordedSession:
         """From its first frame to its last, in seconds."""
         return (self.utc_to_us - 1 - self.utc_from_us) / 1e6
 
+    @cached_property
+    def notes(self) -> Notes:
+        """What people wrote of it: name, driver, track, set-up, notes, tags."""
+        return get_notes(self._db, self.id)
+
     @property
+    def name(self) -> str:
+        """What people call it; empty where nobody gave a name."""
+        return self.notes.name
+
+    @property
+    def driver(self) -> str:
+        """Who drove."""
+        return self.notes.driver
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Words that people put on it."""
+        return self.notes.tags
+
+    @property
+    def has_moved(self) -> bool:
+        """True where the vehicle was seen to move."""
+        return self._session.moved_us != (0, 0)
+
+    @cached_property
+    def track(self) -> Track | None:
+        """The track that people named, or on which watch found laps."""
+        rows = list_laps(self._db, self.vehicle)
+        own = [row.track_id for row in rows if self.utc_from_us <= row.utc_from_us < self.utc_to_us and row.track_id]
+        wanted = self.notes.track or next(iter(own), "")
+        return next((one for one in list_tracks(self._db) if one.id == wanted), None)
+
+    @cached_property
     def channels(self) -> list[Channel]:
-        """All channels that the DBCs in force define, with their units; some may have no samples."""
-        return channels_of_parts(self.parts)
+        """All channels that DBCs, samples and people's maths define, with their units; some may have no samples."""
+        return [*channels_of_parts(self.parts), *self.maths.channels]
+
+    @cached_property
+    def maths(self) -> MathsSet:
+        """The vehicle's maths channels over the session's channels; `errors` says which could not be made."""
+        return maths_of(self._db, self.vehicle, channels_of_parts(self.parts), self.aliases)
 
     @property
     def aliases(self) -> Aliases:
@@ -85,12 +128,10 @@ class RecordedSession:
         """The DBCs in force for any part: file name -> text."""
         return {source.name: source.text for part in self.parts for source in part.sources}
 
-    @property
+    @cached_property
     def laps(self) -> list[Lap]:
-        """The laps between crossings of a line that is learned from the first closed lap; none where there is none."""
-        if self._laps is None:
-            self._laps = self.find_laps()
-        return self._laps
+        """The laps on a track that is known, else on one that is learned from the first closed lap."""
+        return self._laps_of(self._found_laps)
 
     def under(self, dbc: Reading) -> RecordedSession:
         """The same frames under other DBCs; UserError for an assignment that there is not.
@@ -152,7 +193,7 @@ class RecordedSession:
         margin_us = MOST_GAP_US if gap_us is None else gap_us
         wanted = list(dict.fromkeys(channel.name for channel in chosen.values())) if len(grid) else []
         limits = (from_us - margin_us, to_us + margin_us)
-        samples = read_samples(self._lake, self.parts, wanted, limits)
+        samples = self._read(wanted, limits)
         columns = {
             name: resample(*samples[one.name], grid, one.kind, rate_hz, gap_us) if len(grid) else np.empty(0)
             for name, one in chosen.items()
@@ -166,7 +207,7 @@ class RecordedSession:
     def read_channel(self, channel: str, utc_us: tuple[int, int]) -> ChannelSamples:
         """As `samples`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""
         found = next(iter(find_channels(self.channels, [channel], self.aliases).values()))
-        read = read_samples(self._lake, self.parts, [found.name], utc_us)[found.name]
+        read = self._read([found.name], utc_us)[found.name]
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
     @property
@@ -197,69 +238,85 @@ class RecordedSession:
         return [
             channel.name
             for channel in self.channels
-            if channel.name in found or any(one in found for one in aliases.others(channel.name))
+            if channel.name in found
+            or any(one in found for one in aliases.others(channel.name))
+            or (channel.name in self.maths.programs and found.issuperset(MathsRun(self.maths, [channel.name]).inputs))
         ]
 
     def find_laps(self, line: GeographicLine | None = None) -> list[Lap]:
-        """The laps between crossings of `line`, two points (latitude, longitude); None: learned.
+        """The laps between crossings of `line`, two points (latitude, longitude); None: as `laps`.
 
         UserError where the vehicle has no channels that place it.
         """
-        names = self._map_channels()
-        if names is None:
-            if line is None:
-                return []
-            raise UserError(f"session {self.id}: no channels of latitude and longitude, so no laps")
-        fixes, origin_deg = self._fixes(names)
         if line is None:
-            found = learn_line(fixes)
-        else:
-            latitudes, longitudes = np.array(line, np.float64).T
-            x_m, y_m = to_plane(latitudes, longitudes, origin_deg)
-            found = Line(float(x_m[0]), float(y_m[0]), float(x_m[1]), float(y_m[1]))
-        spans = [] if found is None else find_laps(fixes, found)
-        return [
-            Lap(self, number, round(span.t_from_us), round(span.t_to_us), span.length_m, span.is_whole)
-            for number, span in enumerate(spans, 1)
-        ]
+            return self.laps
+        names = map_channels(self._db, self.vehicle, self.channels)
+        if names is None:
+            raise UserError(f"session {self.id}: no channels of latitude and longitude, so no laps")
+        track = Track("", "", (TrackLine(*line),))
+        return self._laps_of(find_laps(names, self._read_decoded, self.utc_us, [track], is_learning=False))
 
-    def _map_channels(self) -> MapChannels | None:
-        row = get_vehicle(self._db, self.vehicle)
-        known = {channel.name for channel in self.channels}
-        if row is not None and row.map is not None and {row.map.latitude, row.map.longitude} <= known:
-            return row.map
-        return find_map_channels(self.channels)
+    @cached_property
+    def _found_laps(self) -> FoundLaps:
+        names = map_channels(self._db, self.vehicle, channels_of_parts(self.parts))
+        tracks = list_tracks(self._db)
+        chosen = [one for one in tracks if one.id == self.notes.track]
+        return find_laps(names, self._read_decoded, self.utc_us, chosen or tracks, is_learning=not chosen)
 
-    def _fixes(self, names: MapChannels) -> tuple[Fixes, tuple[float, float]]:
-        """The valid positions on a flat map (`t_us`: UTC), and that map's origin in degrees."""
-        wanted = [name for name in (names.latitude, names.longitude, names.valid) if name]
-        read = read_samples(self._lake, self.parts, wanted, self.utc_us)
-        utc_us, latitude = read[names.latitude]
-        longitude = read[names.longitude].values
-        if not np.array_equal(read[names.longitude].utc_us, utc_us):
-            longitude = resample(*read[names.longitude], utc_us, "continuous", 1e6)
-        is_good = np.isfinite(latitude) & np.isfinite(longitude)
-        if names.valid and len(read[names.valid].values):
-            valid = resample(*read[names.valid], utc_us, "discrete", 1e6, _VALID_GAP_US)
-            is_good &= np.nan_to_num(valid) != 0
-        utc_us, latitude, longitude = utc_us[is_good], latitude[is_good], longitude[is_good]
-        origin_deg = (float(latitude[0]), float(longitude[0])) if len(latitude) else (0.0, 0.0)
-        return Fixes(utc_us, *to_plane(latitude, longitude, origin_deg)), origin_deg
+    def _laps_of(self, found: FoundLaps) -> list[Lap]:
+        return [Lap(self, span.number, span.t_from_us, span.t_to_us, span, found) for span in found.spans]
+
+    def _read_decoded(self, names: Sequence[str], utc_us: tuple[int, int]) -> Mapping[str, Samples]:
+        return read_samples(self._lake, self.parts, names, utc_us)
+
+    def _read(self, names: Sequence[str], utc_us: tuple[int, int]) -> dict[str, Samples]:
+        """Samples by full name, decoded or computed."""
+        computed = tuple(name for name in names if name in self.maths.programs)
+        out = dict(self._read_decoded([name for name in names if name not in computed], utc_us))
+        if computed:
+            if computed not in self._readers:
+                laps = self._found_laps.start_series if self.maths.needs_laps(computed) else Series.empty
+                read = self._read_decoded
+                self._readers[computed] = MathsReader(self.maths, computed, self.utc_from_us, read, laps)
+            within = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
+            out.update(self._readers[computed].samples(within))
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lap:
-    """A lap, from one crossing of the line to the next; numbers count from 1, `utc_to_us` is the next lap's begin.
-
-    `length_m`: the way by GPS. `is_whole` is False where positions are missing, so a crossing may have been missed.
-    """
+    """A lap, from one crossing of the line to the next; numbers count from 1, `utc_to_us` is the next lap's begin."""
 
     session: RecordedSession
     number: int
     utc_from_us: int
     utc_to_us: int
-    length_m: float
-    is_whole: bool
+    _span: LapSpan
+    _found: FoundLaps
+
+    @property
+    def length_m(self) -> float:
+        """The way by GPS."""
+        return self._span.length_m
+
+    @property
+    def is_whole(self) -> bool:
+        """False where positions are missing, so a crossing may have been missed."""
+        return self._span.is_whole
+
+    @property
+    def sectors_s(self) -> tuple[float, ...]:
+        """Time in each sector; NaN where a line was not seen to be crossed; empty on a track without sectors."""
+        return tuple(one / 1e6 if one >= 0 else float("nan") for one in self._span.sectors_us)
+
+    @property
+    def track(self) -> Track | None:
+        """The track that the lap was found on."""
+        return self._found.track
+
+    def distance_m(self, utc_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far along the track's reference line the car was at these times: f64[n]; NaN where nobody knows."""
+        return distance_m(self._found, self._span, utc_us)
 
     def __repr__(self) -> str:
         """Number, time, length."""

@@ -53,6 +53,10 @@ class MathsSet:
                 break
         return MathsSet(tuple(made.values()), programs, errors)
 
+    def needs_laps(self, names: Iterable[str]) -> bool:
+        """True when the values of any of `names` depend on laps."""
+        return any(program.needs_laps for program in self.needed(names).values())
+
     def needed(self, names: Iterable[str]) -> dict[str, Program]:
         """The programs for `names` and all that they need, in order."""
         wanted = set(names)
