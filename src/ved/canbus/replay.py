@@ -16,7 +16,7 @@ from ved.model.records import ClockSource
 
 _BETWEEN_FILES_US: Final = 1_000
 _MAX_BUSES: Final = 256
-_OLDEST_UTC_US: Final = 946_684_800_000_000
+OLDEST_UTC_US: Final = 946_684_800_000_000
 """2000-01-01: a recording that says earlier had no clock."""
 
 
@@ -117,7 +117,7 @@ class ReplaySource:
 
     def clock(self, now_mono_ns: int) -> ClockPair | None:  # noqa: ARG002  (the recorded start is all there is)
         """The recorded start; None when the recording had no clock."""
-        if self._start_utc_us < _OLDEST_UTC_US:
+        if self._start_utc_us < OLDEST_UTC_US:
             return None
         source = ClockSource.HOST if self._moved_to_now else ClockSource.RECORDED
         return ClockPair(0, self._start_utc_us, source)

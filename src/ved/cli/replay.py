@@ -10,9 +10,8 @@ from ved.canbus.replay import ReplaySource
 from ved.cli.describe import describe_buses, ids_by_bus, read_dbc_option
 from ved.cli.drive import Drive, run_drive
 from ved.cli.progress import LateProgress
-from ved.cli.server import open_database, prepare_folder, seed_vehicles
+from ved.cli.server import known_buses
 from ved.config.settings import ServerSettings
-from ved.db.dbcs import assignments
 from ved.model.frames import FrameColumns
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -42,7 +41,7 @@ def run_replay(recordings: Recordings, settings: ServerSettings, server_url: str
         recordings.logs, recordings.speed, loop=recordings.is_looped, moved_to_now=recordings.is_moved
     )
     if server_url is None:
-        source.number_buses(_known_buses(settings, recordings.vehicle))
+        source.number_buses(known_buses(settings, recordings.vehicle))
     seen = _scan(source) if any(option.bus is None for option in options) else {}
     buses = describe_buses(source.buses, options, seen)
     frame_count = None if recordings.is_looped else source.frame_count
@@ -50,17 +49,6 @@ def run_replay(recordings: Recordings, settings: ServerSettings, server_url: str
     run_drive(drive, settings, server_url, state)
     for problem in source.problems:
         notes.print(f"ved: {problem}", markup=False)
-
-
-def _known_buses(settings: ServerSettings, vehicle: str) -> dict[str, int]:
-    """The numbers of the buses whose DBCs the server has assigned to the vehicle, by name."""
-    data = prepare_folder(settings.data.resolve())
-    db = open_database(settings)
-    try:
-        seed_vehicles(db, data)
-        return {row.bus_name: row.bus_index for row in assignments(db, vehicle)}
-    finally:
-        db.close()
 
 
 def _scan(source: ReplaySource) -> Mapping[int, set[int]]:

@@ -17,6 +17,7 @@ _READERS: Final[dict[str, Callable[[Path], LogFile]]] = {
     ".asc": PythonCanLog,
     ".trc": PythonCanLog,
 }
+LOG_ENDINGS: Final = tuple(sorted(_READERS))
 
 
 def open_log(path: Path) -> LogFile:
@@ -28,7 +29,7 @@ def open_log(path: Path) -> LogFile:
             raise UserError(f"log {path}: no such file")
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
-            known = ", ".join(sorted(_READERS))
+            known = ", ".join(LOG_ENDINGS)
             raise UserError(f"log {path}: unknown kind {path.suffix or '(no ending)'!r}; known are {known}")
         return reader(path)
     except OSError as error:
