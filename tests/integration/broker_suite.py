@@ -115,6 +115,7 @@ class BrokerSuite:
     def test_starts(self, stream, writer):
         async def main():
             put(writer, 0, 10)
+            writer.sync()
             latest, third = stream.reader("latest"), stream.reader(3)
             assert await latest.read(timeout_s=0) == []
             put(writer, 10, 1)
@@ -139,6 +140,7 @@ class BrokerSuite:
     def test_budget_is_kept_but_one_entry_always_comes(self, stream, writer):
         async def main():
             put(writer, 0, 6)
+            writer.sync()
             reader = stream.reader("earliest")
             assert len(await reader.read(max_bytes=1, timeout_s=0)) == 1
             assert len(await reader.read(max_bytes=3 * ENTRY_BYTES, timeout_s=0)) in (2, 3)

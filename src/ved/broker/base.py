@@ -41,7 +41,7 @@ class StreamWriter(Protocol):
         ...
 
     def append(self, arrival: Arrival, record: bytes) -> int:
-        """Add one entry, visible to readers at once; its position."""
+        """Add one entry, visible to readers soon, after `sync` for sure; its position."""
         ...
 
     def sync(self) -> int:
