@@ -10,12 +10,12 @@ from typing import Literal
 import pytest
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
-from ved.agent.life import POSTHUMOUS
 from ved.broker.journal import JournalStream
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record
 from ved.errors import StorageError
 from ved.journal.reader import JournalReader
+from ved.link.holes import POSTHUMOUS
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Loss, LossPlace

@@ -1,14 +1,17 @@
 """A life of the agent that did not end in order is told, once, with an interval that holds what is lost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ved.agent.life import POSTHUMOUS, UNSYNCED_US, Life, begin_life, declare_crash, end_life, read_life
+from ved.agent import life as lives_module
+from ved.agent.life import UNSYNCED_US, Life, close_lives, epoch_ends, read_lives, save_lives
 from ved.codec.batch import encode_batch
 from ved.codec.records import decode_record, encode_record
 from ved.journal.journal import Journal
+from ved.link.holes import POSTHUMOUS, EpochEnd
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Description, Loss, LossPlace
 
@@ -56,29 +59,44 @@ DESCRIPTION = encode_record(Description("fs", EPOCH, 1, "car", ()))
 )
 def test_the_loss_begins_behind_the_last_frame_kept(tmp_path: Path, records: tuple[bytes, ...], expected: Loss) -> None:
     journal = journal_of(tmp_path, *records)
-    assert declare_crash(journal, LIFE, NOW_NS, "boot 1") == expected
+    closed, losses = close_lives(journal, [LIFE], NOW_NS, "boot 1")
+    assert losses == [expected]
     assert journal.durable_position == journal.next_position
-    entries = journal.read(journal.next_position - 1, 1 << 20)
-    assert decode_record(entries[0].payload) == expected
-    assert declare_crash(journal, LIFE, NOW_NS + 10**9, "boot 1") is None  # the same loss is told once
+    at = journal.next_position - 1
+    assert decode_record(journal.read(at, 1 << 20)[0].payload) == expected
+    assert epoch_ends(closed) == (EpochEnd(EPOCH, at, expected.number - POSTHUMOUS - 1, expected.t_from_us),) or not at
+    # Killed before the end was entered: the same loss is told once, and the end is the same.
+    assert close_lives(journal, [LIFE], NOW_NS + 10**9, "boot 1") == (closed, []) or not at
+    assert close_lives(journal, closed, NOW_NS + 10**9, "boot 1") == (closed, []) or not at
     journal.close()
 
 
 @pytest.mark.parametrize("boot", ["boot 2", ""])
 def test_after_a_power_cut_the_clock_says_nothing(tmp_path: Path, boot: str) -> None:
     journal = journal_of(tmp_path, batch(1))
-    assert declare_crash(journal, LIFE, 7, boot) == loss(11, 10_000, 10_000 + UNSYNCED_US)
+    assert close_lives(journal, [LIFE], 7, boot)[1] == [loss(11, 10_000, 10_000 + UNSYNCED_US)]
     journal.close()
 
 
-def test_life_file(tmp_path: Path) -> None:
-    assert read_life(tmp_path) is None
-    begin_life(tmp_path, LIFE)
-    assert read_life(tmp_path) == LIFE
-    whole = (tmp_path / "life").read_bytes()
+def test_a_life_that_told_more_than_is_left_was_longer(tmp_path: Path) -> None:
+    """After a power cut the newest segment is gone too: the life was heard of last at 60 s."""
+    journal = journal_of(tmp_path, batch(1))
+    told = replace(LIFE, seq=6000, t_us=60_000_000)
+    assert close_lives(journal, [told], 7, "boot 2")[1] == [loss(11, 10_000, 60_000_000 + 10_000_000 + UNSYNCED_US)]
+    journal.close()
+
+
+def test_file_of_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_lives(tmp_path, 0) == []
+    ended = replace(LIFE, seq=70, t_us=5, end_position=9)
+    save_lives(tmp_path, [ended, LIFE])
+    assert read_lives(tmp_path, 8) == [ended, LIFE]
+    assert read_lives(tmp_path, 9) == [LIFE]  # all of the other was trimmed
+    assert epoch_ends([ended, LIFE]) == (EpochEnd(EPOCH, 9, 70, 5),)
+    whole = (tmp_path / "lives").read_bytes()
     for at in range(len(whole)):
-        (tmp_path / "life").write_bytes(whole[:at])
-        assert read_life(tmp_path) is None
-    end_life(tmp_path)
-    end_life(tmp_path)
-    assert read_life(tmp_path) is None
+        (tmp_path / "lives").write_bytes(whole[:at])
+        assert read_lives(tmp_path, 0) == []
+    monkeypatch.setattr(lives_module, "MAX_LIVES", 1)
+    save_lives(tmp_path, [ended, LIFE])
+    assert read_lives(tmp_path, 0) == [LIFE]

@@ -11,12 +11,12 @@ from ved.agent.capture import Capture
 from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue, Overflow
 from ved.agent.keeper import Keeper, KeeperEvents
-from ved.agent.life import POSTHUMOUS
 from ved.agent.packer import Packer, PackerSettings
 from ved.codec.batch import encode_batch
 from ved.codec.records import RecordHeader, decode_record, encode_record, peek
 from ved.errors import StorageError, UserError
 from ved.journal.journal import Journal
+from ved.link.holes import POSTHUMOUS
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Clock, ClockSource, Description, Loss, LossPlace

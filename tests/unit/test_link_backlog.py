@@ -10,12 +10,14 @@ from ved.codec.batch import encode_batch
 from ved.codec.link import Held, Received, Space, Stored
 from ved.codec.records import encode_record
 from ved.journal.journal import Journal
-from ved.link.backlog import Backlog, Frontier, Kept
+from ved.link.backlog import Backlog
+from ved.link.frontier import Frontier, LossReport
 from ved.link.ledger import Ledger
 from ved.link.livequeue import Fresh, LiveQueue
 from ved.link.span import Span
+from ved.link.walker import Kept
 from ved.model.frames import FrameBatch, FrameColumns
-from ved.model.records import Clock, ClockSource
+from ved.model.records import Clock, ClockSource, Loss
 
 EPOCH, OLDER = bytes(range(16)), bytes(16)
 
@@ -166,8 +168,10 @@ def test_backlog_that_was_trimmed_ends(path: Path) -> None:
 
 
 def test_frontier_passes_what_is_stored_and_what_is_damaged(path: Path) -> None:
+    losses: list[Loss] = []
+
     async def go() -> None:
-        ledger, frontier = Ledger(), Frontier(path, 0)
+        ledger, frontier = Ledger(), Frontier(path, 0, LossReport("fs", (), lambda *_: False, losses.append))
         assert await frontier.advance(ledger, 6) == 0
         assert frontier.waiting_epoch == OLDER
         ledger.acknowledge(Received(OLDER, Space.SEQ, ((1, 10),)))
@@ -179,6 +183,8 @@ def test_frontier_passes_what_is_stored_and_what_is_damaged(path: Path) -> None:
         ledger.acknowledge(Stored(EPOCH, Space.NOTE, ((1, 1),)))
         assert await frontier.advance(ledger, 6) == 6
         assert frontier.waiting_epoch is None
+        assert frontier.trim_before == 5  # the last batch stays
         frontier.close()
+        assert losses == []  # the damaged record lies between two epochs, and nobody knows of frames in it
 
     asyncio.run(go())

@@ -14,18 +14,17 @@ from ved.agent.capture import Capture
 from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue
 from ved.agent.keeper import Keeper, KeeperEvents
-from ved.agent.life import Life, begin_life, boot_id, declare_crash, end_life, read_life
+from ved.agent.life import BEAT_S, Life, boot_id, close_lives, epoch_ends, read_lives, save_lives
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
-from ved.codec.link import FEATURE_PREVIEWS, NO_TIME, Hello, Space
-from ved.codec.records import RecordHeader, peek
-from ved.errors import CorruptDataError, UserError
+from ved.codec.link import FEATURE_PREVIEWS, FEATURE_WIRE, NO_TIME, Hello, Space
+from ved.codec.records import RecordHeader, encode_record, peek
+from ved.errors import CorruptDataError, StorageError, UserError
 from ved.journal.journal import Journal
 from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ved.link.credentials import Credentials, load_credentials
-from ved.link.span import span_of
 from ved.link.uplink import Uplink, UplinkSettings
-from ved.model.records import Description, Lane
+from ved.model.records import Description, Lane, Loss
 
 MAX_IN_FLIGHT_BYTES: Final = 4 << 20
 """How much of a patient source (a recording) may be between its reader and the server."""
@@ -107,10 +106,18 @@ class _Run:
     """The parts of one epoch, wired: capture -> packer -> (uplink, keeper) -> server."""
 
     def __init__(
-        self, settings: AgentSettings, source: Source, description: Description, journal: Journal, trust: Credentials
+        self,
+        settings: AgentSettings,
+        source: Source,
+        description: Description,
+        journal: Journal,
+        trust: Credentials,
+        lives: list[Life],
     ) -> None:
         self._settings = settings
         self._source = source
+        self._journal = journal
+        self._lives = lives
         self._epoch = description.epoch
         self._loop = asyncio.get_running_loop()
         self._origin_ns = time.monotonic_ns()
@@ -128,9 +135,11 @@ class _Run:
                 source.is_realtime,
                 self._hello,
                 self._time_us,
+                epoch_ends(lives),
+                self._declare,
             )
         )
-        events = KeeperEvents(self._on_kept, self._find_unstored, self._queue.put_note, self._on_failure)
+        events = KeeperEvents(self._on_kept, self._give_up, self._queue.put_note, self._on_failure)
         self._keeper = Keeper(journal, settings.journal_bytes if source.is_realtime else None, events)
         self._uplink.on_trim = self._keeper.trim
         self._packer = Packer(
@@ -160,33 +169,32 @@ class _Run:
         path = settings.state_dir / JOURNAL_FOLDER
         journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
         await asyncio.to_thread(_check_vehicle, journal, settings.vehicle)
-        await asyncio.to_thread(_declare_crash, settings.state_dir, journal)
-        return _Run(settings, source, described, journal, credentials)
+        lives = await asyncio.to_thread(_close_lives, settings.state_dir, journal)
+        return _Run(settings, source, described, journal, credentials, lives)
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
         """Start everything, wait for the end, and take it down in order."""
         _log.info("epoch %s of %s begins", self._epoch.hex(), self._settings.vehicle)
         if self._source.is_realtime:
-            life = Life(self._settings.vehicle, self._epoch, self._origin_ns, boot_id())
-            await asyncio.to_thread(begin_life, self._settings.state_dir, life)
+            await self._tell_life()
         self._keeper.start()
         self._packer.start()
         self._capture.start()
         uplink = asyncio.create_task(self._uplink.run())
-        reporter = asyncio.create_task(self._report(progress))
+        others = [asyncio.create_task(self._report(progress)), asyncio.create_task(self._beat())]
         try:
             await self._wait_for_end(stop, uplink)
             is_complete = await self._flush(stop, uplink)
         finally:
             await self._stop_threads()
-            for task in (uplink, reporter):
+            for task in (uplink, *others):
                 task.cancel()
-            await asyncio.wait((uplink, reporter))
+            await asyncio.wait((uplink, *others))
         for failure in (self._capture.failure, self._packer.failure, self._keeper.failure):
             if failure is not None:
                 raise failure
-        if not self._keeper.waiting_bytes:
-            await asyncio.to_thread(end_life, self._settings.state_dir)
+        if self._source.is_realtime and not self._keeper.waiting_bytes:
+            await self._tell_life(self._journal.next_position)
         if progress is not None:
             progress(self._progress())
         received = self._uplink.ledger.epoch(self._epoch).stored[Space.SEQ]
@@ -245,6 +253,28 @@ class _Run:
             progress(self._progress())
             await asyncio.sleep(PROGRESS_S)
 
+    async def _beat(self) -> None:
+        """Now and then say how far this life is, so that it is known what should be there."""
+        while self._source.is_realtime:
+            await asyncio.sleep(BEAT_S)
+            try:
+                await self._tell_life()
+            except StorageError as error:
+                _log.warning("%s", error)
+
+    async def _tell_life(self, end_position: int = 0) -> None:
+        """Enter this life into the file of lives, with its end when it is over. StorageError when refused."""
+        life = Life(
+            self._settings.vehicle,
+            self._epoch,
+            self._origin_ns,
+            boot_id(),
+            self._packer.next_seq - 1,
+            self._time_us(),
+            end_position,
+        )
+        await asyncio.to_thread(save_lives, self._settings.state_dir, [*self._lives, life])
+
     def _progress(self) -> AgentProgress:
         rtt_s = self._uplink.rtt_s
         return AgentProgress(
@@ -268,7 +298,7 @@ class _Run:
             self._packer.next_seq,
             self._packer.next_note,
             self._time_us(),
-            FEATURE_PREVIEWS,
+            FEATURE_PREVIEWS | FEATURE_WIRE,
         )
 
     def _time_us(self) -> int:
@@ -297,12 +327,19 @@ class _Run:
         for position, header in kept:
             self._loop.call_soon_threadsafe(self._uplink.note_kept, position, header)
 
-    def _find_unstored(self, headers: list[RecordHeader]) -> list[bool]:
-        async def look() -> list[bool]:
-            ledger = self._uplink.ledger
-            return [not ledger.is_stored(header.epoch, span_of(header)) for header in headers]
+    def _give_up(self, headers: list[RecordHeader]) -> list[bool]:
+        """Called in the keeper's thread, which waits; see `KeeperEvents`."""
 
-        return asyncio.run_coroutine_threadsafe(look(), self._loop).result()
+        async def give_up() -> list[bool]:
+            return [self._uplink.give_up(header) for header in headers]
+
+        return asyncio.run_coroutine_threadsafe(give_up(), self._loop).result()
+
+    def _declare(self, loss: Loss) -> None:
+        """The journal lost frames. What says so goes its own way: the source may have ended long ago."""
+        _log.warning("frames %d to %d of epoch %s cannot be read", loss.first_seq, loss.last_seq, loss.epoch.hex())
+        record = encode_record(loss)
+        self._keeper.put(record, peek(record))
 
 
 def _check_vehicle(journal: Journal, vehicle: str) -> None:
@@ -322,15 +359,14 @@ def _check_vehicle(journal: Journal, vehicle: str) -> None:
         )
 
 
-def _declare_crash(state_dir: Path, journal: Journal) -> None:
-    """Say what the life before may have lost, when it did not end in order."""
-    life = read_life(state_dir)
-    if life is None:
-        return
-    loss = declare_crash(journal, life, time.monotonic_ns(), boot_id())
-    if loss is not None:
+def _close_lives(state_dir: Path, journal: Journal) -> list[Life]:
+    """The lives before this one, all over now. What the last one may have lost is said when it did not end in order."""
+    lives, losses = close_lives(journal, read_lives(state_dir, journal.first_position), time.monotonic_ns(), boot_id())
+    for loss in losses:
         span_s = (loss.t_to_us - loss.t_from_us) / 1e6
-        _log.warning("epoch %s did not end in order: up to %.1f s of it are lost", life.epoch.hex(), span_s)
+        _log.warning("epoch %s did not end in order: up to %.1f s of it are lost", loss.epoch.hex(), span_s)
+    save_lives(state_dir, lives)
+    return lives
 
 
 @contextlib.asynccontextmanager

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ved.agent.life import ALL_BUSES, POSTHUMOUS
-from ved.codec.batch import decode_batch
 from ved.codec.records import RecordHeader, peek
 from ved.errors import CorruptDataError, StorageError
 from ved.journal.journal import Journal
 from ved.journal.sync import SyncPolicy
+from ved.link.holes import ALL_BUSES, POSTHUMOUS, batch_times
 from ved.model.records import Loss, LossPlace, RecordKind
 
 RETRY_S: Final = 1.0
@@ -29,10 +28,13 @@ _Item = tuple[bytes, RecordHeader]
 
 @dataclass(frozen=True, slots=True)
 class KeeperEvents:
-    """Called in the keeper's thread. `find_unstored` tells which of some records the server does not have on disk."""
+    """Called in the keeper's thread.
+
+    `give_up` tells which of some records the server does not have on disk: a loss will be declared for their frames.
+    """
 
     on_kept: Callable[[list[tuple[int, RecordHeader]]], None]
-    find_unstored: Callable[[list[RecordHeader]], list[bool]]
+    give_up: Callable[[list[RecordHeader]], list[bool]]
     on_loss: Callable[[Loss], None]
     on_failure: Callable[[], None]
 
@@ -55,7 +57,7 @@ class Keeper:
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._changed = threading.Condition()
-        self._put_bytes = 0  # written by the packer's thread alone
+        self._put_bytes = 0
         self._done_bytes = 0  # written by the keeper's thread alone
         self.size_bytes = journal.size_bytes
         self.trouble: str | None = None
@@ -71,8 +73,9 @@ class Keeper:
         self._thread.start()
 
     def put(self, record: bytes, header: RecordHeader) -> None:
-        """Have a record kept. From one thread only."""
-        self._put_bytes += len(record)
+        """Have a record kept."""
+        with self._changed:
+            self._put_bytes += len(record)
         self._inbox.put((record, header))
 
     def trim(self, before: int) -> None:
@@ -154,7 +157,8 @@ class Keeper:
             item = self._waiting.popleft()
             self._done_bytes += len(item[0])
             given_up.append(item)
-        self._declare(given_up)
+        if given_up:
+            self._declare(self._unstored([record for record, _ in given_up]))
 
     def _sync(self) -> None:
         now_s = time.monotonic()
@@ -211,7 +215,7 @@ class Keeper:
                 items.append((record, peek(record)))
             except CorruptDataError:
                 continue  # damaged long ago; its seqs are missing from the epoch, which shows
-        flags = self._events.find_unstored([header for _, header in items])
+        flags = self._events.give_up([header for _, header in items])
         return [item for item, is_unstored in zip(items, flags, strict=True) if is_unstored]
 
     def _declare(self, items: Sequence[_Item]) -> None:
@@ -230,13 +234,7 @@ class Keeper:
 
     def _declare_run(self, run: list[_Item]) -> None:
         first, last = run[0][1], run[-1][1]
-        times: list[int] = []
-        for record, _ in (run[0], run[-1]):
-            try:
-                t_us = decode_batch(record).frames.t_us
-            except CorruptDataError:
-                continue
-            times += [int(t_us.min()), int(t_us.max())]
+        times = [t_us for record, _ in (run[0], run[-1]) for t_us in batch_times(record) or ()]
         last_seq = last.number + last.count - 1
         count = last_seq - first.number + 1
         number = POSTHUMOUS + first.number

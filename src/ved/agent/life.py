@@ -1,42 +1,54 @@
 """What is said of a life of the agent that did not end in order: after the last frame kept, frames may be lost.
 
-A file names the life that is running; its orderly end removes it. Whoever finds it at a start declares the loss.
+The file `lives` names the epochs that the journal may still hold, oldest first: where each one began and, once it is
+over, where it ended. The last one without an end is running, or did not end in order; whoever finds it at a start
+declares the loss and enters the end. So frames that the journal loses later are missed even when nothing is left of
+their epoch.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ved.codec.batch import decode_batch
-from ved.codec.records import decode_record, encode_record, peek, verify
+from ved.codec.records import decode_record, encode_record, verify
 from ved.errors import CorruptDataError, StorageError
 from ved.journal.journal import Journal
 from ved.link.files import write_private
+from ved.link.holes import ALL_BUSES, POSTHUMOUS, EpochEnd
 from ved.model.frames import EPOCH_BYTES
 from ved.model.records import Loss, LossPlace, RecordKind
 
-FILE_NAME: Final = "life"
-ALL_BUSES: Final = 255
-POSTHUMOUS: Final = 1 << 32
-"""Losses of an earlier epoch are numbered from here by their first seq: that life's own numbers lie below."""
+FILE_NAME: Final = "lives"
+MAX_LIVES: Final = 1000
+BEAT_S: Final = 10.0
+"""How often the running life says how far it is."""
 
 UNSYNCED_US: Final = 2_000_000
 """After a power cut nobody knows when it was; what the journal had not synced yet is younger than this."""
 
+_BEAT_US: Final = int(BEAT_S * 1e6)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One run on a live source: its epoch, the monotonic time at which that began, and the boot that counts it."""
+    """One run on a live source: its epoch, the monotonic time at which that began, and the boot that counts it.
+
+    `seq` and `t_us` are how far it was when it last said so; once it is over, its last seq and its end, and
+    `end_position` is where its records in the journal end (0: not over).
+    """
 
     vehicle: str
     epoch: bytes
     origin_ns: int
     boot: str
+    seq: int = 0
+    t_us: int = 0
+    end_position: int = 0
 
 
 def boot_id() -> str:
@@ -47,9 +59,9 @@ def boot_id() -> str:
         return ""
 
 
-def begin_life(state_dir: Path, life: Life) -> None:
-    """Name the life that begins, on disk before it reads a frame. StorageError when refused."""
-    told = {"vehicle": life.vehicle, "epoch": life.epoch.hex(), "origin_ns": life.origin_ns, "boot": life.boot}
+def save_lives(state_dir: Path, lives: list[Life]) -> None:
+    """On disk when it returns. StorageError when refused."""
+    told = [asdict(life) | {"epoch": life.epoch.hex()} for life in lives[-MAX_LIVES:]]
     path = state_dir / FILE_NAME
     try:
         write_private(path, json.dumps(told).encode())
@@ -57,57 +69,78 @@ def begin_life(state_dir: Path, life: Life) -> None:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-def end_life(state_dir: Path) -> None:
-    """It ended in order: nothing is missing."""
-    path = state_dir / FILE_NAME
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-
-
-def read_life(state_dir: Path) -> Life | None:
-    """The life that did not end; None when there is none, or the file is damaged."""
+def read_lives(state_dir: Path, first_position: int) -> list[Life]:
+    """The lives that are not over, or whose records are not all trimmed; [] when the file is damaged."""
     try:
         told = json.loads((state_dir / FILE_NAME).read_bytes())
-        life = Life(str(told["vehicle"]), bytes.fromhex(told["epoch"]), int(told["origin_ns"]), str(told["boot"]))
+        lives = [_life(one) for one in told]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return life if len(life.epoch) == EPOCH_BYTES else None
+        return []
+    return [life for life in lives if not life.end_position or life.end_position > first_position]
 
 
-def declare_crash(journal: Journal, life: Life, now_ns: int, boot: str) -> Loss | None:
-    """Put the loss into the journal, durably; None when it is there already. StorageError when the disk refuses."""
-    loss = crash_loss(journal, life, now_ns, boot)
-    if loss is not None:
-        journal.append(encode_record(loss))
-        journal.sync()
-    return loss
+def _life(told: dict[str, object]) -> Life:
+    epoch = bytes.fromhex(str(told["epoch"]))
+    if len(epoch) != EPOCH_BYTES:
+        raise ValueError("an epoch is 16 bytes")
+    numbers = [told[name] for name in ("origin_ns", "seq", "t_us", "end_position")]
+    origin_ns, seq, t_us, end_position = [int(str(number)) for number in numbers]
+    return Life(str(told["vehicle"]), epoch, origin_ns, str(told["boot"]), seq, t_us, end_position)
 
 
-def crash_loss(journal: Journal, life: Life, now_ns: int, boot: str) -> Loss | None:
+def epoch_ends(lives: list[Life]) -> tuple[EpochEnd, ...]:
+    """The epochs that are over, as the link needs them."""
+    return tuple(EpochEnd(life.epoch, life.end_position, life.seq, life.t_us) for life in lives if life.end_position)
+
+
+def close_lives(journal: Journal, lives: list[Life], now_ns: int, boot: str) -> tuple[list[Life], list[Loss]]:
+    """Enter the end of lives that have none, and put the loss of each into the journal, durably.
+
+    Returns the losses that are new. StorageError when the disk refuses.
+    """
+    closed: list[Life] = []
+    losses: list[Loss] = []
+    for life in lives:
+        if life.end_position:
+            closed.append(life)
+            continue
+        end_position = journal.next_position
+        loss, at = crash_loss(journal, life, now_ns, boot)
+        if at is None:
+            journal.append(encode_record(loss))
+            journal.sync()
+            losses.append(loss)
+        seq = loss.number - POSTHUMOUS - 1
+        closed.append(replace(life, seq=seq, t_us=loss.t_from_us, end_position=end_position if at is None else at))
+    return closed, losses
+
+
+def crash_loss(journal: Journal, life: Life, now_ns: int, boot: str) -> tuple[Loss, int | None]:
     """What the journal cannot account for: from its last frame of that life (or the begin) until now.
 
-    After another boot the end is not known, and lies at most `UNSYNCED_US` after the last frame.
+    After another boot the end is not known, and lies at most `UNSYNCED_US` after the last frame; or, where frames that
+    the life told of are gone, after the next time that it would have told. With the position where it was said already.
     """
     last: bytes | None = None
     for segment in reversed(journal.segments):  # the life before was the last to write
-        for record in _records(journal, segment.first_position, segment.end_position, life.epoch):
-            kind = peek(record).kind
-            if kind == RecordKind.LOSS and _is_crash(record):
-                return None
-            last = record if kind == RecordKind.BATCH else last
+        for position, record in _records(journal, segment.first_position, segment.end_position, life.epoch):
+            found = decode_record(record) if verify(record).kind == RecordKind.LOSS else None
+            if isinstance(found, Loss) and found.place == LossPlace.CAR_CRASH:
+                return found, position
+            last = record if verify(record).kind == RecordKind.BATCH else last
         if last is not None:
             break
     last_seq, t_from_us = (0, 0) if last is None else _end_of(last)
-    is_same_boot = boot != "" and boot == life.boot
-    t_to_us = (now_ns - life.origin_ns) // 1000 if is_same_boot else t_from_us + UNSYNCED_US
-    number = POSTHUMOUS + last_seq + 1
-    place = LossPlace.CAR_CRASH
-    return Loss(life.vehicle, life.epoch, number, place, ALL_BUSES, -1, t_from_us, max(t_from_us, t_to_us))
+    t_to_us = t_from_us + UNSYNCED_US
+    if boot != "" and boot == life.boot:
+        t_to_us = (now_ns - life.origin_ns) // 1000
+    elif last_seq < life.seq:
+        t_to_us = max(t_to_us, life.t_us + _BEAT_US + UNSYNCED_US)
+    number, t_to_us = POSTHUMOUS + last_seq + 1, max(t_from_us, t_to_us)
+    return Loss(life.vehicle, life.epoch, number, LossPlace.CAR_CRASH, ALL_BUSES, -1, t_from_us, t_to_us), None
 
 
-def _records(journal: Journal, position: int, end: int, epoch: bytes) -> Iterator[bytes]:
+def _records(journal: Journal, position: int, end: int, epoch: bytes) -> Iterator[tuple[int, bytes]]:
     """Whole records of an epoch from `position` to `end`, in order; damaged ones are not accounted for."""
     while position < end and (entries := journal.read(position, _READ_BYTES)):
         position = entries[-1].position + 1
@@ -117,15 +150,10 @@ def _records(journal: Journal, position: int, end: int, epoch: bytes) -> Iterato
             except CorruptDataError:
                 continue
             if header.epoch == epoch and entry.position < end:
-                yield entry.payload
+                yield entry.position, entry.payload
 
 
 def _end_of(record: bytes) -> tuple[int, int]:
     """Last seq and latest time of a batch."""
     batch = decode_batch(record)
     return batch.last_seq, int(batch.frames.t_us.max(initial=0))
-
-
-def _is_crash(record: bytes) -> bool:
-    loss = decode_record(record)
-    return isinstance(loss, Loss) and loss.place == LossPlace.CAR_CRASH

@@ -103,9 +103,9 @@ class Packer:
         self._emit(encode_batch(batch))
 
     def _declare(self, loss: Loss) -> None:
-        """Of this epoch it gets the next number here; a loss of an earlier one brings its own."""
+        """It gets the next number here; one that names seqs brings its own."""
         self.lost_frames += max(0, loss.count)
-        self._emit(encode_record(replace(loss, number=self._take_note()) if loss.epoch == self._epoch else loss))
+        self._emit(encode_record(loss if loss.number else replace(loss, number=self._take_note())))
 
     def _take_note(self) -> int:
         number = self.next_note

@@ -1,6 +1,6 @@
 """What the server says it holds: per epoch, what it received and what it stored."""
 
-from ved.codec.link import KEPT_SPACES, Held, Received, Stored
+from ved.codec.link import KEPT_SPACES, MAX_RUNS, Held, Received, Space, Stored
 from ved.link.span import Span
 from ved.model.intervals import Intervals
 
@@ -8,9 +8,13 @@ from ved.model.intervals import Intervals
 class EpochLedger:
     """The server's word on one epoch."""
 
-    __slots__ = ("received", "stored")
+    __slots__ = ("given_up", "known_from", "received", "stored")
 
     def __init__(self) -> None:
+        self.known_from: int | None = None
+        """From this seq on the server said all that it holds; None: it was not asked yet."""
+        self.given_up = Intervals()
+        """Seqs that a loss record names."""
         self.received = {space: Intervals() for space in KEPT_SPACES}
         self.stored = {space: Intervals() for space in KEPT_SPACES}
 
@@ -43,8 +47,11 @@ class Ledger:
         ledger = self.epoch(held.epoch)
         before = ledger.received
         ledger.received = {space: ledger.stored[space].copy() for space in KEPT_SPACES}
+        ledger.known_from = 1
         for one in held.sets:
             self.acknowledge(one)
+            if one.space == Space.SEQ and isinstance(one, Stored) and len(one.runs) >= MAX_RUNS:
+                ledger.known_from = one.runs[0][0]
         return any(
             not ledger.received[space].contains(first, last) for space in KEPT_SPACES for first, last in before[space]
         )
@@ -56,3 +63,24 @@ class Ledger:
     def is_stored(self, epoch: bytes, span: Span) -> bool:
         """True when the car may forget it."""
         return self.epoch(epoch).stored[span.space].contains(span.first, span.last)
+
+    def is_known(self, epoch: bytes) -> bool:
+        """True when the server has said, in this life of the agent, what it holds of an epoch."""
+        return self.epoch(epoch).known_from is not None
+
+    def give_up(self, epoch: bytes, first: int, last: int) -> None:
+        """A loss record names these seqs."""
+        self.epoch(epoch).given_up.add(first, last)
+
+    def lacking(self, epoch: bytes, first: int, last: int) -> list[tuple[int, int]]:
+        """The runs of first..last that the server, as far as it said, has not stored and that nobody gave up."""
+        ledger = self.epoch(epoch)
+        first = max(first, ledger.known_from or 1)
+        runs = ledger.stored[Space.SEQ].missing(first, last) if first <= last else []
+        return [part for run in runs for part in ledger.given_up.missing(*run)]
+
+    def is_underway(self, epoch: bytes, first: int, last: int) -> bool:
+        """True when the server has received some of these seqs and not stored them (yet)."""
+        ledger = self.epoch(epoch)
+        runs = ledger.stored[Space.SEQ].missing(first, last)
+        return any(ledger.received[Space.SEQ].overlaps(*run) for run in runs)

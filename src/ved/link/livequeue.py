@@ -78,5 +78,12 @@ class LiveQueue:
         """The pending record of this number."""
         return self._pending.get((span.space, span.first))
 
+    def has_any(self, first: int, last: int) -> bool:
+        """True when a batch with any of these seqs is pending."""
+        return any(
+            span.space == Space.SEQ and span.first <= last and first <= span.last
+            for span in (fresh.span for fresh in self._pending.values())
+        )
+
     def __len__(self) -> int:
         return len(self._queue)

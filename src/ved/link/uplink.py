@@ -15,20 +15,24 @@ from pathlib import Path
 from typing import Final
 
 from ved.codec.batch import decode_batch
-from ved.codec.link import FEATURE_PREVIEWS, Held, Hello, Storage
+from ved.codec.learn import LayoutBook
+from ved.codec.link import FEATURE_PREVIEWS, Held, Hello, Space, Storage
 from ved.codec.records import RecordHeader
 from ved.errors import LinkLostError, LinkRefusedError, StorageError
-from ved.link.backlog import Backlog, Frontier, Kept
+from ved.link.backlog import Backlog
 from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, first_leaf
 from ved.link.credentials import Credentials, parse_server_url
 from ved.link.dial import Dialer
+from ved.link.frontier import Frontier, LossReport
+from ved.link.holes import EpochEnd
 from ved.link.ledger import Ledger
 from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
 from ved.link.pace import MOST_BACKFILL_BYTES, BackfillPacer
 from ved.link.preview import Overload, Previews
 from ved.link.span import span_of
 from ved.link.trust import client_context
-from ved.model.records import Lane, RecordKind
+from ved.link.walker import Kept
+from ved.model.records import Lane, Loss, RecordKind
 
 BULK_WINDOW_BYTES: Final = 1 << 20
 BACKFILL_IDLE_S: Final = 10.0
@@ -44,7 +48,10 @@ _log: Final = logging.getLogger("ved.agent")
 
 @dataclass(frozen=True, slots=True)
 class UplinkSettings:
-    """`is_realtime`: fresh records grow old and go over the backfill lane. `hello` makes the greeting for a lane."""
+    """`is_realtime`: fresh records grow old and go over the backfill lane. `hello` makes the greeting for a lane.
+
+    `ends`: earlier epochs in the journal, in order. `declare` hears of frames that the journal lost.
+    """
 
     credentials: Credentials
     epoch: bytes
@@ -54,6 +61,8 @@ class UplinkSettings:
     is_realtime: bool
     hello: Callable[[Lane], Hello]
     time_us: Callable[[], int]
+    ends: tuple[EpochEnd, ...]
+    declare: Callable[[Loss], None]
 
 
 class Uplink:
@@ -64,7 +73,8 @@ class Uplink:
         self._dialer = Dialer([parse_server_url(url) for url in settings.credentials.server_urls])
         self._queue = LiveQueue(LIVE_DEADLINE_S if settings.is_realtime else None)
         self._backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
-        self._frontier = Frontier(settings.journal, settings.first_position)
+        report = LossReport(settings.credentials.vehicle, settings.ends, self._is_on_way, settings.declare)
+        self._frontier = Frontier(settings.journal, settings.first_position, report)
         self._end = settings.next_position
         self._fresh = asyncio.Event()
         self._work = asyncio.Event()
@@ -74,6 +84,7 @@ class Uplink:
         self._live: LinkConnection | None = None
         self._backfill: LinkConnection | None = None
         self._pacer = BackfillPacer()
+        self._layouts = LayoutBook()
         self._overload = Overload()
         self._previews = Previews(settings.credentials.vehicle, settings.epoch)
         self._said: dict[Lane, str] = {}
@@ -107,7 +118,12 @@ class Uplink:
         return self._queue.pending_bytes
 
     def offer(self, record: bytes, header: RecordHeader) -> None:
-        """A fresh record of this epoch. When the uplink is too slow for all, batches become previews and wait."""
+        """A fresh record. When the uplink is too slow for all, batches become previews and wait.
+
+        One of an earlier epoch goes over the backfill lane, once the journal has it.
+        """
+        if header.epoch != self._settings.epoch:
+            return
         if header.kind == RecordKind.BATCH and self._is_thinned():
             self._previews.add(decode_batch(record).frames)
         else:
@@ -130,6 +146,15 @@ class Uplink:
             self._give_up(position)
         elif self.ledger.is_stored(header.epoch, span):
             self._stored.set()
+
+    def give_up(self, header: RecordHeader) -> bool:
+        """A record leaves the car unsent; False when the server has it on disk, so that nothing is lost."""
+        span = span_of(header)
+        if self.ledger.is_stored(header.epoch, span):
+            return False
+        if span.space == Space.SEQ:
+            self.ledger.give_up(header.epoch, span.first, span.last)
+        return True
 
     async def wait_settled(self) -> None:
         """Return once everything that the journal has is stored and nothing is on its way."""
@@ -173,7 +198,7 @@ class Uplink:
     async def _open(self, lane: Lane) -> LinkConnection:
         settings = self._settings
         tls = client_context(settings.credentials.ca_pem, time.time())
-        wiring = Wiring(settings.time_us, self._hear, self._note_delivered)
+        wiring = Wiring(settings.time_us, self._hear, self._note_delivered, layouts=self._layouts)
         if lane == Lane.LIVE:  # the backfill lane may wait behind itself
             wiring = replace(wiring, on_trip=self._note_trip)
         return await LinkConnection.open(self._dialer, tls, settings.credentials.key, settings.hello(lane), wiring)
@@ -212,6 +237,7 @@ class Uplink:
             if position is not None:
                 self._give_up(position)
         self._settled.set()
+        self._stored.set()
 
     async def _pump_live(self, connection: LinkConnection) -> None:
         window = connection.live_window_bytes if self._settings.is_realtime else _bulk_window
@@ -258,8 +284,8 @@ class Uplink:
                 except TimeoutError:
                     return
             elif kept.epoch in asked:
-                self._pacer.note_sent(len(kept.record), time.monotonic())
-                await connection.send_record(kept.record, Sent.now(kept.epoch, kept.span, kept.record, kept.position))
+                sent = Sent.now(kept.epoch, kept.span, kept.record, kept.position)
+                self._pacer.note_sent(await connection.send_record(kept.record, sent), time.monotonic())
             else:
                 asked.add(kept.epoch)
                 self._backlog.add(kept.position)  # it comes up again, and then its epoch is known
@@ -290,6 +316,13 @@ class Uplink:
         if fresh is not None and fresh.position == kept.position:
             return False
         return self._backfill is None or not self._backfill.is_on_way(kept.epoch, kept.span)
+
+    def _is_on_way(self, epoch: bytes, first: int, last: int) -> bool:
+        """True when some of these seqs wait for the live lane, or are on their way over either one."""
+        if epoch == self._settings.epoch and self._queue.has_any(first, last):
+            return True
+        lanes = [lane for lane in (self._live, self._backfill) if lane is not None]
+        return any(lane.has_on_way(epoch, first, last) for lane in lanes)
 
     async def _wait_for_work(self) -> None:
         while self._backlog.is_empty:
@@ -342,7 +375,7 @@ class Uplink:
     async def _follow_stored(self) -> None:
         """Move the frontier, have the journal trimmed, and ask when something is received but never stored."""
         while True:
-            before = self._frontier.position
+            before = self._frontier.trim_before
             try:
                 async with asyncio.timeout(RECHECK_S):
                     await self._stored.wait()
@@ -351,21 +384,21 @@ class Uplink:
             self._stored.clear()
             if self._must_ask:
                 self._must_ask = False
-                await self._ask_again()
+                await self._ask(self._frontier.waiting_epoch)
             try:
-                position = await self._frontier.advance(self.ledger, self._end)
+                await self._frontier.advance(self.ledger, self._end)
             except StorageError as error:
                 # The live lane must go on without the journal; nothing is trimmed meanwhile.
                 self._say(Lane.BACKFILL, str(error))
                 await asyncio.sleep(_DISK_RETRY_S)
                 self._stored.set()
                 continue
-            if position != before:
-                self.on_trim(position)
+            if self._frontier.trim_before != before:
+                self.on_trim(self._frontier.trim_before)
             self._settled.set()
+            await self._ask(self._frontier.asks)
 
-    async def _ask_again(self) -> None:
-        epoch = self._frontier.waiting_epoch
+    async def _ask(self, epoch: bytes | None) -> None:
         if epoch is None or self._live is None:
             return
         try:
