@@ -18,7 +18,7 @@ from ved.db.database import Database
 from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
-from ved.model.vehicle import ChartPanel, MapChannels, Vehicle, VehicleBus
+from ved.model.vehicle import ChannelTexts, ChartPanel, MapChannels, Vehicle, VehicleBus
 from ved.web.app import make_app
 from ved.web.auth import Auth, load_secret
 from ved.web.guard import OPEN_PATHS, POLICY
@@ -40,6 +40,7 @@ FS = Vehicle(
     (VehicleBus(0, "main", 500_000, "can0", ("t.dbc",), (DBC,)),),
     MapChannels("Motor.speed", "Motor.speed"),
     (ChartPanel("Speed", "Vitesse", ("Motor.speed",)),),
+    texts=(ChannelTexts("Motor.speed", "Motor speed", "Régime"),),
 )
 
 
@@ -212,6 +213,8 @@ def test_vehicles(tmp_path):
             assert [one["name"] for one in told["channels"]] == ["Motor.speed", "Motor.mode"]
             speed, mode = told["channels"]
             assert (speed["unit"], speed["minimum"], speed["maximum"], speed["bus"]) == ("rpm", 0, 9000, 0)
+            assert (speed["title_en"], speed["title_fr"], speed["unit_fr"]) == ("Motor speed", "Régime", "tr/min")
+            assert (mode["title_fr"], mode["unit_en"], mode["former"]) == ("Motor · Mode", "", [])
             assert mode["choices"] == [[0, "off"], [1, "<b>on</b>"]]
             missing = await client.get("/api/vehicles/nobody")
             assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_vehicle")

@@ -1,6 +1,7 @@
 import pytest
 
 from ved.dbc.load import DbcSet, DbcSource, load_set
+from ved.dbc.names import readable, unit_in_french
 
 SIGNAL = ' SG_ Value : 0|8@1+ (1,0) [0|0] "" X\n'
 
@@ -104,3 +105,22 @@ def test_kind(signal: str, lines: tuple[str, ...], kind: str) -> None:
 )
 def test_wide(signal: str, lines: tuple[str, ...], wide: bool) -> None:
     assert channels(signal, *lines).channels[0].is_wide is wide
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("BatteryPack.StateOfCharge", "Battery pack · State of charge"),
+        ("gnss_pos.Latitude", "Gnss pos · Latitude"),
+        ("powertrain.GPSStatus.FIX", "Powertrain · GPS status · FIX"),
+        ("Motor@1F0.RPM", "Motor @1F0 · RPM"),
+        ("EngineÉtat.Régime#2", "Engine état · Régime #2"),
+        ("<b>x</b>._", "<b>x</b> ·"),
+    ],
+)
+def test_a_name_in_words(name: str, words: str):
+    assert readable(name) == words
+
+
+def test_units_in_french():
+    assert [unit_in_french(unit) for unit in ("rpm", "V", "deg", "")] == ["tr/min", "V", "°", ""]

@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -10,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from ved.analysis.maths.channelset import MathsSet
+from ved.config.alarms import read_rules
 from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
+from ved.model.channel import Channel
 from ved.model.maths import MATHS_NAME, MathsDef
-from ved.model.vehicle import NAME_PATTERN, ChartPanel, MapChannels, Vehicle, VehicleBus
+from ved.model.vehicle import NAME_PATTERN, ChannelTexts, ChartPanel, MapChannels, Vehicle, VehicleBus
 
 VEHICLE_FILE: Final = "vehicle.toml"
 MAX_DBC_BYTES: Final = 16 << 20
@@ -41,6 +44,10 @@ _ALLOWED: Final = {
     "channels": "a list of 1 to 16 channels written Message.Signal",
     "simulator": "a [simulator] table",
     "maths": "[[maths]] tables",
+    "alarm": "[[alarm]] tables",
+    "channel": "[[channel]] tables",
+    "unit_en": "a text of at most 20 characters",
+    "unit_fr": "a text of at most 20 characters",
     "expression": "an expression over channels, like Voltage * Current",
     "unit": "a unit, like kW",
     "comment": "a text of at most 200 characters",
@@ -87,6 +94,16 @@ class MathsTable(_Table):
     comment: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
+class ChannelTable(_Table):
+    """One [[channel]]."""
+
+    name: _ChannelName
+    title_en: Annotated[str, StringConstraints(max_length=100)] = ""
+    title_fr: Annotated[str, StringConstraints(max_length=100)] = ""
+    unit_en: Annotated[str, StringConstraints(max_length=20)] = ""
+    unit_fr: Annotated[str, StringConstraints(max_length=20)] = ""
+
+
 class SimulatorTable(_Table):
     """The [simulator]."""
 
@@ -104,6 +121,8 @@ class VehicleTable(_Table):
     chart: list[ChartTable] = []
     simulator: SimulatorTable | None = None
     maths: list[MathsTable] = []
+    alarm: list[dict[str, Any]] = []
+    channel: list[ChannelTable] = []
 
 
 _TABLES: Final[dict[str, type[_Table]]] = {
@@ -112,6 +131,7 @@ _TABLES: Final[dict[str, type[_Table]]] = {
     "chart": ChartTable,
     "simulator": SimulatorTable,
     "maths": MathsTable,
+    "channel": ChannelTable,
 }
 
 
@@ -133,9 +153,14 @@ def load_vehicle(folder: Path) -> Vehicle:
         charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
         simulator=table.simulator.model if table.simulator else "",
         maths=tuple(MathsDef(one.name, one.expression, one.unit, one.comment) for one in table.maths),
+        texts=tuple(
+            ChannelTexts(one.name, one.title_en, one.title_fr, one.unit_en, one.unit_fr) for one in table.channel
+        ),
     )
-    _check_channels(file, table, vehicle)
-    return vehicle
+    channels = _channels(file, vehicle)
+    if channels:
+        _check_channels(file, table, vehicle, channels)
+    return replace(vehicle, rules=read_rules(file, table.alarm, channels))
 
 
 def read_dbc(file: Path) -> str:
@@ -211,18 +236,21 @@ def _check_unique(file: Path, key: str, values: Sequence[int | str]) -> None:
             raise UserError(f"{file}: key 'bus[{number}].{key}' is {value!r} a second time; each bus has its own")
 
 
-def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle) -> None:
-    """Every channel that the file names must come from its DBC files (if it names any)."""
+def _channels(file: Path, vehicle: Vehicle) -> tuple[Channel, ...]:
+    """The channels of the vehicle's DBC files; none without a file."""
     sources = [
         DbcSource(bus.index, bus.name, str(file.parent / name), text)
         for bus in vehicle.buses
         for name, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
     ]
-    if not sources:
-        return
-    channels = load_set(sources).channels
+    return load_set(sources).channels if sources else ()
+
+
+def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle, channels: Sequence[Channel]) -> None:
+    """Every channel that the file names must come from its DBC files."""
     known = [channel.name for channel in channels]
     named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
+    named += [(f"channel[{number}].name", one.name) for number, one in enumerate(table.channel)]
     if table.map:
         named += [(f"map.{key}", value) for key, value in table.map if value is not None]
     for key, name in named:

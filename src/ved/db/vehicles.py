@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from sqlalchemy import Row, select
 
+from ved.db.alarmrules import seed_rules
 from ved.db.database import Database
 from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.db.insert import insert_if_new
 from ved.db.maths import seed_maths
 from ved.db.tables import buses, vehicles
+from ved.db.texts import seed_texts
 from ved.model.vehicle import ChartPanel, MapChannels, Vehicle
 
 SEEDED_BY: Final = "ved"
@@ -50,6 +52,8 @@ def ensure_vehicle(db: Database, vehicle: Vehicle) -> None:
             note = "from the vehicle's folder"
             assign_dbc(db, AssignmentDraft(vehicle.name, bus.index, bus.name, files, SEEDED_BY, note))
     seed_maths(db, vehicle.name, vehicle.maths)
+    seed_rules(db, vehicle.name, vehicle.rules)
+    seed_texts(db, vehicle.name, vehicle.texts)
 
 
 def ensure_vehicle_name(db: Database, name: str) -> None:

@@ -1,5 +1,6 @@
 """Channels of a DBC set: their unique names, and what a person needs to read them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -8,6 +9,8 @@ from ved.dbc.definitions import MessageDef, SignalDef
 from ved.model.channel import Channel, ChannelKind
 
 FLOAT32_STEPS: Final = 1 << 24
+FRENCH_UNITS: Final = {"rpm": "tr/min", "1/min": "tr/min", "rev/min": "tr/min", "sec": "s", "kph": "km/h", "deg": "°"}
+_BORDERS: Final = re.compile(r"(?<=[a-zß-öø-ÿ\d])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-ZÀ-ÖØ-Þ])(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])")
 
 
 def channels_of(messages: Sequence[MessageDef]) -> tuple[Channel, ...]:
@@ -87,3 +90,22 @@ def is_wide(signal: SignalDef) -> bool:
         return False
     steps = max(abs(raw + signal.offset / signal.scale) for raw in signal.raw_range)
     return steps > FLOAT32_STEPS
+
+
+def readable(name: str) -> str:
+    """A channel's name in words: `BatteryPack.StateOfCharge` is "Battery pack · State of charge"."""
+    return " · ".join(_words(part) for part in name.split("."))
+
+
+def unit_in_french(unit: str) -> str:
+    """The unit as a French reader writes it; most are the same."""
+    return FRENCH_UNITS.get(unit.lower(), unit)
+
+
+def _words(part: str) -> str:
+    """CamelCase and snake_case apart; words of capitals (GPS) and what stands behind an @ or # stay as they are."""
+    name, mark, rest = re.split(r"([@#].*)", part, maxsplit=1) if re.search("[@#]", part) else (part, "", "")
+    words = _BORDERS.sub("_", name).split("_")
+    shown = [word if len(word) > 1 and word.isupper() else word.lower() for word in words if word]
+    text = " ".join(shown)
+    return f"{text[:1].upper()}{text[1:]} {mark}{rest}".strip()

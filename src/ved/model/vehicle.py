@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from ved.model.alarmrule import Rule
 from ved.model.maths import MathsDef
 
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -40,6 +41,17 @@ class ChartPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelTexts:
+    """What people read in place of a channel's name and unit, in English and French; empty: no other text."""
+
+    channel: str
+    title_en: str = ""
+    title_fr: str = ""
+    unit_en: str = ""
+    unit_fr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Vehicle:
     """A vehicle folder, read: names, buses, map, default layout; `simulator` names its physical model or is empty."""
 
@@ -51,3 +63,5 @@ class Vehicle:
     charts: tuple[ChartPanel, ...] = ()
     simulator: str = ""
     maths: tuple[MathsDef, ...] = ()
+    texts: tuple[ChannelTexts, ...] = ()
+    rules: tuple[Rule, ...] = ()

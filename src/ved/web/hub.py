@@ -75,13 +75,11 @@ class Hub:
         return await asyncio.to_thread(get_vehicle, self._db, name) is not None
 
     async def channels(self, vehicle: str) -> list[Channel]:
-        """The channels of a vehicle: those of the current epoch, then those of its registry and its other epochs."""
+        """The channels of a vehicle that there is: those of the current epoch, then those of its registry and its other epochs."""
         stored = await asyncio.to_thread(self._history.channels, vehicle)
-        feed = self._feeds.get(vehicle)
-        if feed is not None and feed.registry is None:
+        feed = self.feed_of(vehicle)
+        if feed.registry is None:
             feed.registry = await asyncio.to_thread(load_registry, self._db, vehicle)
-        if feed is None:
-            return stored
         known = {one.name: one for one in (() if feed.decoder is None else feed.decoder.channels)}
         live = [channel_of(one) for one in feed.samples.channels.values()]
         for one in (*stored, *live):

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from ved.codec.live import LIVE_VERSION
 from ved.db.people import User
+from ved.dbc.names import readable, unit_in_french
 from ved.model.channel import Channel
+from ved.model.vehicle import ChannelTexts
 from ved.web.limits import MAX_CHANNELS, MAX_NAME_CHARS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -91,12 +93,19 @@ def live_channel(index: int, name: str, channel: Channel) -> dict[str, Any]:
     }
 
 
-def listed_channel(channel: Channel) -> dict[str, Any]:
-    """A channel as the list of a vehicle's channels shows it."""
+def listed_channel(channel: Channel, texts: ChannelTexts | None, former: Sequence[str]) -> dict[str, Any]:
+    """A channel as the list of a vehicle's channels shows it, with the names that it had before."""
+    texts = texts or ChannelTexts(channel.name)
+    title = readable(channel.name)
     return {
         "name": channel.name,
         "unit": channel.unit,
         "kind": channel.kind,
+        "title_en": texts.title_en or title,
+        "title_fr": texts.title_fr or title,
+        "unit_en": texts.unit_en or channel.unit,
+        "unit_fr": texts.unit_fr or unit_in_french(channel.unit),
+        "former": list(former),
         "message": channel.message,
         "signal": channel.signal,
         "bus": channel.bus,

@@ -1,14 +1,18 @@
 """The vehicles and their channels."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Response
 from pydantic import StringConstraints
 
 from ved.analysis.positions import find_map_channels
+from ved.db.texts import list_texts
 from ved.db.vehicles import VehicleRow, get_vehicle, list_vehicles
-from ved.model.vehicle import MapChannels
+from ved.model.aliases import Aliases
+from ved.model.channel import Channel
+from ved.model.vehicle import ChannelTexts, MapChannels
 from ved.web import messages
 from ved.web.answers import denied
 from ved.web.clock import monotonic_us
@@ -39,17 +43,27 @@ def add_vehicles(app: FastAPI, state: WebState) -> None:
                 return denied(404, "unknown_vehicle", "no vehicle has this name")
             row = VehicleRow(name, name, name, None, ())
         channels = await state.hub.channels(name)
+        texts = await asyncio.to_thread(list_texts, state.db, name)
         return {
             "name": row.name,
             "title_en": row.title_en,
             "title_fr": row.title_fr,
-            "channels": [messages.listed_channel(one) for one in channels],
+            "channels": _listed(channels, state.hub.feed_of(name).aliases, texts),
             "map": _map_of(row.map or find_map_channels(channels)),
             "charts": [
                 {"title_en": one.title_en, "title_fr": one.title_fr, "channels": list(one.channels)}
                 for one in row.charts
             ],
         }
+
+
+def _listed(channels: Sequence[Channel], aliases: Aliases, texts: Mapping[str, ChannelTexts]) -> list[dict[str, Any]]:
+    out = []
+    for one in channels:
+        former = aliases.others(one.name)
+        named = next((texts[name] for name in (one.name, *former) if name in texts), None)
+        out.append(messages.listed_channel(one, named, former))
+    return out
 
 
 def _vehicle_line(row: VehicleRow, feed: VehicleFeed | None) -> dict[str, Any]:
