@@ -115,7 +115,7 @@ def test_wide(signal: str, lines: tuple[str, ...], wide: bool) -> None:
         ("powertrain.GPSStatus.FIX", "Powertrain · GPS status · FIX"),
         ("Motor@1F0.RPM", "Motor @1F0 · RPM"),
         ("EngineÉtat.Régime#2", "Engine état · Régime #2"),
-        ("<b>x</b>._", "<b>x</b> ·"),
+        ("<b>x</b>._", "<b>x</b>"),
     ],
 )
 def test_a_name_in_words(name: str, words: str):

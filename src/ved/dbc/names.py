@@ -94,7 +94,7 @@ def is_wide(signal: SignalDef) -> bool:
 
 def readable(name: str) -> str:
     """A channel's name in words: `BatteryPack.StateOfCharge` is "Battery pack · State of charge"."""
-    return " · ".join(_words(part) for part in name.split("."))
+    return " · ".join(words for part in name.split(".") if (words := _words(part)))
 
 
 def unit_in_french(unit: str) -> str:
