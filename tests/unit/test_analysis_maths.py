@@ -246,4 +246,4 @@ def test_what_a_program_says_of_itself():
     assert isinstance(program, Program)
     assert set(program.inputs) == {"Motor.Rpm", "Motor.Torque", "Safety.Closed"}
     assert program.needs_laps
-    assert (program.unit, program.kind) == ("kW", "continuous")
+    assert (program.unit, program.kind) == ("kW", "discrete")

@@ -15,8 +15,13 @@ import ved
 from ved.analysis.resample import resample
 from ved.api.opened import OpenedLake
 from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
+from ved.db.maths import seed_maths
+from ved.db.notes import merge_sessions, put_notes, split_session
+from ved.db.tracks import put_track
 from ved.errors import UserError
 from ved.model.frames import FrameColumns
+from ved.model.session import Notes
+from ved.model.track import Track, TrackLine
 
 UTC0 = 1_700_000_000_000_000
 HEAD = 'VERSION ""\nNS_ :\nBS_:\nBU_: A\n'
@@ -222,3 +227,102 @@ def test_laps_of_the_simulated_car(folder: Folder):
     assert best.samples("VehicleMotion.Speed").time_s[0] < 0.1
     line = ((48.98, 2.5225), (48.9794, 2.5225))  # across the start's straight
     assert [round(lap.time_s) for lap in session.find_laps(line)][-1] == round(session.laps[-1].time_s)
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Three laps of the simulated car, with the maths channels of its folder."""
+    made = Folder(tmp_path_factory.mktemp("driven") / "data")
+    drive = log("fs", 190, 3)
+    wanted = ("GpsPosition", "GpsStatus", "LapTimer", "VehicleMotion", "BatteryPack", "TripComputer", "WheelSpeeds")
+    kept = together(*(drive.of(name) for name in (*wanted, "WheelSlip", "ImuAcceleration")))
+    buses = {bus.index: (bus.name, bus.dbc_texts[0]) for bus in drive.vehicle.buses}
+    made.add("fs", [(kept, UTC0)], buses)
+    seed_maths(made.db, "fs", drive.vehicle.maths)
+    return made
+
+
+def test_shipped_maths_channels_agree_with_the_cars_own_figures(driven: Folder):
+    session = opened(driven).sessions("fs")[-1]
+    assert session.maths.errors == {}
+    lap = session.laps[1]
+    frame = lap.frame(
+        ["Maths.Power", "LapEnergy", "LapDistance", "LapConsumption", "RearWheelSlip", "LateralG", "EnergyThisLap"],
+        rate_hz=20,
+    )
+    assert [frame.units[name] for name in frame.names[:6]] == ["kW", "Wh", "m", "Wh/km", "%", "g"]
+    assert frame["LapDistance"][-1] == pytest.approx(lap.length_m, rel=0.02)
+    assert frame["LapEnergy"][-1] == pytest.approx(frame["EnergyThisLap"].max(), rel=0.05)
+    assert frame["LapEnergy"][1] < 0.05 * frame["LapEnergy"][-1]
+    power = session.frame(["BatteryPack.Voltage", "BatteryPack.Current", "Maths.Power"], rate_hz=100)
+    product = power["BatteryPack.Voltage"] * power["BatteryPack.Current"] / 1000
+    assert np.nanmax(np.abs(product - power["Maths.Power"])) < 0.05 * np.nanmax(product)
+    consumption = frame["LapEnergy"][-1] / frame["LapDistance"][-1] * 1000
+    assert frame["LapConsumption"][-1] == pytest.approx(consumption, rel=0.01)
+    own = session.frame(["WheelSlip.RearLeft", "WheelSlip.RearRight", "RearWheelSlip"], rate_hz=10, from_s=70, to_s=120)
+    mean = (own["WheelSlip.RearLeft"] + own["WheelSlip.RearRight"]) / 2
+    assert np.isfinite(own["RearWheelSlip"]).all()
+    assert np.isfinite(mean).all()
+    assert np.corrcoef(mean, own["RearWheelSlip"])[0, 1] > 0.8
+    lateral = session.frame(["LateralG", "ImuAcceleration.Lateral"], rate_hz=10)
+    np.testing.assert_allclose(lateral["LateralG"] * 9.80665, lateral["ImuAcceleration.Lateral"], atol=1e-6)
+
+
+def test_a_maths_channel_is_the_same_in_any_part_of_the_session(driven: Folder):
+    names = ["Maths.Power", "LapEnergy", "RearWheelSlip"]
+    whole = opened(driven).sessions("fs")[-1].frame(names, rate_hz=20)
+    session = opened(driven).sessions("fs")[-1]
+    for from_s, to_s in ((150, 160), (20, 30), (25, 90), (0, 190)):
+        part = session.frame(names, rate_hz=20, from_s=from_s, to_s=to_s)
+        for name in names:
+            middle = slice(from_s * 20 + 40, to_s * 20 - 40)  # edges are filtered with what lies beside them
+            np.testing.assert_allclose(part[name][40:-40], whole[name][middle][: len(part) - 80], atol=1e-9)
+
+
+def test_a_lap_has_sectors_and_a_distance_on_the_reference_line(driven: Folder):
+    session = opened(driven).sessions("fs")[-1]
+    lap = session.laps[1]
+    assert sum(lap.sectors_s) == pytest.approx(lap.time_s, abs=1e-5)
+    assert min(lap.sectors_s) > 10
+    times = np.linspace(lap.utc_from_us, lap.utc_to_us, 200).astype(np.int64)
+    distance = lap.distance_m(times)
+    assert (np.diff(distance) >= 0).all()
+    assert distance[0] == pytest.approx(0, abs=3)
+    assert distance[-1] == pytest.approx(session.laps[0].length_m, rel=0.02)
+
+
+def test_sessions_are_chosen_by_what_people_say(folder: Folder):
+    folder.add("fs", [(SESSION, UTC0)], {0: ("can0", CAR)})
+    folder.add("fs", [(SESSION, UTC0 + 10**9)], {0: ("can0", CAR)})
+    line = TrackLine((48.0, 2.0), (48.0, 2.001))
+    put_track(folder.db, Track("home", "Le Mans, Maison Blanche", (line,)), "ada")
+    first, second = (one.id for one in opened(folder).sessions())
+    put_notes(folder.db, first, Notes("Endurance", "Léa", "home", "soft springs", "wet", ("Rain", "night")), "ada")
+    lake = opened(folder)
+
+    def chosen(**wanted):
+        return [one.id for one in lake.sessions(**wanted)]
+
+    assert chosen(vehicle="fs", track="le mans", tag="rain") == [first]
+    assert chosen(track="home") == chosen(driver="léa") == chosen(name="endur") == [first]
+    assert chosen(tag="dry") == chosen(track="Paris") == chosen(moved=True) == []
+    assert chosen(moved=False) == [first, second]
+    session = lake.session(first)
+    assert (session.name, session.driver, session.tags) == ("Endurance", "Léa", ("Rain", "night"))
+    assert session.track is not None
+    assert (session.track.name, session.notes.setup) == ("Le Mans, Maison Blanche", "soft springs")
+    assert lake.session(second).notes == Notes()
+    assert lake.session(second).track is None
+
+
+def test_a_cut_session_reads_its_own_part(folder: Folder):
+    folder.add("fs", [(SESSION, UTC0)], {0: ("can0", CAR)})
+    (session,) = opened(folder).sessions()
+    new = split_session(folder.db, session.id, UTC0 + 1_200_000, "ada")
+    first, second = opened(folder).sessions()
+    assert (first.id, second.id) == (session.id, new)
+    assert (len(first.samples("torque")), len(second.samples("torque"))) == (120, 80)
+    assert second.frame(["torque"], 100)["torque"][0] == 120
+    merge_sessions(folder.db, session.id, new, "ada")
+    (whole,) = opened(folder).sessions()
+    assert len(whole.samples("torque")) == 200

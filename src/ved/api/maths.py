@@ -63,7 +63,9 @@ class MathsReader:
     ) -> None:
         self._maths, self._names = maths, tuple(names)
         self._origin_us, self._read, self._laps = origin_us, read, laps
-        self._start(origin_us)
+        self._run = MathsRun(maths, self._names)
+        self._from_us = self._until_us = origin_us
+        self._parts: dict[str, list[Samples]] = {name: [] for name in self._names}
 
     def samples(self, utc_us: tuple[int, int]) -> dict[str, Samples]:
         """The values with utc_us[0] <= utc < utc_us[1], by full name."""
@@ -85,9 +87,8 @@ class MathsReader:
 
     def _start(self, from_us: int) -> None:
         self._run = MathsRun(self._maths, self._names)
-        self._from_us: int = from_us
-        self._until_us: int = from_us
-        self._parts: dict[str, list[Samples]] = {name: [] for name in self._names}
+        self._from_us = self._until_us = from_us
+        self._parts = {name: [] for name in self._names}
 
     def _extend(self, to_us: int) -> None:
         if self._until_us >= to_us:

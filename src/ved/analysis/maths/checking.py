@@ -226,7 +226,8 @@ class _Checker:
         if isinstance(argument, Const):
             raise ExpressionError(tree.arguments[0].at, f"{tree.function} needs a channel; this is a number alone")
         window_us = self._window_us(tree.arguments[1]) if about.has_window else 0
-        kind: ChannelKind = "discrete" if tree.function in ("lap_number", "last_lap") else "continuous"
+        # What begins anew with each lap jumps there: no value in between may be made up when it is resampled.
+        kind: ChannelKind = "discrete" if about.needs_laps else "continuous"
         if tree.function == "lag":
             kind = argument.kind
         if about.unit != "keep":
