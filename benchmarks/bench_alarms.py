@@ -20,7 +20,7 @@ from synthetic_load import synthetic_load
 
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.look import Columns
-from ved.analysis.alarms.rule import Guard, Rule
+from ved.model.alarmrule import Guard, Rule
 from ved.dbc.decode import Decoded, Decoder
 from ved.dbc.load import DbcSource, load_set
 from ved.model.channel import Channel

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ved.analysis.alarms.rule import Rule
+from ved.model.alarmrule import Rule
 from ved.broker.base import StreamEntry
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record, encode_record

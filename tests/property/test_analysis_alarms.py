@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.look import Columns
-from ved.analysis.alarms.rule import Guard, Rule
+from ved.model.alarmrule import Guard, Rule
 from ved.analysis.alarms.saving import engine_state, restore
 from ved.model.channel import Channel
 

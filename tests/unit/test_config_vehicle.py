@@ -3,6 +3,7 @@
 import re
 import shutil
 import tomllib
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ved.config.vehicle import (
     BusTable,
+    ChannelTable,
     ChartTable,
     MapTable,
     MathsTable,
@@ -19,6 +21,7 @@ from ved.config.vehicle import (
     read_dbc,
 )
 from ved.errors import UserError
+from ved.model.alarmrule import Guard, Rule
 from ved.model.vehicle import ChartPanel, MapChannels
 
 ROOT = Path(__file__).parents[2]
@@ -170,12 +173,45 @@ def test_dbc_text_is_read_as_utf8_or_windows_1252(tmp_path):
     assert read_dbc(modern) == read_dbc(old) == "°C"
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('kind = "abov"', "key 'kind' must be one of above, below"),
+        ('channel = "CellSummary.MinimumVoltag"', "did you mean 'CellSummary.MinimumVoltage'"),
+        ("limit = true", "key 'limit' must be a number"),
+        ("mask = 1", "kind 'below' has no key 'mask'"),
+        ("hysterese = 1", "unknown key 'hysterese'"),
+        ("on_delay_ms = 1.5", "key 'on_delay_ms' must be a whole number of milliseconds"),
+        ('guard = { channel = "A.b", above = 1, below = 2 }', "'guard' must be a table"),
+        ('expression = "A"', "kind 'below' has no key 'expression'"),
+    ],
+)
+def test_a_wrong_alarm_is_told(tmp_path, line, told):
+    rule = {"id": '"low"', "kind": '"below"', "title_en": '"l"', "title_fr": '"b"', "limit": "3"}
+    rule["channel"] = '"CellSummary.MinimumVoltage"'
+    key, _, value = line.partition(" = ")
+    text = "\n".join(f"{name} = {given}" for name, given in {**rule, key: value}.items())
+    folder = tmp_path / "fs"
+    shutil.copytree(FS, folder)
+    base = (FS / "vehicle.toml").read_text(encoding="utf-8").split("# Alarm rules.")[0]
+    (folder / "vehicle.toml").write_text(f"{base}\n[[alarm]]\n{text}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_vehicle(folder)
+
+
 def test_a_directory_is_no_dbc_file(tmp_path):
     with pytest.raises(UserError, match="cannot read this DBC file"):
         read_dbc(tmp_path)
 
 
-TABLES = {"bus": BusTable, "map": MapTable, "chart": ChartTable, "simulator": SimulatorTable, "maths": MathsTable}
+TABLES = {
+    "bus": BusTable,
+    "map": MapTable,
+    "chart": ChartTable,
+    "simulator": SimulatorTable,
+    "maths": MathsTable,
+    "channel": ChannelTable,
+}
 
 
 def allowed_keys():
@@ -184,6 +220,7 @@ def allowed_keys():
     for name, table in TABLES.items():
         assert table.__name__ in str(VehicleTable.model_fields[name].annotation)
         keys |= {f"{name}.{key}" for key in table.model_fields}
+    keys |= {f"alarm.{field.name}" for field in fields(Rule)} | {f"alarm.guard.{field.name}" for field in fields(Guard)}
     nested = {name for name, field in VehicleTable.model_fields.items() if "Table" in str(field.annotation)}
     assert nested == set(TABLES)
     return keys
@@ -204,7 +241,7 @@ def test_every_option_stands_in_the_sample_file_with_a_comment():
     lines = text.splitlines()
     found = [(re.match(r"\[*(\w+)", line), above) for above, line in pairwise(lines)]
     explained = {key[1] for key, above in found if key and above.startswith("#")}
-    share_a_comment = {"title_fr", "unit_fr", "longitude"}
+    share_a_comment = {"high", "title_fr", "unit_fr", "longitude"}
     assert explained | share_a_comment >= {key.rpartition(".")[2] for key in allowed_keys()}
 
 

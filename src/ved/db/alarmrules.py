@@ -5,10 +5,10 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from ved.analysis.alarms.rule import Rule, rule_from, rule_values
 from ved.db.database import Database
 from ved.db.edits import note_edit
 from ved.db.tables import alarm_rules, edits
+from ved.model.alarmrule import Rule, rule_from, rule_values
 
 SUBJECT: Final = "alarm"
 

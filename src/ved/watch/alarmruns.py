@@ -11,10 +11,10 @@ from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import Change, Phase
 from ved.analysis.alarms.look import Columns
-from ved.analysis.alarms.rule import Rule, rule_from
 from ved.analysis.alarms.saving import engine_state, restore
 from ved.db.alarms import Kept
 from ved.dbc.decode import Decoder
+from ved.model.alarmrule import Rule, rule_from
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
 from ved.model.samples import SampleBatch, SampleChannel

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ved.analysis.alarms.conditions import Condition, Kind, condition_of, guard_of
-from ved.analysis.alarms.rule import Rule
 from ved.analysis.maths.program import compile_expression
 from ved.errors import UserError
+from ved.model.alarmrule import Rule
 from ved.model.channel import Channel
 
 NO_GUARD: Final = -1

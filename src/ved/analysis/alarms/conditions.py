@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.analysis.alarms.rule import Guard, Rule
 from ved.analysis.maths.program import Program
+from ved.model.alarmrule import Guard, Rule
 from ved.model.channel import Channel
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from ved.analysis.alarms.binding import NO_GUARD, bind
 from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.life import Change, Life, Turn
 from ved.analysis.alarms.look import Batch, Columns, Looker, Steps, make_batch
-from ved.analysis.alarms.rule import Rule
+from ved.model.alarmrule import Rule
 from ved.model.channel import Channel
 
 _WORSE: Final[dict[str, np.ufunc]] = {"above": np.fmax, "below": np.fmin}

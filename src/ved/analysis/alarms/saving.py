@@ -7,7 +7,7 @@ import numpy as np
 from ved.analysis.alarms.conditions import Memory
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import Life, Phase
-from ved.analysis.alarms.rule import rule_values
+from ved.model.alarmrule import rule_values
 
 
 def engine_state(engine: Engine) -> dict[str, Any]:
