@@ -15,7 +15,9 @@ vectors = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(vectors)
 
 ENTRIES = json.loads(vectors.FILE.read_text())
-WRITTEN_THE_SAME = [entry for entry in ENTRIES if entry["name"] != "description"]  # zstd's frame varies with its version
+WRITTEN_THE_SAME = [
+    entry for entry in ENTRIES if entry["name"] != "description"
+]  # zstd's frame varies with its version
 
 
 def test_file_has_every_case():

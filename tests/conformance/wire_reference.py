@@ -51,8 +51,8 @@ class Reader:
 
     def _read_columns(self, numbers: "_Rice", changes: dict[int, int]) -> None:
         at = 0
-        for group in sorted(self.groups, key=lambda one: -one.frames):
-            for column in group.columns if group.frames else []:
+        for group in self.groups:
+            for column in group.columns:
                 if 4 * column.sum < column.count:
                     column.take([changes.pop(at + step, 0) for step in range(group.frames)])
                     at += group.frames

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ved.codec.layout import FILTERS, Field, Layout, Word, default_layout, pack_layout, unpack_layout, word_sizes
 from ved.codec.learn import LayoutBook, learn_layout
-from ved.codec.rice import NumberReader, pack_numbers
+from ved.codec.rice import MAX_K, NumberReader, pack_numbers
 from ved.codec.wire import WireDecoder, WireEncoder
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
@@ -198,7 +198,7 @@ def test_more_and_more_groups_make_the_writer_forget_the_old_ones():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 63)), max_size=40), st.integers(0, 40))
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, MAX_K)), max_size=40), st.integers(0, 40))
 def test_numbers_come_back(pairs, cut):
     numbers = np.array([number for number, _ in pairs], np.uint64)
     ks = np.array([k for _, k in pairs], np.uint64)

@@ -14,8 +14,10 @@ from ved.errors import CorruptDataError
 ESCAPE: Final = 32
 """This quotient names a number that stands in full in the block of escaped numbers."""
 
-MAX_K: Final = 63
-_ESCAPED_BYTES: Final = 8
+MAX_K: Final = 56
+"""So that low bits, wherever they begin in a byte, lie within 8 bytes."""
+
+_WORD_BYTES: Final = 8
 
 Numbers = NDArray[np.uint64]
 
@@ -48,11 +50,13 @@ class NumberReader:
         self._quotients = np.diff(ends, prepend=-1) - 1
         if len(quotients) != -(-last // 8) or (len(ends) and int(self._quotients.max()) > ESCAPE):
             raise CorruptDataError("quotients out of range")
-        escaped_bytes = _ESCAPED_BYTES * int((self._quotients == ESCAPE).sum())
+        escaped_bytes = _WORD_BYTES * int((self._quotients == ESCAPE).sum())
         if len(rest) < escaped_bytes:
             raise CorruptDataError("escaped numbers are missing")
         self._escaped = np.frombuffer(rest[:escaped_bytes], "<u8")
-        self._bits = np.unpackbits(np.frombuffer(rest, np.uint8, offset=escaped_bytes))
+        self._low = rest[escaped_bytes:]
+        padded = self._low + bytes(_WORD_BYTES)
+        self._words: NDArray[np.uint64] = np.ndarray((len(self._low) + 1,), ">u8", padded, strides=(1,))
         self._at = self._escaped_at = self._bit_at = 0
 
     @property
@@ -63,25 +67,24 @@ class NumberReader:
     def take(self, ks: Numbers) -> Numbers:
         """The next numbers, one for each parameter."""
         quotients = self._quotients[self._at : self._at + len(ks)]
-        sizes = ks.astype(np.intp)
-        bits = self._bits[self._bit_at : self._bit_at + int(sizes.sum())]
-        if len(quotients) != len(ks) or len(bits) != int(sizes.sum()):
+        ends = np.cumsum(ks) + np.uint64(self._bit_at)
+        end = int(ends[-1]) if len(ks) else self._bit_at
+        if len(quotients) != len(ks) or end > 8 * len(self._low):
             raise CorruptDataError("numbers are missing")
-        out: Numbers = quotients.astype(np.uint64) << ks
-        has_low = sizes > 0
-        if len(bits):
-            starts = (np.cumsum(sizes) - sizes)[has_low]
-            out[has_low] |= np.add.reduceat(bits.astype(np.uint64) << _bit_numbers(ks), starts)
+        starts = ends - ks
+        words = self._words[(starts >> np.uint64(3)).astype(np.intp)].astype(np.uint64)
+        low = (words << (starts & np.uint64(7))) >> np.uint64(1) >> (np.uint64(63) - ks)
+        out: Numbers = quotients.astype(np.uint64) << ks | low
         is_escaped = quotients == ESCAPE
         escaped = int(is_escaped.sum())
         out[is_escaped] = self._escaped[self._escaped_at : self._escaped_at + escaped]
         self._at += len(ks)
         self._escaped_at += escaped
-        self._bit_at += len(bits)
+        self._bit_at = end
         return out
 
     def end(self) -> None:
         """Everything must have been taken, but for bits that fill the last byte, which are 0."""
-        left = self._bits[self._bit_at :]
-        if self.count or len(left) >= 8 or left.any():
+        spare_bits = 8 * len(self._low) - self._bit_at
+        if self.count or spare_bits >= 8 or (spare_bits and self._low[-1] & (1 << spare_bits) - 1):
             raise CorruptDataError("numbers are left over")

@@ -18,10 +18,11 @@ from ved.codec.layout import HISTORY, Layout, pack_layout, unpack_layout
 from ved.codec.planes import unzigzag, zigzag
 from ved.codec.rice import MAX_K, NumberReader, Numbers, pack_numbers
 from ved.codec.varint import VarintReader, pack_varint
-from ved.codec.wiregroups import GroupKey, Groups, Present
+from ved.codec.wiregroups import GroupKey, Groups
 from ved.codec.wirestate import (
     MAX_CELLS,
     MAX_COLUMNS,
+    MAX_WORDS,
     Columns,
     Indexes,
     Unsigned,
@@ -40,6 +41,7 @@ from ved.model.frames import (
     FrameBatch,
     FrameColumns,
     FrameFlag,
+    widen,
 )
 
 _HEAD: Final = struct.Struct("<IB")
@@ -232,8 +234,7 @@ def _fits(widths: list[int], keys: list[GroupKey], layouts: dict[int, Layout], c
     after = [*widths, *(1 + key.data_bytes for key in keys)]
     for group, layout in layouts.items():
         after[group] = layout.column_count
-    cells = (HISTORY + int(counts.max())) * sum(np.array(after)[counts > 0].tolist())
-    return sum(after) <= MAX_COLUMNS and cells <= MAX_CELLS
+    return sum(after) <= MAX_COLUMNS and (HISTORY + int(counts.max())) * sum(after) <= MAX_CELLS
 
 
 def _lists(
@@ -241,16 +242,15 @@ def _lists(
 ) -> list[tuple[Numbers, Numbers | None]]:
     """All lists of a batch, each with its parameters (None: one parameter for all, free to choose)."""
     gaps, shifts = order_exceptions(grouped.t_us, order)
-    present = groups.present(counts)
-    columns = groups.columns.take(present.columns)
+    columns, group_of_column = groups.columns, groups.group_of_column
     is_still, ks = columns.is_still, columns.ks
-    column_counts = present.column_counts
+    column_counts = counts[group_of_column]
     steps = np.arange(int(counts.max()))
-    starts = np.repeat((np.cumsum(counts) - counts)[present.groups], present.widths)
+    starts = (np.cumsum(counts) - counts)[group_of_column]
     rows = np.minimum(starts + steps[:, None], len(order) - 1)
-    raw = cut_fields(columns, grouped.payload, grouped.t_us, rows)
+    payload = widen(grouped.payload) if np.any(columns.source % MAX_WORDS) else grouped.payload
+    raw = cut_fields(columns, payload, grouped.t_us, rows)
     numbers = to_numbers(columns, raw, column_counts).T
-    groups.columns.put(present.columns, columns)
     is_frame = steps < column_counts[:, None]
     still = numbers[is_still][is_frame[is_still]]
     changes = np.flatnonzero(still)
@@ -285,25 +285,24 @@ def _read_frames(groups: Groups, reader: VarintReader) -> FrameColumns:
     counts = groups.counts_before + unzigzag(numbers.take(_same(shape[0], len(groups))))
     if len(counts) == 0 or int(counts.min()) < 0 or not 0 < _sum(counts) <= MAX_BATCH_FRAMES:
         raise CorruptDataError("frames of the groups are out of range")
-    present = groups.present(counts)
-    if (HISTORY + int(present.counts[0])) * len(present.columns) > MAX_CELLS:
+    columns = groups.columns
+    if (HISTORY + int(counts.max())) * len(columns) > MAX_CELLS:
         raise CorruptDataError("a batch on the wire is too large")
     gaps, shifts = numbers.take(_same(shape[1], moved)), numbers.take(_same(shape[2], moved))
     places = numbers.take(_same(shape[3], changed))
     changes = numbers.take(_same(shape[4], changed))
-    columns = groups.columns.take(present.columns)
-    matrix = _read_matrix(columns, present, numbers, (places, changes))
-    values = to_values(columns, matrix, present.column_counts)
-    groups.columns.put(present.columns, columns)
+    column_counts = counts[groups.group_of_column]
+    matrix = _read_matrix(columns, column_counts, numbers, (places, changes))
+    values = to_values(columns, matrix, column_counts)
     groups.counts_before = counts
-    return _to_frames(groups, present, columns, values, (gaps, shifts))
+    return _to_frames(groups, counts, values, (gaps, shifts))
 
 
 def _read_matrix(
-    columns: Columns, present: Present, numbers: NumberReader, changes: tuple[Numbers, Numbers]
+    columns: Columns, column_counts: Indexes, numbers: NumberReader, changes: tuple[Numbers, Numbers]
 ) -> Unsigned:
-    column_counts, is_still = present.column_counts, columns.is_still
-    is_frame = np.arange(int(column_counts[0])) < column_counts[:, None]
+    is_still = columns.is_still
+    is_frame = np.arange(int(column_counts.max())) < column_counts[:, None]
     still = np.zeros(int(column_counts[is_still].sum()), np.uint64)
     still[_gaps_to_places(changes[0], len(still))] = changes[1] + np.uint64(1)
     moving = numbers.take(np.repeat(columns.ks[~is_still], column_counts[~is_still]))
@@ -314,27 +313,24 @@ def _read_matrix(
     return np.ascontiguousarray(out.T)
 
 
-def _to_frames(
-    groups: Groups, present: Present, columns: Columns, values: Unsigned, moves: tuple[Numbers, Numbers]
-) -> FrameColumns:
-    keys = groups.key_numbers[present.groups]
+def _to_frames(groups: Groups, counts: Indexes, values: Unsigned, moves: tuple[Numbers, Numbers]) -> FrameColumns:
+    keys = groups.key_numbers
     flags, length = (keys >> np.uint64(40)).astype(np.uint8), (keys >> np.uint64(32)).astype(np.uint8)
-    is_wide = bool(np.any(length[flags & np.uint8(FrameFlag.REMOTE) == 0] > CLASSIC_WIDTH))
-    times, words = join_fields(columns, values, present.widths, FD_WIDTH // CLASSIC_WIDTH if is_wide else 1)
-    by_number = np.argsort(present.groups)
-    counts = present.counts[by_number]
-    place = np.repeat(by_number, counts)
-    step = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
-    t_us = times[step, place]
+    has_wide = np.any((length > CLASSIC_WIDTH) & (flags & np.uint8(FrameFlag.REMOTE) == 0) & (counts > 0))
+    word_count = FD_WIDTH // CLASSIC_WIDTH if has_wide else 1
+    times, words = join_fields(groups.columns, values, groups.group_of_column, word_count)
+    group = np.repeat(np.arange(len(keys)), counts)
+    step = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
+    t_us = times[step, group]
     rows = arrival_rows(t_us, *moves)
-    place, step = place[rows], step[rows]
+    group, step = group[rows], step[rows]
     return FrameColumns(
         t_us[rows],
-        (keys >> np.uint64(48)).astype(np.uint8)[place],
-        keys.astype(np.uint32)[place],
-        flags[place],
-        length[place],
-        to_octets(words[:, step, place].T),
+        (keys >> np.uint64(48)).astype(np.uint8)[group],
+        keys.astype(np.uint32)[group],
+        flags[group],
+        length[group],
+        to_octets(words[:, step, group].T),
     )
 
 

@@ -38,21 +38,6 @@ class GroupKey:
         return GroupKey(number >> 48, number >> 40 & 0xFF, number >> 32 & 0xFF, number & 0xFFFFFFFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
-    """The groups of one batch: most frames first, then by number. `counts` are theirs, `widths` their columns."""
-
-    groups: Indexes
-    counts: Indexes
-    widths: Indexes
-    columns: Indexes
-
-    @property
-    def column_counts(self) -> Indexes:
-        """Frames of each column."""
-        return np.repeat(self.counts, self.widths)
-
-
 class Groups:
     """Numbered in the order in which they came; their columns stand one behind the other."""
 
@@ -95,15 +80,10 @@ class Groups:
             done = end
         self.columns = Columns.concatenate([*parts, self.columns.take(slice(done, None))])
 
-    def present(self, counts: Indexes) -> Present:
-        """The groups of a batch that has this many frames of each."""
-        groups = np.flatnonzero(counts)
-        groups = groups[np.argsort(-counts[groups], kind="stable")]
-        widths = np.array(self.widths, np.intp)
-        firsts = (np.cumsum(widths) - widths)[groups]
-        taken = widths[groups]
-        columns = np.repeat(firsts - (np.cumsum(taken) - taken), taken) + np.arange(int(taken.sum()))
-        return Present(groups, counts[groups], taken, columns)
+    @property
+    def group_of_column(self) -> Indexes:
+        """Number of the group that each column belongs to."""
+        return np.repeat(np.arange(len(self.keys)), self.widths)
 
     def __len__(self) -> int:
         return len(self.keys)

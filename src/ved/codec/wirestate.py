@@ -1,8 +1,8 @@
 """What both ends of a connection remember of the frames that went over it (docs/spec/wire.md).
 
 A column is one field of one group: its time, or some bits of its payload. Its values are predicted from its last
-HISTORY values; the differences to that, as numbers from 0 up, are what travels. Columns of one batch stand side by side
-in a matrix whose rows are the 1st, 2nd... frame of each group, the groups with the most frames first.
+HISTORY values; the differences to that, as numbers from 0 up, are what travels. All columns stand side by side in a
+matrix whose rows are the 1st, 2nd... frame of each group in a batch; most columns end before its last row.
 """
 
 from dataclasses import dataclass, fields
@@ -62,11 +62,6 @@ class Columns:
     def take(self, at: Indexes | slice) -> "Columns":
         """The columns `at`, in that order."""
         return Columns(*(getattr(self, one.name)[..., at] for one in fields(Columns)))
-
-    def put(self, at: Indexes, other: "Columns") -> None:
-        """Set what changes with a batch."""
-        self.last[at], self.history[:, at] = other.last, other.history
-        self.total[at], self.count[at] = other.total, other.count
 
     def __len__(self) -> int:
         return len(self.source)
@@ -144,21 +139,23 @@ def cut_fields(columns: Columns, octets: NDArray[np.uint8], t_us: Signed, rows: 
     return cut
 
 
-def join_fields(columns: Columns, values: Unsigned, widths: Indexes, word_count: int) -> tuple[Signed, Unsigned]:
-    """The inverse for a matrix of values: times and payload words of each group, whose columns are `widths` many.
+def join_fields(
+    columns: Columns, values: Unsigned, group_of_column: Indexes, word_count: int
+) -> tuple[Signed, Unsigned]:
+    """The inverse for a matrix of values: times and payload words of each group.
 
     Shapes (rows, groups) and (word_count, rows, groups).
     """
-    group = np.repeat(np.arange(len(widths)), widths)
-    starts = np.flatnonzero(np.diff(group * (_TIME + 1) + columns.source, prepend=-1))
+    starts = np.flatnonzero(np.diff(group_of_column * (_TIME + 1) + columns.source, prepend=-1))
     units = np.add.reduceat(values << columns.shift, starts, axis=1)
-    source, group = columns.source[starts], group[starts]
-    words = np.zeros((word_count, len(values), len(widths)), np.uint64)
+    source, group = columns.source[starts], group_of_column[starts]
+    is_time = source == _TIME
+    words = np.zeros((word_count, len(values), int(is_time.sum())), np.uint64)
     for number in range(word_count):
         is_little, is_big = source == number, source == number + _BIG_ENDIAN
         words[number][:, group[is_little]] = units[:, is_little]
         words[number][:, group[is_big]] = units[:, is_big].byteswap()
-    return units[:, source == _TIME].view(np.int64), words
+    return units[:, is_time].view(np.int64), words
 
 
 def to_octets(words: Unsigned) -> NDArray[np.uint8]:
@@ -169,7 +166,7 @@ def to_octets(words: Unsigned) -> NDArray[np.uint8]:
 def history_of(columns: Columns) -> tuple[NDArray[np.uint8], Signed]:
     """The last HISTORY payloads and times of one group, whose columns these are."""
     values = (columns.last + columns.history.view(np.uint64)) & columns.mask
-    t_us, words = join_fields(columns, values, np.array([len(columns)]), MAX_WORDS)
+    t_us, words = join_fields(columns, values, np.zeros(len(columns), np.intp), MAX_WORDS)
     return to_octets(words[:, :, 0].T), t_us[:, 0]
 
 
@@ -190,19 +187,24 @@ def to_numbers(columns: Columns, raw: Unsigned, counts: Indexes) -> Unsigned:
 
 
 def to_values(columns: Columns, numbers: Unsigned, counts: Indexes) -> Unsigned:
-    """The inverse of `to_numbers`, row by row; `counts` never rise."""
+    """The inverse of `to_numbers`, row by row; values past a column's count mean nothing."""
     steps = len(numbers)
-    past = np.zeros((HISTORY + steps, len(columns)), np.int64)
+    past = np.empty((HISTORY + steps, len(columns)), np.int64)
     past[:HISTORY] = columns.history
+    weights, divisor, unused = columns.weights, columns.divisor, columns.unused_bits
     residuals = unzigzag(numbers)
-    filled = (counts[None, :] > np.arange(steps)[:, None]).sum(axis=1).tolist()
-    half = columns.divisor // 2
-    for row, until in enumerate(filled):
-        sums = np.einsum("hc,hc->c", columns.weights[:, :until], past[row : row + HISTORY, :until])
-        value = (sums + half[:until]) // columns.divisor[:until] + residuals[row, :until]
-        before = past[row + HISTORY - 1, :until]
-        unused = columns.unused_bits[:until]
-        past[row + HISTORY, :until] = before + (((value - before) << unused) >> unused)
+    half = divisor // 2
+    value = np.empty_like(half)
+    for row in range(steps):
+        before, after = past[row + HISTORY - 1], past[row + HISTORY]
+        np.einsum("hc,hc->c", weights, past[row : row + HISTORY], out=value)
+        value += half
+        value //= divisor
+        value += residuals[row]
+        value -= before
+        value <<= unused
+        value >>= unused
+        np.add(before, value, out=after)
     values = (columns.last + past[HISTORY:].view(np.uint64)) & columns.mask
     _remember(columns, past, numbers, counts)
     return values
