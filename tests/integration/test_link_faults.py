@@ -86,7 +86,7 @@ def test_connection_cut_again_and_again(tmp_path: Path) -> None:
         async with site.serving(), Relay(site.port) as relay:
             site.enrol_here(tmp_path / "car", port=relay.port)
             run = Run(tmp_path / "car")
-            relay.cut_after_bytes = 6_000
+            relay.cut_after_bytes = 12_000
             agent = asyncio.create_task(run.to_the_end())
             await asyncio.wait_for(run.reached(6_000), 60)
             assert relay.accepted >= 2

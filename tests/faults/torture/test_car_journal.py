@@ -1,4 +1,4 @@
-"""The car's journal is damaged while the car is off: what cannot be read is not shown, the rest comes."""
+"""The car's journal is damaged while the car is off: what cannot be read is declared lost, exactly; the rest comes."""
 
 import os
 import random
@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.faults.torture.checker import Verdict
 from tests.faults.torture.site import Figures, Places, Site, copy_state
 from tests.faults.torture.test_kills import journal_rows
 
 from ved.codec.records import decode_record
 from ved.journal.reader import JournalReader
 from ved.model.frames import FrameBatch
+from ved.model.records import LossPlace
 
 RATE = 3000
 
@@ -68,7 +70,7 @@ def split_card(tmp_path_factory: pytest.TempPathFactory) -> Card:
 
 
 def drive_again(card: Card, places: Places, most_lost: int, name: str, *, least_lost: int = 0) -> None:
-    """The next life of the car brings what is readable; exactly that."""
+    """The next life of the car brings what is readable, and declares the rest; the life after it adds nothing."""
     readable = journal_rows(places.state)
     with Site(places, journal_bytes=card.journal_bytes) as site:
         site.life = 1
@@ -77,12 +79,31 @@ def drive_again(card: Card, places: Places, most_lost: int, name: str, *, least_
         site.enrol()
         site.start_car()
         site.wait_stored()
-        verdict = site.settle(
-            allowed=lambda verdict: verdict.lives[0].stored == len(readable) and not len(verdict.lives[1].missing)
-        )
+        verdict = site.settle(allowed=lambda verdict: is_whole(verdict, len(readable)))
         lost = len(verdict.lives[0].missing)
         assert least_lost <= lost <= most_lost, verdict.text()
+        before = verdict.lives[0].losses
+        site.stop_car()
+        site.start_car()
+        site.wait_driving()
+        site.wait_stored()
+        verdict = site.settle(allowed=lambda verdict: is_whole(verdict, len(readable)))
+        assert verdict.lives[0].losses == before, "the same damage was declared again"
         Figures(name).add(verdict)
+
+
+def is_whole(verdict: Verdict, readable: int) -> bool:
+    """All that was readable is stored, all else is declared, and what was counted is counted right."""
+    damaged = verdict.lives[0]
+    declared = [loss for loss in damaged.losses if loss.place == LossPlace.CAR_DISK]
+    assert damaged.counted <= len(damaged.missing), verdict.text()
+    return (
+        damaged.stored == readable
+        and damaged.undeclared == 0
+        and damaged.counted in (len(damaged.missing) - damaged.tail, len(damaged.missing))
+        and len({loss.first_seq for loss in declared}) == len(declared)
+        and all(not len(life.missing) for life in verdict.lives[1:])
+    )
 
 
 BATCH = 900
@@ -131,12 +152,13 @@ def test_a_file_beside_the_segments_is_garbage(card: Card, name: str):
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_a_segment_is_missing(split_card: Card):
-    places = split_card.copy("missing")
+@pytest.mark.parametrize("which", ["first", "middle", "newest"])
+def test_a_segment_is_missing(split_card: Card, which: str):
+    places = split_card.copy(f"missing-{which}")
     found = segments(places.state)
     assert len(found) >= 3
-    found[len(found) // 2].unlink()
-    drive_again(split_card, places, RATE * 2, "a segment of the car's journal is missing", least_lost=1)
+    found[{"first": 0, "middle": len(found) // 2, "newest": -1}[which]].unlink()
+    drive_again(split_card, places, RATE * 2, f"the {which} segment of the car's journal is missing", least_lost=1)
 
 
 @pytest.mark.slow
