@@ -3,7 +3,10 @@ import { FrameLoop } from "../src/plot/frameLoop";
 
 let callbacks: ((ms: number) => void)[];
 
+let clockMs = 0;
+
 function step(ms: number): void {
+  clockMs = ms;
   const due = callbacks;
   callbacks = [];
   for (const callback of due) callback(ms);
@@ -18,7 +21,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe("FrameLoop", () => {
   it("draws only what changed, then rests", () => {
-    const loop = new FrameLoop();
+    const loop = new FrameLoop(undefined, () => clockMs);
     let drawn = 0;
     loop.add(() => drawn++);
     step(0);
@@ -33,22 +36,22 @@ describe("FrameLoop", () => {
   });
 
   it.each([
-    [1000 / 60, 31],
-    [1000 / 144, 36],
-  ])("draws about 30 times per second on a screen with a frame each %d ms", (frameMs, most) => {
-    const loop = new FrameLoop();
+    [1000 / 60, 61],
+    [1000 / 144, 73],
+  ])("draws about 60 times per second on a screen with a frame each %d ms", (frameMs, most) => {
+    const loop = new FrameLoop(undefined, () => clockMs);
     let drawn = 0;
     loop.add(() => drawn++);
     for (let ms = 0; ms < 1000; ms += frameMs) {
       loop.dirty();
       step(ms);
     }
-    expect(drawn).toBeGreaterThanOrEqual(27);
+    expect(drawn).toBeGreaterThanOrEqual(57);
     expect(drawn).toBeLessThanOrEqual(most);
   });
 
   it("draws less often where a drawn frame takes long", () => {
-    const loop = new FrameLoop();
+    const loop = new FrameLoop(undefined, () => clockMs);
     let drawn = 0;
     let lastDrawn = 0;
     loop.add(() => drawn++);
@@ -59,5 +62,21 @@ describe("FrameLoop", () => {
     }
     expect(drawn).toBeLessThan(5000 / 100);
     expect(drawn).toBeGreaterThan(5000 / 200);
+  });
+
+  it("asks for the next frame only when this one is ready", () => {
+    let ready: (() => void) | null = null;
+    let asked = 0;
+    const loop = new FrameLoop((draw) => (asked++, (ready = draw)), () => clockMs);
+    let drawn = 0;
+    loop.add(() => drawn++);
+    step(0);
+    loop.dirty();
+    for (let ms = 20; ms < 200; ms += 17) step(ms);
+    expect([asked, drawn]).toEqual([1, 0]);
+    ready!();
+    expect(drawn).toBe(1);
+    step(300);
+    expect(asked).toBe(2);
   });
 });

@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 import { defaultCharts } from "../src/settings/defaults";
-import { DEFAULT_VIEW, loadView, storeView, viewQuery, type View } from "../src/settings/view";
+import { costOf, DEFAULT_VIEW, loadView, readAddress, storeView, writeAddress } from "../src/settings/view";
 
 class Storage {
   private readonly items = new Map<string, string>();
@@ -13,40 +13,45 @@ class Storage {
   }
 }
 
-const view: View = {
-  rateHz: 50,
-  windowS: 300,
-  charts: [
-    { title_en: "Speed, all | of it", title_fr: "Vitesse", channels: ["A.b", "bus, 1.C\\d.e|f"] },
-    { title_en: "", title_fr: "", channels: [] },
-  ],
-  hasMap: false,
-};
+const view = { rateHz: 50, windowS: 300 };
 
-describe("view settings", () => {
-  it("come back from the address", () => {
-    expect(loadView("fs", viewQuery("fs", view), new Storage())).toEqual(view);
-  });
-
-  it("come back from storage, per vehicle", () => {
-    const storage = new Storage();
-    storeView("fs", view, storage);
-    expect(loadView("fs", "", storage)).toEqual(view);
-    expect(loadView("pe", "", storage)).toEqual(DEFAULT_VIEW);
-  });
-
-  it("the address of another vehicle does not count", () => {
-    expect(loadView("pe", viewQuery("fs", view), new Storage())).toEqual(DEFAULT_VIEW);
+describe("address", () => {
+  it.each([
+    { section: "settings", workbook: "driver", sheet: "laps", range: { fromUs: 1_700_000_000_000_000, toUs: 1_700_000_010_000_000 }, isKiosk: true },
+    { section: "live", workbook: null, sheet: null, range: null, isKiosk: false },
+  ])("comes back as it was: $section", (address) => {
+    const given = { vehicle: "fs & <b>", view, ...address };
+    expect(readAddress(writeAddress(given))).toEqual(given);
   });
 
   it.each(["?rate=0&window=-1", "?rate=101&window=1e9", "?rate=&window=x", "?rate=NaN&window=Infinity"])("nonsense is ignored: %s", (query) => {
-    expect(loadView("fs", query, new Storage())).toEqual(DEFAULT_VIEW);
+    expect(readAddress(query).view).toEqual({});
   });
 
-  it.each(["{", "null", "[1]", '{"charts":[{"channels":[1]}],"rateHz":"fast"}'])("broken storage is ignored: %s", (text) => {
+  it("an unknown section is the live view; a time that ends before it begins is none", () => {
+    expect(readAddress("?section=<x>&from=5&to=4")).toMatchObject({ section: "live", range: null });
+  });
+});
+
+describe("view settings", () => {
+  it("come back from storage, per vehicle; the address wins", () => {
+    const storage = new Storage();
+    storeView("fs", view, storage);
+    expect(loadView("fs", {}, storage)).toEqual(view);
+    expect(loadView("fs", { windowS: 10 }, storage)).toEqual({ rateHz: 50, windowS: 10 });
+    expect(loadView("pe", {}, storage)).toEqual(DEFAULT_VIEW);
+  });
+
+  it.each(["{", "null", "[1]", '{"rateHz":"fast"}'])("broken storage is ignored: %s", (text) => {
     const storage = new Storage();
     storage.setItem("ved.view.fs", text);
-    expect(loadView("fs", "", storage)).toEqual(DEFAULT_VIEW);
+    expect(loadView("fs", {}, storage)).toEqual(DEFAULT_VIEW);
+  });
+
+  it("the cost grows with channels and rate, and nothing costs nothing", () => {
+    expect(costOf(0, 100)).toBe(0);
+    expect(costOf(20, 100)).toBeGreaterThan(costOf(20, 50));
+    expect(costOf(40, 50)).toBeGreaterThan(1.9 * costOf(20, 50) - 1000);
   });
 });
 
@@ -75,5 +80,40 @@ describe("default charts", () => {
   it("are the first channels where nothing is known", () => {
     expect(defaultCharts(vehicle([["A.x", ""], ["A.y", ""]])).map((chart) => chart.channels)).toEqual([["A.x", "A.y"]]);
     expect(defaultCharts(vehicle([]))).toEqual([]);
+  });
+});
+
+describe("preferences", () => {
+  let sent: { path: string; body: unknown }[];
+  let told: unknown;
+
+  beforeEach(() => {
+    const storage = new Storage();
+    sent = [];
+    told = {};
+    vi.useFakeTimers();
+    vi.stubGlobal("localStorage", storage);
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+      if (init.method === "PUT") sent.push({ path, body: JSON.parse(String(init.body)) });
+      return Promise.resolve({ ok: true, status: init.method === "PUT" ? 204 : 200, json: () => Promise.resolve(told) });
+    });
+    return () => {
+      vi.unstubAllGlobals();
+      vi.useRealTimers();
+    };
+  });
+
+  it("are kept here and on the server, quick changes together, and the server's win at the next start", async () => {
+    const { Preferences } = await import("../src/settings/preferences.svelte");
+    const preferences = new Preferences();
+    preferences.toggleFavourite("fs", "A.b");
+    preferences.set({ units: { speed: "mph" } });
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(sent).toEqual([{ path: "/api/preferences", body: { units: { speed: "mph" }, favourites: { fs: ["A.b"] }, workbooks: {} } }]);
+    const again = new Preferences();
+    expect(again.isFavourite("fs", "A.b")).toBe(true);
+    told = { units: { speed: 3, angle: "rad" }, favourites: { fs: ["C.d"] } };
+    await again.load();
+    expect(again.content).toEqual({ units: { angle: "rad" }, favourites: { fs: ["C.d"] }, workbooks: {} });
   });
 });

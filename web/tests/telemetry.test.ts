@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Telemetry } from "../src/app/telemetry.svelte";
+import { panelOf } from "../src/extend/panels";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 
 class FakeSocket {
@@ -19,6 +20,18 @@ class FakeSocket {
   say(message: object): void {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
+  /** The empty end of a history. */
+  end(): void {
+    const data = new ArrayBuffer(32);
+    const view = new DataView(data);
+    view.setUint8(0, 1);
+    view.setUint8(1, 1);
+    view.setUint16(2, last(watches()).id, true);
+    view.setUint16(6, 1, true);
+    view.setUint32(16, 1, true);
+    this.onmessage?.({ data });
+    vi.advanceTimersByTime(50);
+  }
   open(): void {
     this.readyState = 1;
     this.say({ type: "welcome", version: 1, user: { name: "", role: "viewer" }, server_utc_us: 0 });
@@ -36,6 +49,7 @@ let items: Map<string, string>;
 let place: { protocol: string; host: string; search: string };
 
 function respond(path: string): object {
+  if (path.startsWith("/api/workbooks") || path === "/api/preferences") return path === "/api/preferences" ? {} : [];
   if (path === "/api/me") return { name: "a", role: "admin" };
   if (path === "/api/vehicles") return [{ name: "fs", title_en: "", title_fr: "", link: "up", age_ms: 1, epoch: null }];
   return vehicle;
@@ -58,7 +72,7 @@ beforeEach(() => {
   vi.stubGlobal("location", place);
   vi.stubGlobal("document", { hidden: false });
   vi.stubGlobal("history", { replaceState: (_: unknown, __: string, query: string) => (place.search = query) });
-  vi.stubGlobal("localStorage", { getItem: (key: string) => items.get(key) ?? null, setItem: (key: string, value: string) => items.set(key, value) });
+  vi.stubGlobal("localStorage", { getItem: (key: string) => items.get(key) ?? null, setItem: (key: string, value: string) => items.set(key, value), removeItem: (key: string) => items.delete(key) });
   vi.stubGlobal("requestAnimationFrame", () => 0);
   vi.stubGlobal("fetch", (path: string) =>
     Promise.resolve({ ok: isSignedIn, status: isSignedIn ? 200 : 401, json: () => Promise.resolve(respond(path)) }),
@@ -77,6 +91,11 @@ async function started(): Promise<Telemetry> {
   return telemetry;
 }
 
+function addChannel(telemetry: Telemetry, name: string): void {
+  const panel = telemetry.workbooks.sheet.panels.find((one) => one.kind === "strip")!;
+  telemetry.workbooks.changePanel(panel.id, { settings: panelOf("strip")!.drop!(panelOf("strip")!.read(panel.settings), name)! });
+}
+
 const watches = (): FakeSocket["sent"] => FakeSocket.last.sent.filter((message) => message.type === "watch");
 const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
 
@@ -91,23 +110,54 @@ function watching(edge: number): object {
 }
 
 describe("Telemetry", () => {
-  it("watches the channels of charts and map in one request", async () => {
+  it("watches the channels of the sheet in one request", async () => {
     await started();
     expect(watches()).toEqual([{ type: "watch", id: 1, vehicle: "fs", channels: ["A.b", "G.lat", "G.lon", "G.ok"], rate_hz: 20, window_s: 60 }]);
   });
 
   it("joins quick changes into one request, and keeps them in storage and address", async () => {
     const telemetry = await started();
-    telemetry.toggleChannel(0, "A.c");
+    addChannel(telemetry, "A.c");
     telemetry.setRate(50);
-    telemetry.setMap(false);
+    telemetry.setWindow(30);
     vi.advanceTimersByTime(500);
     expect(watches().length).toBe(2);
-    expect(last(watches())).toMatchObject({ channels: ["A.b", "A.c"], rate_hz: 50 });
+    expect(last(watches())).toMatchObject({ channels: expect.arrayContaining(["A.b", "A.c"]), rate_hz: 50, window_s: 30 });
+    expect(place.search).toBe("?vehicle=fs&rate=50&window=30");
+    place.search = "";
     const again = await started();
     expect(again.view).toEqual(telemetry.view);
-    place.search = "";
-    expect((await started()).charts[0]!.channels).toEqual(["A.b", "A.c"]);
+    expect(again.watched).toContain("A.c");
+  });
+
+  it("asks for no new history when panels only move", async () => {
+    const telemetry = await started();
+    const [first] = telemetry.workbooks.sheet.panels;
+    telemetry.workbooks.arrange(new Map([[first!.id, { x: 0, y: 90, w: 3, h: 3 }]]));
+    vi.advanceTimersByTime(500);
+    expect(watches().length).toBe(1);
+  });
+
+  it("shows the time of a link, fetching a longer window where it lies further back", async () => {
+    place.search = "?vehicle=fs&window=30&from=20000&to=40000";
+    const telemetry = await started();
+    FakeSocket.last.say(watching(100e6));
+    FakeSocket.last.end();
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBe(80);
+    FakeSocket.last.say(watching(100e6));
+    FakeSocket.last.end();
+    expect(telemetry.time.paused).toEqual({ fromUs: 20e6, toUs: 40e6 });
+  });
+
+  it("hands messages of other types to those who listen", async () => {
+    const telemetry = await started();
+    const heard: unknown[] = [];
+    const end = telemetry.listen("alarm", (message) => heard.push(message["text"]));
+    FakeSocket.last.say({ type: "alarm", text: "<b>hot</b>" });
+    end();
+    FakeSocket.last.say({ type: "alarm", text: "again" });
+    expect(heard).toEqual(["<b>hot</b>"]);
   });
 
   it("is live, stale after a second of silence, offline with the link down", async () => {
@@ -145,7 +195,7 @@ describe("Telemetry", () => {
     vehicle = { ...vehicle, channels: [...vehicle.channels, channel("N.ew")] };
     FakeSocket.last.say({ type: "reset", id: last(watches()).id });
     expect(telemetry.time.isPaused).toBe(false);
-    expect(telemetry.store.edgeUs).toBe(-Infinity);
+    expect(telemetry.time.edgeUs).toBe(-Infinity);
     await vi.waitFor(() => expect(telemetry.channel("N.ew")).toBeDefined());
   });
 
@@ -170,10 +220,9 @@ describe("Telemetry", () => {
   it("never watches more channels than the server allows", async () => {
     vehicle = { ...vehicle, channels: Array.from({ length: 300 }, (_, i) => channel(`M.s${i}`)), map: null };
     const telemetry = await started();
-    let added = 0;
-    for (let i = 0; i < 300; i++) if (telemetry.toggleChannel(0, `M.s${i}`)) added++;
+    for (let k = 0; k < 2; k++) telemetry.workbooks.addPanel("matrix", { channels: vehicle.channels.slice(150 * k, 150 * k + 150).map(({ name }) => name) });
     vi.advanceTimersByTime(500);
     expect(last(watches()).channels?.length).toBe(200);
-    expect(added).toBeLessThan(300);
+    expect(telemetry.leftOut).toBeGreaterThan(90);
   });
 });

@@ -1,16 +1,22 @@
-import { LiveStore } from "../buffer/liveStore";
+import { openEngine, Questions, type EngineLink } from "../engine/client";
+import type { FromEngine, News } from "../engine/messages";
+import { startFeeds } from "../extend/feeds";
+import { sectionOf } from "../extend/sections";
+import { i18n } from "../i18n/i18n.svelte";
 import { FrameLoop } from "../plot/frameLoop";
-import { KIND_INCREMENT, VERSION, type ColumnsMessage } from "../protocol/columns";
+import { VERSION } from "../protocol/columns";
 import type { ChannelInfo, Missed, OtherMessage, ServerMessage, User, VehicleInfo, VehicleState, VehicleSummary } from "../protocol/messages";
 import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
-import { defaultCharts } from "../settings/defaults";
-import { DEFAULT_VIEW, loadView, MAX_CHANNELS, storeView, vehicleOfQuery, viewQuery, type ChartSpec, type View } from "../settings/view";
-import { LiveSocket, type ConnectionStatus } from "../source/liveSocket";
-import { sectionOf } from "../extend/sections";
-import { startFeeds } from "../extend/feeds";
+import { Preferences } from "../settings/preferences.svelte";
+import { DEFAULT_VIEW, loadView, MAX_CHANNELS, MAX_WINDOW_S, readAddress, storeView, writeAddress, type View } from "../settings/view";
+import type { ConnectionStatus } from "../source/liveSocket";
 import { Markers } from "../time/markers.svelte";
 import { Timeline } from "../time/timeline.svelte";
+import type { TimeRange } from "../time/timeRange";
+import { channelsOf } from "../workbook/model";
+import { Workbooks } from "../workbook/workbooks.svelte";
 import { lampOf, type Lamp } from "./lamp";
+import { Numbers } from "./numbers";
 import { hasRole, type Role } from "./role";
 
 export type Phase = "loading" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
@@ -19,20 +25,22 @@ const TICK_MS = 100;
 const VEHICLES_EVERY_MS = 5000;
 const RETRY_MS = 2000;
 const WATCH_DELAY_MS = 120;
+const ADDRESS_DELAY_MS = 250;
 const LAST_VEHICLE = "ved.vehicle";
 
-/** Everything that the page knows. Samples stand in `store`, outside of Svelte's reactivity; `tick` tells to read again. */
+/** Everything that the page knows but the samples, which the engine holds; `tick` tells to read numbers again. */
 export class Telemetry {
-  readonly store = new LiveStore();
-  readonly loop = new FrameLoop();
-  readonly time = new Timeline({
-    freeze: () => this.store.freeze(),
-    unfreeze: () => this.store.unfreeze(),
+  readonly questions = new Questions();
+  readonly loop = new FrameLoop((draw) => this.ask(draw));
+  readonly time: Timeline = new Timeline({
+    freeze: (edgeUs) => this.engine.send({ type: "freeze", edgeUs }, []),
+    unfreeze: () => this.engine.send({ type: "unfreeze" }, []),
     dirty: () => this.loop.dirty(),
   });
   readonly markers = new Markers();
-  /** The section in view; its id stands in the address. */
-  section = $state(sectionOf(new URLSearchParams(location.search).get("section")));
+  readonly preferences = new Preferences();
+  readonly workbooks = new Workbooks(localStorage, () => this.onWorkbook());
+  readonly numbers: Numbers;
 
   phase = $state<Phase>("loading");
   user = $state.raw<User | null>(null);
@@ -42,6 +50,10 @@ export class Telemetry {
   connection = $state<ConnectionStatus>("connecting");
   state = $state.raw<VehicleState | null>(null);
   view = $state.raw<View>(DEFAULT_VIEW);
+  /** The section in view; its id stands in the address. */
+  section = $state(sectionOf(null));
+  /** On a television: panels alone, sheets by turns. */
+  isKiosk = $state(false);
   /** Moves ten times per second: numbers on the page are read again. */
   tick = $state(0);
   nowMs = $state(0);
@@ -51,9 +63,12 @@ export class Telemetry {
   isOutdated = $state(false);
   isHistoryComplete = $state(false);
   unknownChannels = $state.raw<readonly string[]>([]);
+  /** Channels of the sheet beyond what one connection may watch. */
+  leftOut = $state(0);
   bucketUs = $state(0);
+  /** Bytes per second of samples, over the last seconds. */
+  receivedPerS = $state(0);
 
-  readonly charts = $derived(this.view.charts ?? (this.vehicle === null ? [] : defaultCharts(this.vehicle)));
   readonly channels = $derived(new Map(this.vehicle?.channels.map((channel) => [channel.name, channel] as const) ?? []));
   readonly ageMs = $derived.by(() => this.currentAgeMs());
   readonly lamp: Lamp | "wait" = $derived.by(() => {
@@ -61,49 +76,75 @@ export class Telemetry {
     if (this.connection === "open" && this.state === null) return "wait";
     return lampOf(this.connection === "open", this.state?.link ?? "unknown", this.ageMs);
   });
+  /** Values at the live edge are only as new as the data: grey while it has stopped. */
+  readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && this.lamp !== "live");
+  /** The channels of the sheet in view. */
+  readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 
-  private readonly socket: LiveSocket;
+  private readonly engine: EngineLink = openEngine();
   private readonly listeners = new Map<string, Set<(message: OtherMessage) => void>>();
   private hasConnected = $state(false);
   private stateAtMs = 0;
   private freshAtMs = -Infinity;
-  private endFeeds: () => void = () => undefined;
   private watchTimer: ReturnType<typeof setTimeout> | undefined;
+  private addressTimer: ReturnType<typeof setTimeout> | undefined;
+  private endFeeds: () => void = () => undefined;
+  private asked = "";
+  private drawWhenAnswered: (() => void) | null = null;
+  private wantedRange: TimeRange | null = null;
+  private received: { readonly atMs: number; readonly bytes: number } = { atMs: 0, bytes: 0 };
+  private receivedBytes = 0;
 
   constructor() {
+    this.engine.onmessage = (message) => this.onEngine(message);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.socket = new LiveSocket(`${scheme}://${location.host}/api/live`, {
-      onMessage: (message) => this.onMessage(message),
-      onOther: (message) => this.listeners.get(message.type)?.forEach((hear) => hear(message)),
-      onColumns: (message) => this.onColumns(message),
-      onStatus: (status) => (this.connection = status),
-      onFailure: () => void this.checkSignedIn(),
-      onBad: () => this.badMessages++,
+    this.url = `${scheme}://${location.host}/api/live`;
+    const telemetry = this;
+    this.numbers = new Numbers({
+      channel: (name) => this.channel(name),
+      get map() {
+        return telemetry.vehicle?.map ?? null;
+      },
+      get units() {
+        return telemetry.preferences.content.units;
+      },
+      get language() {
+        return i18n.language;
+      },
     });
+    const address = readAddress(location.search);
+    this.section = address.section;
+    this.isKiosk = address.isKiosk;
   }
 
+  private readonly url: string;
+
   async start(): Promise<void> {
-    addEventListener("popstate", () => (this.section = sectionOf(new URLSearchParams(location.search).get("section"))));
-    setInterval(() => {
-      this.nowMs = performance.now();
-      this.tick++;
-    }, TICK_MS);
+    addEventListener("popstate", () => (this.section = readAddress(location.search).section));
+    setInterval(() => this.onTick(), TICK_MS);
     await this.load();
     setInterval(() => void this.refreshVehicles(), VEHICLES_EVERY_MS);
+  }
+
+  private onTick(): void {
+    this.nowMs = performance.now();
+    this.tick++;
+    const tookMs = this.nowMs - this.received.atMs;
+    if (tookMs < 2000) return;
+    this.receivedPerS = (1000 * (this.receivedBytes - this.received.bytes)) / tookMs;
+    this.received = { atMs: this.nowMs, bytes: this.receivedBytes };
   }
 
   /** Loads what the page needs; tries again by itself until the server answers. */
   async load(): Promise<void> {
     try {
-      this.user = await getMe();
-      this.vehicles = await getVehicles();
+      [this.user, this.vehicles] = await Promise.all([getMe(), getVehicles(), this.preferences.load()]);
     } catch (error) {
       this.phase = phaseOf(error);
       if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
       return;
     }
-    const wanted = vehicleOfQuery(location.search) ?? localStorage.getItem(LAST_VEHICLE);
-    await this.chooseFirst(wanted);
+    await this.chooseFirst(readAddress(location.search).vehicle ?? localStorage.getItem(LAST_VEHICLE));
   }
 
   async chooseVehicle(name: string): Promise<void> {
@@ -115,28 +156,33 @@ export class Telemetry {
       if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
       return;
     }
+    this.endFeeds();
+    this.markers.clear();
+    this.engine.send({ type: "reset" }, []);
     this.time.reset();
-    this.store.reset();
     this.state = null;
     this.missed = null;
     this.freshAtMs = -Infinity;
-    this.view = loadView(name, location.search, localStorage);
+    this.asked = "";
+    const address = readAddress(location.search);
+    const isMeant = address.vehicle === null || address.vehicle === name;
+    this.view = loadView(name, isMeant ? address.view : {}, localStorage);
     this.time.windowUs = this.view.windowS * 1e6;
-    this.endFeeds();
-    this.markers.clear();
+    this.wantedRange = isMeant ? address.range : null;
     this.vehicle = vehicle;
     localStorage.setItem(LAST_VEHICLE, name);
+    const wanted = (isMeant ? address.workbook : null) ?? this.preferences.content.workbooks[name] ?? "default";
+    this.engine.send({ type: "connect", url: this.url }, []);
+    await this.workbooks.open(vehicle, wanted, isMeant ? address.sheet : null);
     this.phase = "ready";
-    this.saveView();
     this.sendWatch();
-    this.socket.connect();
     this.endFeeds = startFeeds(this, name);
   }
 
   private async chooseFirst(wanted: string | null): Promise<void> {
     const names = this.vehicles.map((vehicle) => vehicle.name);
     const isKnown = wanted !== null && names.includes(wanted);
-    this.unknownVehicle = wanted !== null && !isKnown && vehicleOfQuery(location.search) === wanted ? wanted : null;
+    this.unknownVehicle = wanted !== null && !isKnown && readAddress(location.search).vehicle === wanted ? wanted : null;
     const name = isKnown ? wanted : mostAlive(this.vehicles)?.name;
     if (name === undefined) this.phase = "no_vehicle";
     else await this.chooseVehicle(name);
@@ -148,7 +194,7 @@ export class Telemetry {
       this.vehicles = await getVehicles();
     } catch (error) {
       if (error instanceof SignedOutError) this.phase = "signed_out";
-      else if (!(error instanceof UnreachableError)) throw error;
+      else if (!isAway(error)) throw error;
       return; // The connection's own state tells that the server is away.
     }
     if (this.phase === "no_vehicle" && this.vehicles.length > 0) await this.chooseFirst(null);
@@ -156,34 +202,35 @@ export class Telemetry {
   }
 
   /** Reads the vehicle's definitions again: a new epoch or a new DBC may bring other channels. */
-  private async refreshVehicle(): Promise<void> {
+  async refreshVehicle(): Promise<void> {
     const before = this.vehicle;
     if (before === null) return;
     let vehicle: VehicleInfo;
     try {
       vehicle = await getVehicle(before.name);
     } catch (error) {
-      if (error instanceof SignedOutError || error instanceof UnreachableError || error instanceof RefusedError) return; // The connection tells.
+      if (error instanceof SignedOutError || isAway(error)) return; // The connection tells.
       throw error;
     }
     if (this.vehicle !== before || JSON.stringify(vehicle) === JSON.stringify(before)) return;
     this.vehicle = vehicle;
+    this.workbooks.redefine(vehicle);
     this.sendWatch();
   }
 
   async leave(): Promise<void> {
     await signOut();
-    this.socket.close();
+    this.engine.send({ type: "close" }, []);
     this.phase = "signed_out";
   }
 
   retryConnection(): void {
-    this.socket.retryNow();
+    this.engine.send({ type: "retry" }, []);
   }
 
   fetchMissed(): void {
     this.missed = null;
-    this.socket.watchAgain();
+    this.engine.send({ type: "watch_again" }, []);
   }
 
   // --- what is shown -------------------------------------------------------------------------------------------------
@@ -197,78 +244,21 @@ export class Telemetry {
     this.changeView({ ...this.view, windowS });
   }
 
-  setMap(hasMap: boolean): void {
-    this.changeView({ ...this.view, hasMap });
+  /** The window from the beginning of the session on, as far as one goes. */
+  showSession(): void {
+    this.setWindow(MAX_WINDOW_S);
   }
 
-  /** null: back to the charts of the vehicle. */
-  setCharts(charts: readonly ChartSpec[] | null): void {
-    this.changeView({ ...this.view, charts });
-  }
-
-  addChart(channels: readonly string[] = []): number {
-    this.setCharts([...this.charts, { title_en: "", title_fr: "", channels }]);
-    return this.charts.length - 1;
-  }
-
-  removeChart(index: number): void {
-    this.setCharts(this.charts.filter((_, i) => i !== index));
-  }
-
-  moveChartUp(index: number): void {
-    const charts = [...this.charts];
-    const [chart] = charts.splice(index, 1);
-    if (chart !== undefined) charts.splice(Math.max(0, index - 1), 0, chart);
-    this.setCharts(charts);
-  }
-
-  /** Adds the channel to the chart, or takes it away; false when no more channels fit. */
-  toggleChannel(index: number, name: string): boolean {
-    const chart = this.charts[index];
-    if (chart === undefined) return false;
-    const isShown = chart.channels.includes(name);
-    const channels = isShown ? chart.channels.filter((other) => other !== name) : [...chart.channels, name];
-    const charts = this.charts.map((other, i) => (i === index ? { ...chart, channels } : other));
-    if (!isShown && this.channelsOf(charts).length > MAX_CHANNELS) return false;
-    this.setCharts(charts);
-    return true;
-  }
-
-  private changeView(view: View): void {
-    this.view = view;
-    this.time.windowUs = view.windowS * 1e6;
-    this.saveView();
-    clearTimeout(this.watchTimer);
-    this.watchTimer = setTimeout(() => this.sendWatch(), WATCH_DELAY_MS);
-    this.loop.dirty();
-  }
-
-  private saveView(): void {
-    if (this.vehicle === null) return;
-    storeView(this.vehicle.name, this.view, localStorage);
-    history.replaceState(null, "", viewQuery(this.vehicle.name, this.view, this.section));
-  }
-
-  private channelsOf(charts: readonly ChartSpec[]): string[] {
-    const names = new Set(charts.flatMap((chart) => chart.channels));
-    const map = this.view.hasMap ? this.vehicle?.map : null;
-    if (map) for (const name of [map.latitude, map.longitude, map.valid]) if (name) names.add(name);
-    return [...names];
-  }
-
-  private sendWatch(): void {
-    clearTimeout(this.watchTimer);
-    if (this.vehicle === null) return;
-    this.isHistoryComplete = false;
-    const channels = this.channelsOf(this.charts).slice(0, MAX_CHANNELS);
-    this.socket.watch({ vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz, window_s: this.view.windowS });
+  setKiosk(isKiosk: boolean): void {
+    this.isKiosk = isKiosk;
+    this.noteAddress();
   }
 
   /** Opens a section; "back" of the browser returns. */
   open(section: string): void {
     if (section === this.section || this.vehicle === null) return;
     this.section = sectionOf(section);
-    history.pushState(null, "", viewQuery(this.vehicle.name, this.view, this.section));
+    history.pushState(null, "", this.address());
   }
 
   /** Hears the live messages of a type that the live view itself does not use; gives back the end of it. */
@@ -287,13 +277,132 @@ export class Telemetry {
     return this.channels.get(name);
   }
 
+  /** The query of the address that shows the same. */
+  address(): string {
+    return writeAddress({
+      vehicle: this.vehicle?.name ?? "",
+      section: this.section,
+      workbook: this.workbooks.id,
+      sheet: this.workbooks.sheetIndex === 0 ? null : this.workbooks.sheet.id,
+      view: this.view,
+      range: this.time.paused,
+      isKiosk: this.isKiosk,
+    });
+  }
+
+  /** Keeps the address up to date, not more often than browsers allow. */
+  noteAddress(): void {
+    clearTimeout(this.addressTimer);
+    this.addressTimer = setTimeout(() => {
+      if (this.vehicle !== null && this.phase === "ready") history.replaceState(null, "", this.address());
+    }, ADDRESS_DELAY_MS);
+  }
+
+  private onWorkbook(): void {
+    const vehicle = this.vehicle;
+    if (vehicle === null) return;
+    const { id } = this.workbooks;
+    const { workbooks } = this.preferences.content;
+    if ((workbooks[vehicle.name] ?? "default") !== id) this.preferences.set({ workbooks: { ...workbooks, [vehicle.name]: id } });
+    this.watchSoon();
+    this.noteAddress();
+  }
+
+  private changeView(view: View): void {
+    this.view = view;
+    this.time.windowUs = view.windowS * 1e6;
+    if (this.vehicle !== null) storeView(this.vehicle.name, view, localStorage);
+    this.noteAddress();
+    this.watchSoon();
+  }
+
+  private watchSoon(): void {
+    clearTimeout(this.watchTimer);
+    this.watchTimer = setTimeout(() => this.sendWatch(), WATCH_DELAY_MS);
+    this.loop.dirty();
+  }
+
+  private sendWatch(): void {
+    clearTimeout(this.watchTimer);
+    if (this.vehicle === null) return;
+    const channels = this.watched.slice(0, MAX_CHANNELS);
+    this.leftOut = this.watched.length - channels.length;
+    const request = { vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz, window_s: this.view.windowS };
+    const asked = JSON.stringify({ ...request, channels: [...channels].sort() });
+    if (asked === this.asked) return; // Another order of the same panels needs no new history.
+    this.asked = asked;
+    this.isHistoryComplete = false;
+    this.engine.send({ type: "watch", request }, []);
+  }
+
   private currentAgeMs(): number | null {
     const age = this.state?.age_ms ?? null;
     if (age === null) return null;
     return Math.max(0, Math.min(age + this.nowMs - this.stateAtMs, this.nowMs - this.freshAtMs));
   }
 
-  // --- from the server -----------------------------------------------------------------------------------------------
+  // --- from the engine ------------------------------------------------------------------------------------------------
+
+  /** Asks the engine for all that panels draw; `draw` follows with its answer. */
+  private ask(draw: () => void): void {
+    this.drawWhenAnswered = draw;
+    const { time } = this;
+    const { paused, cursorUs, anchorUs } = time;
+    const frame = paused === null ? null : { ...paused, windowFromUs: time.bounds().fromUs, readUs: time.readUs(), anchorUs };
+    const request = this.questions.request({ frame, windowUs: time.windowUs, readUs: cursorUs, anchorUs }, performance.now());
+    this.engine.send(request, [...request.spent]);
+  }
+
+  private onEngine(message: FromEngine): void {
+    switch (message.type) {
+      case "message":
+        this.onNews(message.news);
+        this.onMessage(message.message);
+        break;
+      case "other":
+        this.listeners.get(message.message.type)?.forEach((hear) => hear(message.message));
+        break;
+      case "status":
+        this.connection = message.status;
+        break;
+      case "failure":
+        void this.checkSignedIn();
+        break;
+      case "bad":
+        this.badMessages++;
+        break;
+      case "fresh":
+        if (message.isNewer) this.freshAtMs = performance.now();
+        this.onNews(message.news);
+        this.loop.dirty();
+        break;
+      case "frame":
+        this.onNews(message.news);
+        this.questions.answer(message.answers, message.frame);
+        this.drawWhenAnswered?.();
+        this.drawWhenAnswered = null;
+        break;
+    }
+  }
+
+  private onNews(news: News): void {
+    this.time.raiseEdge(news.edgeUs);
+    this.isHistoryComplete = news.isHistoryComplete;
+    this.receivedBytes = news.receivedBytes;
+    if (news.isHistoryComplete && this.wantedRange !== null) this.showWanted(this.wantedRange);
+  }
+
+  /** The time that the address names; a longer window is fetched where it lies further back. */
+  private showWanted(range: TimeRange): void {
+    const neededS = Math.ceil((this.time.edgeUs - range.fromUs) / 1e6);
+    if (neededS > this.view.windowS && neededS <= MAX_WINDOW_S) {
+      this.changeView({ ...this.view, windowS: neededS });
+      this.isHistoryComplete = false;
+      return;
+    }
+    this.wantedRange = null;
+    this.time.show(range);
+  }
 
   private onMessage(message: ServerMessage): void {
     switch (message.type) {
@@ -303,8 +412,6 @@ export class Telemetry {
         this.error = null;
         break;
       case "watching":
-        this.store.startWatching(message);
-        this.time.raiseEdge(this.store.edgeUs);
         this.unknownChannels = message.unknown;
         this.bucketUs = message.bucket_us;
         this.isHistoryComplete = false;
@@ -314,7 +421,6 @@ export class Telemetry {
         break;
       case "reset":
         this.time.reset();
-        this.store.reset();
         void this.refreshVehicle();
         break;
       case "missed":
@@ -332,16 +438,7 @@ export class Telemetry {
     if (this.state !== null && this.state.epoch !== message.epoch) void this.refreshVehicle();
     this.state = message;
     this.nowMs = this.stateAtMs = performance.now();
-    this.store.raiseEdge(message.edge_utc_us);
-    this.time.raiseEdge(this.store.edgeUs);
-  }
-
-  private onColumns(message: ColumnsMessage): void {
-    const isNewer = this.store.accept(message);
-    this.time.raiseEdge(this.store.edgeUs);
-    if (isNewer && message.kind === KIND_INCREMENT) this.freshAtMs = performance.now();
-    this.isHistoryComplete = this.store.isHistoryComplete;
-    this.loop.dirty();
+    this.time.raiseEdge(message.edge_utc_us);
   }
 
   private onMissed(message: Missed): void {
@@ -360,15 +457,17 @@ export class Telemetry {
     } catch (error) {
       if (error instanceof SignedOutError) {
         this.phase = "signed_out";
-        this.socket.close();
-      } else if (!(error instanceof UnreachableError)) throw error;
+        this.engine.send({ type: "close" }, []);
+      } else if (!isAway(error)) throw error;
     }
   }
 }
 
+const isAway = (error: unknown): boolean => error instanceof UnreachableError || error instanceof RefusedError;
+
 function phaseOf(error: unknown): Phase {
   if (error instanceof SignedOutError) return "signed_out";
-  if (error instanceof UnreachableError || error instanceof RefusedError) return "unreachable";
+  if (isAway(error)) return "unreachable";
   throw error;
 }
 

@@ -1,4 +1,5 @@
 import type { Column } from "../protocol/columns";
+import { Blocks } from "./blocks";
 
 /**
  * The samples of one channel: one entry per bucket, in time order, in typed arrays.
@@ -19,6 +20,7 @@ export class ChannelBuffer {
   maximum = new Float64Array(FIRST_CAPACITY);
   start = 0;
   end = 0;
+  private readonly blocks = new Blocks();
   private medianUs = 0;
   private medianAtUs = -Infinity;
 
@@ -71,6 +73,12 @@ export class ChannelBuffer {
       this.push(us, last[i]!, minimum[i]!, maximum[i]!);
     }
     if (tail !== null) while (t < tailLength) this.pushFrom(tail, t++);
+  }
+
+  /** Summaries of the entries in view, brought up to date; the newest entry may still change, and is in none. */
+  summaries(): Blocks {
+    this.blocks.update(this, this.start, this.end - 1);
+    return this.blocks;
   }
 
   /** Forgets what is older than `us`, but keeps one entry before it: a line enters the window from there. */
@@ -146,6 +154,7 @@ export class ChannelBuffer {
       maximum: this.maximum.slice(from, this.end),
     };
     this.end = from;
+    this.blocks.forgetFrom(from - 1);
     return tail;
   }
 
@@ -164,6 +173,7 @@ export class ChannelBuffer {
     }
     this.end -= this.start;
     this.start = 0;
+    this.blocks.forgetFrom(0);
   }
 
   private moved(from: Float64Array<ArrayBuffer>, capacity: number): Float64Array<ArrayBuffer> {

@@ -27,11 +27,6 @@ export class LiveStore {
     return (this.frozen ?? this.shown).get(name);
   }
 
-  /** Edge to draw: the frozen one while paused. */
-  get viewEdgeUs(): number {
-    return this.frozen === null ? this.edgeUs : this.frozenEdgeUs;
-  }
-
   startWatching(watching: Watching): void {
     this.channels = new Map(watching.channels.map((channel) => [channel.name, channel]));
     this.names = new Map(watching.channels.map((channel) => [channel.index, channel.name]));
@@ -81,9 +76,10 @@ export class LiveStore {
     this.unfreeze();
   }
 
-  freeze(): void {
+  /** Keeps a copy of the samples until `edgeUs` in view. */
+  freeze(edgeUs: number): void {
     if (this.frozen !== null) return;
-    this.frozenEdgeUs = this.edgeUs;
+    this.frozenEdgeUs = edgeUs;
     this.frozen = new Map([...this.shown].map(([name, buffer]) => [name, buffer.copyUntil(this.frozenEdgeUs)]));
   }
 

@@ -1,6 +1,7 @@
 import type { Component } from "svelte";
 import type { Telemetry } from "../app/telemetry.svelte";
 import type { Key } from "../i18n/i18n.svelte";
+import type { VehicleInfo } from "../protocol/messages";
 
 /** What a person may set of a panel; the form is made of it. */
 export type Field =
@@ -18,6 +19,8 @@ export interface PanelProps<S extends Settings = Settings> {
   /** Already checked and completed by the definition's `read`. */
   readonly settings: S;
   readonly title: string;
+  /** Opens the channel picker for this panel. */
+  readonly onPick: () => void;
   /** Keeps changed settings; goes into the undo history. */
   readonly onChange: (settings: S) => void;
 }
@@ -40,7 +43,7 @@ export interface PanelDefinition<S extends Settings = Settings> {
   /** Makes settings of whatever stands in a workbook: defaults for what is missing or makes no sense. */
   readonly read: (value: Settings) => S;
   /** The channels that the page must watch for it. */
-  readonly channels: (settings: S) => readonly string[];
+  readonly channels: (settings: S, vehicle: VehicleInfo | null) => readonly string[];
   /** The settings with a channel dropped onto the panel; null when it takes none. */
   readonly drop?: (settings: S, channel: string) => S | null;
   readonly load: () => Promise<{ default: Component<PanelProps<S>> }>;

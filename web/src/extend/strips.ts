@@ -1,16 +1,16 @@
 import type { Component } from "svelte";
 import type { Telemetry } from "../app/telemetry.svelte";
+import type { TimeRange } from "../time/timeRange";
 
 export interface StripProps {
   readonly telemetry: Telemetry;
-  /** Pixels between the left and right edge of the component and those of the plots: time stands at the same x. */
-  readonly left: number;
-  readonly right: number;
+  /** The time from the left to the right edge of the component. Read it when drawing: it moves while live. */
+  readonly range: () => TimeRange;
 }
 
 /**
- * A thin strip under the charts on their time axis (about 14 px high). A folder brings one as `strip.ts`, exporting
- * `strip`. The time in view is `telemetry.time.range()`; `telemetry.loop.add(draw)` redraws with the charts.
+ * A thin strip under the charts on the time line of the window (about 10 px high). A folder brings one as `strip.ts`,
+ * exporting `strip`. `telemetry.loop.add(draw)` redraws with the charts.
  */
 export interface Strip {
   readonly id: string;

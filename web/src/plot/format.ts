@@ -9,6 +9,15 @@ export function decimalsFor(span: number, digits = 3): number {
   return Math.min(MAX_DECIMALS, Math.max(0, digits - 1 - Math.floor(Math.log10(span))));
 }
 
+/** Decimals that write a step exactly. */
+export function decimalsOfStep(step: number): number {
+  for (let decimals = 0; decimals < 9; decimals++) {
+    const scaled = step * 10 ** decimals;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6 * scaled) return decimals;
+  }
+  return 9;
+}
+
 /** A number with fixed decimals in the language's notation; exponents where it would not fit. */
 export function formatNumber(value: number, decimals: number, language: string): string {
   if (Number.isNaN(value)) return "–";

@@ -1,16 +1,21 @@
 import uPlot from "uplot";
 import type { CanvasColours } from "../app/theme.svelte";
 import type { TimeRange } from "../time/timeRange";
-import type { ChannelBuffer } from "../buffer/channelBuffer";
 import type { Choice } from "../protocol/messages";
+import type { ColumnsAnswer, Frame } from "../query/query";
+import type { Marker } from "../time/markers.svelte";
+import type { Conversion } from "../units/units";
 import { PixelColumns } from "./columnise";
 import { drawCurve } from "./curve";
-import { formatChoice, formatNumber, formatTime } from "./format";
+import { drawAnchor, drawMarkers } from "./marks";
+import { decimalsOfStep, formatChoice, formatNumber, formatTime } from "./format";
 import { niceRange, steadyRange, type Range } from "./range";
 
 export interface PlotSeries {
   readonly name: string;
+  /** The unit that is shown. */
   readonly unit: string;
+  readonly conversion: Conversion;
   readonly isStep: boolean;
   readonly choices: readonly Choice[];
   readonly colour: string;
@@ -23,8 +28,7 @@ export interface StripPlotOptions {
   /** Axes of the chart with the most of them: all charts begin at the same x. */
   readonly axisSlots: number;
   readonly maxAxes: number;
-  readonly buffer: (name: string) => ChannelBuffer | undefined;
-  readonly range: () => TimeRange;
+  readonly markers: () => readonly Marker[];
   readonly isPaused: () => boolean;
   readonly onSelect: (range: TimeRange) => void;
   readonly onWhole: () => void;
@@ -52,7 +56,7 @@ const SYNC_KEY = "ved";
 const MIN_SELECT_PX = 6;
 const FONT = "12px system-ui, sans-serif";
 /** Above the plot: the unit of each axis, clear of the topmost number. */
-const TOP_PX = 27;
+const TOP_PX = 24;
 /** Half of a time label, which may stand at the right end. */
 const RIGHT_PX = 28;
 
@@ -73,7 +77,8 @@ export function axesOf(series: readonly Pick<PlotSeries, "unit" | "isStep" | "ch
 export class StripPlot {
   private readonly plot: uPlot;
   private readonly scales: YScale[];
-  private readonly columns: PixelColumns[];
+  private columns: readonly PixelColumns[] = [];
+  private frame: Frame | null = null;
   /** The pointer rests, but stands for another time now. */
   private isCursorOld = false;
   private touch: { readonly id: number; x: number } | null = null;
@@ -85,7 +90,6 @@ export class StripPlot {
     private readonly options: StripPlotOptions,
   ) {
     this.scales = scalesOf(options.series);
-    this.columns = options.series.map(() => new PixelColumns());
     this.plot = new uPlot(this.uplotOptions(width, height), [[0, 1]], root);
     this.listen(this.plot.over);
   }
@@ -94,20 +98,25 @@ export class StripPlot {
     this.plot.setSize({ width, height });
   }
 
-  /** Reads the buffers and draws. */
+  /** Device pixels of the time axis. */
+  get widthPx(): number {
+    return Math.round(this.plot.bbox.width);
+  }
+
+  /** Takes the curves of a frame; gives back those that they replace. */
+  take(answer: ColumnsAnswer, frame: Frame): ColumnsAnswer {
+    const before = this.columns.map((columns) => columns.pack());
+    this.columns = answer.map((packed) => new PixelColumns(packed ?? undefined));
+    this.options.series.forEach((series, i) => this.columns[i]?.convert(series.conversion.factor, series.conversion.offset));
+    this.frame = frame;
+    return before;
+  }
+
+  /** Draws the curves taken last. */
   draw(): void {
-    const { fromUs, toUs } = this.options.range();
-    if (!Number.isFinite(fromUs)) return;
-    const width = this.plot.bbox.width;
-    if (width <= 0) return;
-    this.options.series.forEach((series, i) => {
-      const buffer = this.options.buffer(series.name);
-      const columns = this.columns[i]!;
-      if (buffer === undefined) columns.n = 0;
-      else columns.fill(buffer, fromUs, toUs, (toUs - fromUs) / width);
-    });
+    if (this.frame === null || !Number.isFinite(this.frame.fromUs) || this.plot.bbox.width <= 0) return;
     for (const scale of this.scales) scale.range = this.rangeOf(scale);
-    this.plot.setScale("x", { min: fromUs / 1e6, max: toUs / 1e6 });
+    this.plot.setScale("x", { min: this.frame.fromUs / 1e6, max: this.frame.toUs / 1e6 });
     if (!this.isCursorOld) return;
     this.isCursorOld = false;
     queueMicrotask(() => this.publishCursor()); // After all charts have taken over the range.
@@ -129,7 +138,8 @@ export class StripPlot {
     let maximum = -Infinity;
     this.options.series.forEach((series, i) => {
       if (scaleKeyOf(series) !== scale.key) return;
-      const columns = this.columns[i]!;
+      const columns = this.columns[i];
+      if (columns === undefined) return;
       for (let c = 0; c < columns.n; c++) {
         // Infinities are data, but no axis can hold them.
         if (columns.minimum[c]! < minimum && columns.minimum[c]! > -Infinity) minimum = columns.minimum[c]!;
@@ -153,14 +163,20 @@ export class StripPlot {
     ctx.clip();
     this.options.series.forEach((series, i) => {
       const range = this.scales.find((scale) => scale.key === scaleKeyOf(series))?.range;
-      if (!range) return;
+      const columns = this.columns[i];
+      if (!range || columns === undefined) return;
       drawCurve(
         ctx,
-        this.columns[i]!,
+        columns,
         { leftPx: left, topPx: top, heightPx: height, low: range.low, high: range.high },
-        { colour: series.colour, widthPx: 1.6 * uPlot.pxRatio, isStep: series.isStep },
+        { colour: series.colour, widthPx: this.options.colours.lineWidth * uPlot.pxRatio, isStep: series.isStep },
       );
     });
+    if (this.frame !== null) {
+      const box = { left, top, width, height, ratio: uPlot.pxRatio };
+      drawMarkers(ctx, this.options.markers(), this.frame, box, this.options.colours);
+      drawAnchor(ctx, this.frame, box, this.options.colours);
+    }
     ctx.restore();
     this.drawUnits(plot);
   }
@@ -175,7 +191,7 @@ export class StripPlot {
     ctx.textAlign = "right";
     this.visibleScales().forEach((scale, i) => {
       ctx.fillStyle = scale.colour ?? this.options.colours.text;
-      ctx.fillText(shortened(scale.unit), plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 14 * ratio);
+      ctx.fillText(shortened(scale.unit), plot.bbox.left - (i * this.axisPx() + 8) * ratio, plot.bbox.top - 11 * ratio);
     });
     ctx.restore();
   }
@@ -297,15 +313,6 @@ function timeLabels(splits: readonly number[]): string[] {
   const decimals = step >= 1 ? 0 : step >= 0.1 ? 1 : step >= 0.01 ? 2 : 3;
   // Rounded up by half a millisecond: a split of .300 s may stand at .29999 in binary.
   return splits.map((seconds) => formatTime(seconds * 1e6 + 500, decimals));
-}
-
-/** Decimals that write a step exactly. */
-function decimalsOfStep(step: number): number {
-  for (let decimals = 0; decimals < 9; decimals++) {
-    const scaled = step * 10 ** decimals;
-    if (Math.abs(scaled - Math.round(scaled)) < 1e-6 * scaled) return decimals;
-  }
-  return 9;
 }
 
 const shortened = (text: string): string => (text.length > 7 ? `${text.slice(0, 6)}…` : text);

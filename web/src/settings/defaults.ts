@@ -1,5 +1,4 @@
-import type { ChannelInfo, VehicleInfo } from "../protocol/messages";
-import type { ChartSpec } from "./view";
+import type { ChannelInfo, ChartDefault, VehicleInfo } from "../protocol/messages";
 
 interface Theme {
   readonly title_en: string;
@@ -24,7 +23,7 @@ const PER_CHART = 4;
 const MAX_CHARTS = 4;
 
 /** The charts of the vehicle, without channels that it does not have; else a few that suit its channels. */
-export function defaultCharts(vehicle: VehicleInfo): ChartSpec[] {
+export function defaultCharts(vehicle: VehicleInfo): ChartDefault[] {
   const known = new Set(vehicle.channels.map((channel) => channel.name));
   const charts = vehicle.charts
     .map((chart) => ({ ...chart, channels: chart.channels.filter((name) => known.has(name)) }))
@@ -32,9 +31,9 @@ export function defaultCharts(vehicle: VehicleInfo): ChartSpec[] {
   return charts.length > 0 ? charts : guessCharts(vehicle.channels);
 }
 
-function guessCharts(channels: readonly ChannelInfo[]): ChartSpec[] {
+function guessCharts(channels: readonly ChannelInfo[]): ChartDefault[] {
   const free = new Set(channels.filter((channel) => channel.kind === "continuous" && !MINOR.test(channel.signal)));
-  const charts: ChartSpec[] = [];
+  const charts: ChartDefault[] = [];
   for (const theme of THEMES) {
     const found = [...free].filter((channel) => theme.name.test(channel.signal) && theme.unit.test(channel.unit)).slice(0, PER_CHART);
     if (found.length === 0 || charts.length === MAX_CHARTS) continue;

@@ -7,7 +7,7 @@ export interface LiveHandlers {
   readonly onMessage: (message: ServerMessage) => void;
   /** A message of another kind, for those who listen for it. */
   readonly onOther: (message: OtherMessage) => void;
-  readonly onColumns: (message: ColumnsMessage) => void;
+  readonly onColumns: (message: ColumnsMessage, bytes: number) => void;
   readonly onStatus: (status: ConnectionStatus) => void;
   /** A connection failed or ended; the next try follows by itself. */
   readonly onFailure: () => void;
@@ -96,7 +96,7 @@ export class LiveSocket {
     }
     try {
       const message = decodeColumns(data);
-      if (message.subscription === this.id) this.handlers.onColumns(message);
+      if (message.subscription === this.id) this.handlers.onColumns(message, data.byteLength);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.handlers.onBad(error.message);

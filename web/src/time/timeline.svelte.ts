@@ -99,9 +99,16 @@ export class Timeline {
     if (this.paused !== null) this.show(panRange(this.paused, fraction, this.bounds()));
   }
 
-  /** Sets the second cursor at the first, or takes it away. */
+  /** The pointer rests at another time, or nowhere. */
+  point(us: number | null): void {
+    if (us === this.cursorUs) return;
+    this.cursorUs = us;
+    this.source.dirty();
+  }
+
+  /** Sets the second cursor where values are read, or takes it away. */
   toggleAnchor(): void {
-    this.anchorUs = this.anchorUs === null ? this.cursorUs : null;
+    this.anchorUs = this.anchorUs === null && Number.isFinite(this.readUs()) ? this.readUs() : null;
     this.source.dirty();
   }
 }

@@ -1,15 +1,17 @@
 import type { CanvasColours } from "../../app/theme.svelte";
 import { Fit, Projection, scaleBarMetres, type Extent } from "./projection";
-import type { Track } from "./track";
+import { partOf, scaleColour, type Scale } from "../../plot/colourScale";
+import type { TrackAnswer } from "../../query/query";
 
 export interface MapFrame {
   readonly width: number;
   readonly height: number;
-  readonly ratio: number;
   readonly colours: CanvasColours;
   /** Colour of the car: that of the state lamp. */
   readonly carColour: string;
   readonly cursorUs: number | null;
+  /** The range of the colour channel; null: one colour. */
+  readonly scale: Scale | null;
 }
 
 const MARGIN_PX = 28;
@@ -18,10 +20,8 @@ const HEADING_METRES = 1.5;
 const FONT_PX = 12;
 
 /** Draws the positions, the car with its heading, a scale bar and north. */
-export function drawMap(ctx: CanvasRenderingContext2D, track: Track, extent: Extent | null, frame: MapFrame): void {
-  const { width, height, ratio, colours } = frame;
-  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-  ctx.clearRect(0, 0, width, height);
+export function drawMap(ctx: CanvasRenderingContext2D, track: TrackAnswer, extent: Extent | null, frame: MapFrame): void {
+  const { width, height } = frame;
   if (track.n === 0 || extent === null) return;
   const middle = (extent.south + extent.north) / 2;
   const projection = new Projection(middle, (extent.west + extent.east) / 2);
@@ -34,7 +34,7 @@ export function drawMap(ctx: CanvasRenderingContext2D, track: Track, extent: Ext
   const fit = new Fit(metres, width, height, MARGIN_PX, MAX_PX_PER_METRE);
   const x = (i: number): number => fit.x(projection.east(track.longitudes[i]!));
   const y = (i: number): number => fit.y(projection.north(track.latitudes[i]!));
-  drawTrack(ctx, track, x, y, colours);
+  drawTrack(ctx, track, x, y, frame);
   drawScaleBar(ctx, fit, frame);
   if (frame.cursorUs !== null) drawCursor(ctx, track, x, y, frame, frame.cursorUs);
   drawCar(ctx, track, projection, x, y, frame);
@@ -42,20 +42,40 @@ export function drawMap(ctx: CanvasRenderingContext2D, track: Track, extent: Ext
 
 type Place = (index: number) => number;
 
-function drawTrack(ctx: CanvasRenderingContext2D, track: Track, x: Place, y: Place, colours: CanvasColours): void {
+function drawTrack(ctx: CanvasRenderingContext2D, track: TrackAnswer, x: Place, y: Place, { colours, scale }: MapFrame): void {
+  ctx.lineJoin = ctx.lineCap = "round";
+  ctx.lineWidth = scale === null ? 2.5 : 4.5;
+  const colourOf = (i: number): string => (scale === null ? colours.track : scaleColour(partOf(track.colours[i]!, scale), colours.old));
+  let colour = "";
   ctx.beginPath();
   for (let i = 0; i < track.n; i++) {
-    if (track.isBroken[i] === 1) ctx.moveTo(x(i), y(i));
-    else ctx.lineTo(x(i), y(i));
+    if (track.isBroken[i] === 1 || i === 0) {
+      ctx.moveTo(x(i), y(i));
+      continue;
+    }
+    const next = colourOf(i);
+    if (next !== colour && colour !== "") {
+      ctx.strokeStyle = colour;
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.moveTo(x(i - 1), y(i - 1));
+    }
+    colour = next;
+    ctx.lineTo(x(i), y(i));
   }
-  ctx.lineJoin = ctx.lineCap = "round";
-  ctx.lineWidth = 2.5;
-  ctx.strokeStyle = colours.track;
+  ctx.strokeStyle = colour || colours.track;
   ctx.stroke();
 }
 
-function drawCursor(ctx: CanvasRenderingContext2D, track: Track, x: Place, y: Place, frame: MapFrame, us: number): void {
-  const i = track.indexAt(us);
+/** Index of the newest position at or before `us`, -1 when there is none. */
+export function positionAt(track: TrackAnswer, us: number): number {
+  let index = track.n - 1;
+  while (index >= 0 && track.times[index]! > us) index--;
+  return index;
+}
+
+function drawCursor(ctx: CanvasRenderingContext2D, track: TrackAnswer, x: Place, y: Place, frame: MapFrame, us: number): void {
+  const i = positionAt(track, us);
   if (i < 0) return;
   ctx.beginPath();
   ctx.arc(x(i), y(i), 6, 0, 2 * Math.PI);
@@ -66,7 +86,7 @@ function drawCursor(ctx: CanvasRenderingContext2D, track: Track, x: Place, y: Pl
   ctx.stroke();
 }
 
-function drawCar(ctx: CanvasRenderingContext2D, track: Track, projection: Projection, x: Place, y: Place, frame: MapFrame): void {
+function drawCar(ctx: CanvasRenderingContext2D, track: TrackAnswer, projection: Projection, x: Place, y: Place, frame: MapFrame): void {
   const car = track.n - 1;
   const heading = headingOf(track, projection);
   ctx.save();
@@ -91,7 +111,7 @@ function drawCar(ctx: CanvasRenderingContext2D, track: Track, projection: Projec
 }
 
 /** Radians clockwise from north, from the last positions that are far enough apart; null for a car that never moved. */
-export function headingOf(track: Track, projection: Projection): number | null {
+export function headingOf(track: TrackAnswer, projection: Projection): number | null {
   const last = track.n - 1;
   for (let i = last - 1; i >= 0 && track.isBroken[i + 1] === 0; i--) {
     const east = projection.east(track.longitudes[last]!) - projection.east(track.longitudes[i]!);

@@ -1,4 +1,8 @@
-import type { ChannelBuffer } from "../../buffer/channelBuffer";
+import type { ChannelBuffer } from "../buffer/channelBuffer";
+import type { Buffers, Frame, TrackAnswer, TrackQuery } from "./query";
+
+/** More positions than a map of a few hundred pixels can show. */
+const MOST = 6000;
 
 /**
  * Valid positions in time order, from the buffers of latitude, longitude and validity.
@@ -44,13 +48,6 @@ export class Track {
     }
   }
 
-  /** Index of the newest position at or before `us`, -1 when there is none. */
-  indexAt(us: number): number {
-    let index = this.n - 1;
-    while (index >= 0 && this.times[index]! > us) index--;
-    return index;
-  }
-
   private reserve(n: number): void {
     if (n <= this.times.length) return;
     const capacity = n * 2;
@@ -59,6 +56,43 @@ export class Track {
     this.longitudes = new Float64Array(capacity);
     this.isBroken = new Uint8Array(capacity);
   }
+}
+
+const track = new Track();
+
+/** The positions of the whole window up to the end of what is in view, thinned to a few thousand. */
+export function findTrack(buffers: Buffers, frame: Frame, query: TrackQuery): TrackAnswer | null {
+  const latitude = buffers(query.latitude);
+  const longitude = buffers(query.longitude);
+  const valid = query.valid ? buffers(query.valid) : null;
+  if (latitude === undefined || longitude === undefined || valid === undefined) return null;
+  track.fill(latitude, longitude, valid, frame.windowFromUs, frame.toUs);
+  const step = Math.max(1, Math.ceil(track.n / MOST));
+  const n = track.n === 0 ? 0 : Math.floor((track.n - 1) / step) + 1;
+  const answer = {
+    n,
+    times: new Float64Array(n),
+    latitudes: new Float64Array(n),
+    longitudes: new Float64Array(n),
+    isBroken: new Uint8Array(n),
+    colours: new Float64Array(query.colour === null ? 0 : n),
+  };
+  const colour = query.colour === null ? undefined : buffers(query.colour);
+  // From the newest one back, so that the car stands where it is; a break between two that are kept stays one.
+  for (let k = n - 1, i = track.n - 1; k >= 0; k--, i -= step) {
+    answer.times[k] = track.times[i]!;
+    answer.latitudes[k] = track.latitudes[i]!;
+    answer.longitudes[k] = track.longitudes[i]!;
+    for (let j = Math.max(0, i - step + 1); j <= i; j++) if (track.isBroken[j] === 1) answer.isBroken[k] = 1;
+    if (query.colour !== null) answer.colours[k] = colour === undefined ? NaN : valueAt(colour, track.times[i]!);
+  }
+  return answer;
+}
+
+/** The value that holds at `us`, NaN where the channel has none there. */
+export function valueAt(buffer: ChannelBuffer, us: number): number {
+  const index = buffer.indexAt(us);
+  return index < 0 || us - buffer.times[index]! > buffer.gapUs() ? NaN : buffer.last[index]!;
 }
 
 function isOnGlobe(latitude: number, longitude: number): boolean {

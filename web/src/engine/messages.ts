@@ -1,0 +1,43 @@
+import type { OtherMessage, ServerMessage } from "../protocol/messages";
+import type { Answers, Frame, Query } from "../query/query";
+import type { ConnectionStatus, WatchRequest } from "../source/liveSocket";
+
+/** Between the page and the engine that holds connection and samples, in a worker of its own. */
+
+export type ToEngine =
+  | { readonly type: "connect"; readonly url: string }
+  | { readonly type: "watch"; readonly request: WatchRequest }
+  | { readonly type: "watch_again" | "retry" | "close" | "reset" | "unfreeze" }
+  | { readonly type: "freeze"; readonly edgeUs: number }
+  | FrameRequest;
+
+/** Asks for the answers of one frame. */
+export interface FrameRequest {
+  readonly type: "frame";
+  /** null: live, the window of this length up to the edge. */
+  readonly frame: Frame | null;
+  readonly windowUs: number;
+  readonly readUs: number | null;
+  readonly anchorUs: number | null;
+  readonly questions: readonly (readonly [id: number, query: Query])[];
+  /** Memory of columns that are drawn and gone. */
+  readonly spent: readonly ArrayBuffer[];
+}
+
+export type AnyAnswer = Answers[Query["kind"]] | null;
+
+export interface News {
+  readonly edgeUs: number;
+  readonly isHistoryComplete: boolean;
+  /** Bytes of samples that were ever received. */
+  readonly receivedBytes: number;
+}
+
+export type FromEngine =
+  | { readonly type: "message"; readonly message: ServerMessage; readonly news: News }
+  | { readonly type: "other"; readonly message: OtherMessage }
+  | { readonly type: "status"; readonly status: ConnectionStatus }
+  | { readonly type: "failure" | "bad" }
+  /** Samples arrived since the last frame; `isNewer`: beyond the edge. */
+  | { readonly type: "fresh"; readonly isNewer: boolean; readonly news: News }
+  | { readonly type: "frame"; readonly frame: Frame; readonly news: News; readonly answers: readonly (readonly [id: number, answer: AnyAnswer])[] };

@@ -1,0 +1,27 @@
+import type { Telemetry } from "../../app/telemetry.svelte";
+import { panelOf } from "../../extend/panels";
+import { axesOf, type PlotSeries } from "../../plot/stripPlot";
+
+/** The curves of a chart: unit of the person, colours in order. */
+export function seriesOf(telemetry: Telemetry, channels: readonly string[], colours: readonly string[]): PlotSeries[] {
+  return channels.map((name, i) => {
+    const info = telemetry.channel(name);
+    const conversion = telemetry.numbers.conversion(name);
+    return {
+      name,
+      unit: conversion.unit,
+      conversion,
+      isStep: info?.kind === "discrete",
+      choices: info?.choices ?? [],
+      colour: colours[i % colours.length]!,
+    };
+  });
+}
+
+/** Axes of the strip chart of the sheet that has the most: all charts begin at the same distance from their left edge. */
+export function sheetAxes(telemetry: Telemetry, maxAxes: number): number {
+  const counts = telemetry.workbooks.sheet.panels
+    .filter((panel) => panel.kind === "strip")
+    .map((panel) => axesOf(seriesOf(telemetry, panelOf("strip")!.channels(panelOf("strip")!.read(panel.settings), null), [""]), maxAxes));
+  return Math.max(1, ...counts);
+}

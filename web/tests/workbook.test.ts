@@ -1,0 +1,220 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { PANELS, panelOf } from "../src/extend/panels";
+import { verdictOf } from "../src/panels/Lamps/verdict";
+import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
+import { channelsOf, freePlace, overlaps, readWorkbook, type Workbook } from "../src/workbook/model";
+import { isPreset, PRESETS, presetWorkbook } from "../src/workbook/presets";
+import { Workbooks } from "../src/workbook/workbooks.svelte";
+
+const info = (name: string, unit = "", more: Partial<ChannelInfo> = {}): ChannelInfo => {
+  const [message, signal] = name.split(".") as [string, string];
+  return { name, unit, kind: "continuous", message, signal, bus: 0, comment: "", choices: [], minimum: null, maximum: null, ...more };
+};
+
+const car: VehicleInfo = {
+  name: "fs",
+  title_en: "Car",
+  title_fr: "Voiture",
+  channels: [
+    info("VehicleMotion.Speed", "km/h"), info("Safety.ShutdownChain"), info("Safety.BmsOk"), info("BatteryPack.Voltage", "V"),
+    info("BatteryPack.Current", "A"), info("BatteryPack.StateOfCharge", "%"), info("ImuAcceleration.Longitudinal", "m/s²"),
+    info("ImuAcceleration.Lateral", "m/s²"), info("GpsPosition.Latitude", "°"), info("GpsPosition.Longitude", "°"),
+    ...Array.from({ length: 96 }, (_, i) => info(`CellVoltages.Cell${String(i + 1).padStart(2, "0")}`, "V")),
+  ],
+  map: { latitude: "GpsPosition.Latitude", longitude: "GpsPosition.Longitude", valid: null },
+  charts: [{ title_en: "Speed", title_fr: "Vitesse", channels: ["VehicleMotion.Speed"] }],
+};
+
+describe("panels", () => {
+  it("have kinds of their own, and make sense of any settings", () => {
+    expect(new Set(PANELS.map((panel) => panel.kind)).size).toBe(PANELS.length);
+    for (const panel of PANELS) {
+      for (const junk of [{}, { channels: 3, channel: [], low: "x", bins: -1, axis: 5 }, { channels: [1, "A.b", "A.b"], channel: "A.b" }]) {
+        const settings = panel.read(junk);
+        expect(panel.read(settings)).toEqual(settings);
+        expect(panel.channels(settings, car).every((name) => typeof name === "string")).toBe(true);
+      }
+    }
+  });
+
+  it("take a channel that is dropped on them", () => {
+    const strip = panelOf("strip")!;
+    const dropped = strip.drop!(strip.read({ channels: ["A.b"] }), "A.c");
+    expect(dropped?.["channels"]).toEqual(["A.b", "A.c"]);
+    const full = strip.read({ channels: Array.from({ length: 24 }, (_, i) => `A.${i}`) });
+    expect(strip.drop!(full, "A.new")).toBeNull();
+  });
+});
+
+describe("presets", () => {
+  it.each(PRESETS.map((preset) => preset.id))("%s: known panels, none over another, only channels of the vehicle", (id) => {
+    const known = new Set(car.channels.map((channel) => channel.name));
+    const book = presetWorkbook(car, id);
+    expect(readWorkbook(JSON.parse(JSON.stringify(book)))).toEqual(book);
+    for (const sheet of book.sheets) {
+      for (const [i, panel] of sheet.panels.entries()) {
+        expect(panelOf(panel.kind), panel.kind).toBeDefined();
+        for (const other of sheet.panels.slice(i + 1)) expect(overlaps(panel, other), `${sheet.id} ${panel.id} ${other.id}`).toBe(false);
+      }
+      expect(channelsOf(sheet, car).filter((name) => !known.has(name))).toEqual([]);
+    }
+  });
+
+  it("fit a vehicle of which nothing is known", () => {
+    const bare: VehicleInfo = { name: "x", title_en: "", title_fr: "", channels: [info("A.b")], map: null, charts: [] };
+    expect(presetWorkbook(bare, "default").sheets[0]!.panels[0]!.settings).toMatchObject({ channels: ["A.b"] });
+    expect(presetWorkbook({ ...bare, channels: [] }, "tv").sheets.length).toBeGreaterThan(0);
+    expect(isPreset("0123")).toBe(false);
+  });
+});
+
+describe("a workbook from a file", () => {
+  it.each([null, [], {}, { version: 2, sheets: [] }, { version: 1, sheets: [] }, { version: 1, sheets: [{}] }, { version: 1, sheets: [{ panels: [{}] }] }])("is refused when it is none: %j", (value) => {
+    expect(() => readWorkbook(value)).toThrow();
+  });
+
+  it("is brought inside the grid, with ids of its own", () => {
+    const panel = { kind: "strip", id: "1", x: 90, y: -3, w: 50, h: 0.4, settings: [] };
+    const book = readWorkbook({ version: 1, sheets: [{ panels: [panel, panel] }] });
+    const [first, second] = book.sheets[0]!.panels;
+    expect(first).toMatchObject({ x: 0, y: 0, w: 12, h: 1, settings: {} });
+    expect(second!.id).not.toBe(first!.id);
+  });
+
+  it("a free place is found beside what is there", () => {
+    const panels = [{ id: "1", kind: "strip", title_en: "", title_fr: "", x: 0, y: 0, w: 8, h: 4, settings: {} }];
+    expect(freePlace(panels, 4, 4)).toEqual({ x: 8, y: 0, w: 4, h: 4 });
+    expect(freePlace(panels, 6, 2)).toEqual({ x: 0, y: 4, w: 6, h: 2 });
+  });
+});
+
+describe("workbooks", () => {
+  let stored: Map<string, string>;
+  let server: Map<string, { name: string; is_shared: boolean; content: Workbook }>;
+  let isUp: boolean;
+  let books: Workbooks;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    stored = new Map();
+    server = new Map();
+    isUp = true;
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+      if (!isUp) return Promise.reject(new TypeError("away"));
+      const answer = (status: number, value?: unknown) => Promise.resolve({ ok: status < 400, status, statusText: "", json: () => Promise.resolve(value) });
+      const id = /\/api\/workbooks\/(\w+)/.exec(path)?.[1];
+      const line = (key: string) => ({ id: key, vehicle: "fs", owner_name: "", is_mine: true, changed_utc_us: 0, ...server.get(key)! });
+      if (init.method === "POST") {
+        server.set("abc", JSON.parse(String(init.body)));
+        return answer(201, { id: "abc" });
+      }
+      if (init.method === "PUT") return server.set(id!, JSON.parse(String(init.body))), answer(204);
+      if (init.method === "DELETE") return server.delete(id!), answer(204);
+      if (id === undefined) return answer(200, [...server.keys()].map(line));
+      return server.has(id) ? answer(200, line(id)) : answer(404, { error: { code: "unknown_workbook", message: "" } });
+    });
+    const storage = { getItem: (key: string) => stored.get(key) ?? null, setItem: (key: string, value: string) => void stored.set(key, value), removeItem: (key: string) => void stored.delete(key) };
+    books = new Workbooks(storage, () => undefined);
+  });
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+
+  it("a changed preset is a draft that comes back, until it is thrown away", async () => {
+    await books.open(car, "default");
+    const before = books.sheet.panels.length;
+    books.addPanel("gauge");
+    expect(books.saveState).toBe("draft");
+    await books.open(car, "driver");
+    await books.open(car, "default");
+    expect(books.sheet.panels.length).toBe(before + 1);
+    await books.discardDraft();
+    expect(books.sheet.panels.length).toBe(before);
+    expect(books.saveState).toBe("saved");
+  });
+
+  it("saved under a name, each change reaches the server; another device has it", async () => {
+    await books.open(car, "default");
+    expect(await books.saveAs("Mine")).toBe(true);
+    expect(books).toMatchObject({ id: "abc", saveState: "saved" });
+    books.addPanel("lamps");
+    expect(books.saveState).toBe("unsaved");
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(books.saveState).toBe("saved");
+    const other = new Workbooks({ getItem: () => null, setItem: () => undefined, removeItem: () => undefined }, () => undefined);
+    await other.open(car, "abc");
+    expect(other.current).toEqual(books.current);
+    await books.share(true);
+    expect(server.get("abc")).toMatchObject({ name: "Mine", is_shared: true });
+    expect(await books.remove()).toBe(true);
+    expect(books.id).toBe("default");
+  });
+
+  it("says when the server did not take it, and tries again with the next change", async () => {
+    await books.open(car, "default");
+    await books.saveAs("Mine");
+    isUp = false;
+    books.addPanel("lamps");
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(books.saveState).toBe("failed");
+    isUp = true;
+    books.addPanel("lamps");
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(books.saveState).toBe("saved");
+  });
+
+  it("an unknown workbook opens the default one", async () => {
+    await books.open(car, "feed");
+    expect(books.id).toBe("default");
+  });
+
+  it("undo and redo take changes back and again", async () => {
+    await books.open(car, "default");
+    const before = books.current;
+    const id = books.addPanel("gauge")!;
+    books.changePanel(id, { settings: { channel: "VehicleMotion.Speed" } });
+    books.arrange(new Map([[id, { x: 0, y: 60, w: 3, h: 3 }]]));
+    const after = books.current;
+    for (let i = 0; i < 3; i++) books.undo();
+    expect(books.current).toEqual(before);
+    expect(books.canUndo).toBe(false);
+    for (let i = 0; i < 3; i++) books.redo();
+    expect(books.current).toEqual(after);
+    books.arrange(new Map([[id, { x: 0, y: 60, w: 3, h: 3 }]]));
+    books.undo();
+    expect(books.sheet.panels.at(-1)!.y).not.toBe(60);
+  });
+
+  it("a file is taken over as a change, and what is none is refused", async () => {
+    await books.open(car, "default");
+    const text = JSON.stringify({ vehicle: "fs", name: "x", content: presetWorkbook(car, "tv") });
+    books.importText(text);
+    expect(books.current).toEqual(presetWorkbook(car, "tv"));
+    expect(() => books.importText("{")).toThrow();
+    books.undo();
+    expect(books.current).toEqual(presetWorkbook(car, "default"));
+  });
+});
+
+describe("a lamp", () => {
+  it.each([
+    ["ShutdownChain", 0, "Closed", "good"],
+    ["ShutdownChain", 7, "IMD open", "bad"],
+    ["AirPositive", 0, "Open", "off"],
+    ["AirPositive", 2, "Welded", "bad"],
+    ["ImdState", 1, "Normal", "good"],
+    ["ImdState", 5, "Ground fault", "bad"],
+    ["BmsOk", 1, "Yes", "good"],
+    ["BmsOk", 0, "No", "bad"],
+    ["Derating", 1, "Yes", "bad"],
+    ["Derating", 0, "No", "off"],
+    ["State", 4, "Derating", "warn"],
+    ["State", 3, "Running", "good"],
+    ["State", 0, "Off", "off"],
+    ["Whatever", NaN, null, "off"],
+  ] as const)("%s = %d (%s) is %s", (signal, value, text, verdict) => {
+    expect(verdictOf(info(`Safety.${signal}`), value, text)).toBe(verdict);
+  });
+});
