@@ -194,6 +194,37 @@ vehicle_health = Table(
     Column("figures", JSON, nullable=False),
 )
 
+# What is or was to be sent to people. Written by watch.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("alarms", JSON, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_utc_us", BigInteger, nullable=False),
+    Column("done_utc_us", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+)
+# Where watch may send, for the page to tell. Written by watch.
+notification_targets = Table(
+    "notification_targets",
+    metadata,
+    Column("name", String(256), primary_key=True),
+)
+# Tests that people asked for. Written by web; watch removes what it has taken.
+notification_tests = Table(
+    "notification_tests",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+)
+
 # Written by cli and web (codes), ingest (keys).
 enrol_codes = Table(
     "enrol_codes",

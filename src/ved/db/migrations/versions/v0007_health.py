@@ -61,3 +61,27 @@ def upgrade() -> None:
         sa.Column("heard_utc_us", sa.BigInteger, nullable=False),
         sa.Column("figures", sa.JSON, nullable=False),
     )
+    op.create_table(
+        "notifications",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("utc_us", sa.BigInteger, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("alarms", sa.JSON, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False, index=True),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_utc_us", sa.BigInteger, nullable=False),
+        sa.Column("done_utc_us", sa.BigInteger, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "notification_targets",
+        sa.Column("name", sa.String(256), primary_key=True),
+    )
+    op.create_table(
+        "notification_tests",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("utc_us", sa.BigInteger, nullable=False),
+        sa.Column("who", sa.Text, nullable=False),
+    )
