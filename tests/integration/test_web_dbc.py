@@ -1,16 +1,21 @@
 """The registry over the web: who may change it, what is refused, and that live viewers see it at once."""
 
+import asyncio
 import base64
 import io
 import json
 import zipfile
 
 import httpx
+import pytest
 from tests.integration.web_live import DBC, E1, FS, START_UTC_US, Server, run, until
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from ved.db.people import create_signin_token
 from ved.db.sessions import save_sessions
 from ved.db.vehicles import ensure_vehicle
+from ved.model.records import Lane
 from ved.model.session import Session, SessionPart
 
 SCALED = DBC.replace("(1,0)", "(10,0)")
@@ -197,5 +202,38 @@ def test_a_viewer_reads_and_changes_nothing(tmp_path):
             ):
                 assert (await desk.get("/compare", **asked)).status_code in (400, 422)
             assert (await desk.get("/files/nothing")).status_code == 400
+
+    run(tmp_path, go)
+
+
+def test_the_raw_trace_is_kept_only_while_somebody_looks(tmp_path):
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        async with server.running():
+            url = server.url.replace("http", "ws") + "/api/vehicles/{}/trace"
+            seen: list[dict] = []
+
+            async def read(live) -> None:
+                while True:
+                    seen.append(json.loads(await live.recv()))
+
+            async with connect(url.format("fs"), additional_headers=server.headers, origin=server.url) as live:
+                reader = asyncio.create_task(read(live))
+                await until(lambda: bool(seen))
+                assert seen[0] == {"type": "trace", "vehicle": "fs", "rows": [], "left_out": 0}
+                server.send([0, 1000], [1, 3])  # no clock is known, and it is shown all the same
+                server.send([2000], [0x0103], lane=Lane.BACKFILL)
+                await until(lambda: bool(seen[-1]["rows"]))
+                (row,) = seen[-1]["rows"]
+                assert row == [0, 256, False, 2, 2.0, "0300000000000000", "0200000000000000", "Motor"]
+                await until(lambda: seen[-1]["rows"][0][4:7] == [0.0, "0300000000000000", "0000000000000000"])
+                server.send([3000], [3])
+                await until(lambda: seen[-1]["rows"][0][3:5] == [3, 1.0])
+                reader.cancel()
+            async with connect(url.format("fs"), additional_headers=server.headers, origin=server.url) as live:
+                assert json.loads(await live.recv())["rows"] == []
+            with pytest.raises(InvalidStatus):
+                async with connect(url.format("nobody"), additional_headers=server.headers, origin=server.url):
+                    pass
 
     run(tmp_path, go)

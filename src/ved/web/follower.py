@@ -202,6 +202,8 @@ class Follower:
 
     def _flush(self, flush: _Flush) -> None:
         """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""
+        if flush.lane is Lane.LIVE:
+            self._hub.traces.take(flush.feed.name, flush.batches)
         if flush.epoch.offset_us is None:
             return
         before = flush.feed.current

@@ -27,6 +27,7 @@ from ved.web.fanout import Fanout
 from ved.web.outbox import Outbox
 from ved.web.past import Answer, Numbering, Window, YoungEpoch, history_messages, read_window, slices, stored_edge
 from ved.web.subscription import Subscription
+from ved.web.trace import Traces
 from ved.web.vehicle import EpochFeed, VehicleFeed
 
 HISTORIES_AT_ONCE: Final = 2
@@ -39,6 +40,7 @@ class Hub:
     def __init__(self, db: Database, lake: Lake, history: History, counters: Counters | None = None) -> None:
         self.counters = counters or Counters()
         self.started_us = monotonic_us()
+        self.traces = Traces()
         self._db = db
         self._lake = lake
         self._history = history
@@ -75,7 +77,7 @@ class Hub:
         return await asyncio.to_thread(get_vehicle, self._db, name) is not None
 
     async def channels(self, vehicle: str) -> list[Channel]:
-        """The channels of a vehicle that there is: those of the current epoch, then those of its registry and its other epochs."""
+        """The channels of a known vehicle: of the current epoch, then of its registry and its other epochs."""
         stored = await asyncio.to_thread(self._history.channels, vehicle)
         feed = self.feed_of(vehicle)
         if feed.registry is None:
