@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy.exc import DatabaseError
 
+from ved.api.alarmcheck import AlarmCheck, check_parts
 from ved.api.choosing import Wanted, choose_sessions
 from ved.api.parts import PartLoader
 from ved.api.recorded import RecordedSession
 from ved.config.settings import ServerSettings, load_settings
+from ved.db.alarmrules import list_rules
 from ved.db.database import Database
 from ved.db.sessions import list_sessions
 from ved.db.tracks import list_tracks
 from ved.db.vehicles import list_vehicles
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.model.alarmrule import Rule
 from ved.model.track import Track
 
 
@@ -73,6 +77,14 @@ class OpenedLake:
             raise UserError(f"session '{name}': could be {', '.join(one.id for one in found)}; give more of its id")
         newest = ", ".join(f"{one.id} ({one.vehicle}, {one.start:%Y-%m-%d %H:%M})" for one in known[:-6:-1])
         raise UserError(f"session '{name}': there is none; the newest are {newest or 'none at all'}")
+
+    def alarm_rules(self, vehicle: str) -> list[Rule]:
+        """The alarm rules of a vehicle, as they are now."""
+        return list_rules(self._db, vehicle)
+
+    def check_alarms(self, session: RecordedSession, rules: Sequence[Rule] | None = None) -> AlarmCheck:
+        """What the rules (None: those of the session's vehicle) would have found in a session."""
+        return check_parts(self._lake, session.parts, self.alarm_rules(session.vehicle) if rules is None else rules)
 
     def close(self) -> None:
         """Give the database back."""

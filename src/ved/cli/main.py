@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ved.cli.commands import agent, dbc, drives, export, importing, keys, lake, server
+from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, server
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 for commands in (server, drives, export):
     app.add_typer(commands.app)
 app.add_typer(agent.app, name="agent")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(dbc.app, name="dbc")
 app.add_typer(importing.app, name="import")
 app.add_typer(keys.app, name="keys")
