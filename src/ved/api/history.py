@@ -10,7 +10,10 @@ from typing import Final
 import numpy as np
 
 from ved.analysis.decimate import Buckets, buckets
+from ved.analysis.maths.liverun import LiveRun
 from ved.api.decoding import Decoding, decoder_of_sources, decoding_of
+from ved.api.maths import is_maths
+from ved.api.mathshistory import MathsHistory
 from ved.api.registry import load_registry
 from ved.api.samples import SampleHistory, merge_samples, sample_channels
 from ved.api.series import Samples, join
@@ -39,6 +42,7 @@ class History:
         self._lake = lake
         self._db = db
         self._samples = SampleHistory(lake, db)
+        self._maths = MathsHistory(db, self._read_decoded, self._decoded_channels)
         self._clocks: dict[tuple[str, bytes], tuple[float, ClockMap]] = {}
         self._lock = threading.Lock()
 
@@ -70,10 +74,19 @@ class History:
         return {name: buckets(found.utc_us, found.values, bucket_us) for name, found in read.items()}
 
     def channels(self, vehicle: str) -> list[Channel]:
-        """All channels that the registry, an epoch's own DBCs or samples define; where two have one name, the newest's.
+        """All channels that the registry, an epoch's own DBCs, samples or people's maths define.
 
-        A channel that was renamed stands under its new name only.
+        Where two have one name, the newest's holds. A channel that was renamed stands under its new name only.
         """
+        return [*self._decoded_channels(vehicle), *self._maths.of(vehicle).channels]
+
+    def maths_run(
+        self, vehicle: str, name: str, until_us: int, recent: Sequence[FrameBatch | SampleBatch] = ()
+    ) -> LiveRun | None:
+        """A maths channel, run over its session up to `until_us` and ready to go on; None: there is none."""
+        return self._maths.live_run(vehicle, name, until_us, recent)
+
+    def _decoded_channels(self, vehicle: str) -> list[Channel]:
         registry = load_registry(self._db, vehicle)
         rows = reversed(list_epochs(self._db, vehicle))
         decodings = dict.fromkeys(decoding_of(registry, buses) for buses in ((), *(row.buses for row in rows)))
@@ -83,6 +96,14 @@ class History:
         return [channel for channel in out.values() if not registry.aliases.is_former(channel.name, out)]
 
     def _read(
+        self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch | SampleBatch]
+    ) -> dict[str, Samples]:
+        computed = [name for name in channels if is_maths(name)]
+        decoded = [name for name in channels if name not in computed]
+        out = self._read_decoded(vehicle, decoded, utc_us, recent) if decoded else {}
+        return out | self._maths.read(vehicle, computed, utc_us, recent) if computed else out
+
+    def _read_decoded(
         self, vehicle: str, channels: Sequence[str], utc_us: tuple[int, int], recent: Sequence[FrameBatch | SampleBatch]
     ) -> dict[str, Samples]:
         self._lake.refresh()

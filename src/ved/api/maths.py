@@ -50,7 +50,7 @@ def maths_of(db: Database, vehicle: str, channels: Sequence[Channel], aliases: A
 class MathsReader:
     """Values of some maths channels of one session. Samples are read some minutes at a time, and each only once.
 
-    `laps` gives the begins of laps and their numbers, so far as they are known.
+    `laps` gives the begins of laps up to a time, and their numbers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MathsReader:
         names: Iterable[str],
         origin_us: int,
         read: ReadSamples,
-        laps: Callable[[], Series],
+        laps: Callable[[int], Series],
     ) -> None:
         self._maths, self._names = maths, tuple(names)
         self._origin_us, self._read, self._laps = origin_us, read, laps
@@ -85,6 +85,10 @@ class MathsReader:
         self._trim(utc_us[0])
         return out
 
+    def read_with(self, read: ReadSamples, laps: Callable[[int], Series]) -> None:
+        """From now on, samples and laps come from there."""
+        self._read, self._laps = read, laps
+
     def _start(self, from_us: int) -> None:
         self._run = MathsRun(self._maths, self._names)
         self._from_us = self._until_us = from_us
@@ -93,7 +97,7 @@ class MathsReader:
     def _extend(self, to_us: int) -> None:
         if self._until_us >= to_us:
             return
-        laps = self._laps() if self._run.needs_laps else None
+        laps = self._laps(to_us) if self._run.needs_laps else None
         while self._until_us < to_us:
             end_us = min(self._until_us + _WINDOW_US, to_us)
             read = self._read(self._run.inputs, (self._until_us, end_us))

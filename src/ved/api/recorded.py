@@ -15,7 +15,6 @@ from ved.analysis.laps import LapSpan
 from ved.analysis.maths.channelset import MathsRun, MathsSet
 from ved.analysis.naming import find_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
-from ved.analysis.series import Series
 from ved.api.comparing import Difference, compare_parts
 from ved.api.frame import ChannelSamples, Frame
 from ved.api.laps import FoundLaps, distance_m, find_laps, map_channels
@@ -275,9 +274,13 @@ class RecordedSession:
         out = dict(self._read_decoded([name for name in names if name not in computed], utc_us))
         if computed:
             if computed not in self._readers:
-                laps = self._found_laps.start_series if self.maths.needs_laps(computed) else Series.empty
-                read = self._read_decoded
-                self._readers[computed] = MathsReader(self.maths, computed, self.utc_from_us, read, laps)
+                self._readers[computed] = MathsReader(
+                    self.maths,
+                    computed,
+                    self.utc_from_us,
+                    self._read_decoded,
+                    lambda _: self._found_laps.start_series(),
+                )
             within = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
             out.update(self._readers[computed].samples(within))
         return out
