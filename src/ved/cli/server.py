@@ -17,6 +17,7 @@ from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
 from ved.ingest.role import IngestSettings
+from ved.notify.targets import SEVERITY_NUMBERS, NotifySettings
 from ved.record.role import RecordSettings
 from ved.watch.role import WatchSettings
 from ved.web.role import WebSettings
@@ -107,7 +108,7 @@ class Server:
                 "record",
                 RecordSettings(data=data, db_url=settings.database, lake_url=settings.lake, commit_s=settings.commit_s),
             ),
-            RoleSpec("watch", WatchSettings(data=data, db_url=settings.database)),
+            RoleSpec("watch", WatchSettings(data=data, db_url=settings.database, notify=_notify_settings(settings))),
         ]
         if self._with_page:
             web: Any = WebSettings(
@@ -175,6 +176,16 @@ def known_buses(settings: ServerSettings, vehicle: str) -> dict[str, int]:
         return {row.bus_name: row.bus_index for row in assignments(db, vehicle)}
     finally:
         db.close()
+
+
+def _notify_settings(settings: ServerSettings) -> NotifySettings:
+    return NotifySettings(
+        webhook=settings.notify_webhook.get_secret_value(),
+        hosts=settings.notify_hosts,
+        apprise=tuple(one.get_secret_value() for one in settings.notify_apprise),
+        severity=SEVERITY_NUMBERS[settings.notify_severity],
+        every_s=settings.notify_every_s,
+    )
 
 
 def _shown(host: str) -> str:

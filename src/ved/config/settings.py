@@ -35,6 +35,11 @@ class ServerSettings(BaseSettings):
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Token with which Prometheus reads /metrics; empty: only people who are signed in."
     )
+    notify_webhook: SecretStr = Field(SecretStr(""), description="Address to which alarms are posted; empty: none.")
+    notify_hosts: tuple[str, ...] = Field((), description="Hosts to which the webhook may go.")
+    notify_apprise: tuple[SecretStr, ...] = Field((), description="Addresses of apprise services for alarms.")
+    notify_severity: Literal["info", "warning", "critical"] = Field("warning", description="The least that is told.")
+    notify_every_s: float = Field(30.0, ge=0, le=86_400, description="Least time between two messages, in seconds.")
 
     @classmethod
     def settings_customise_sources(

@@ -41,6 +41,7 @@ from ved.notify.webhook import DeliveryError
 
 CURSOR: Final = "notify"
 READ_S: Final = 0.5
+RESTART_S: Final = 5.0
 MAX_ATTEMPTS: Final = 6
 FIRST_PAUSE_US: Final = 10_000_000
 MARK_EVERY: Final = 1000
@@ -61,13 +62,19 @@ class Notifier:
         self._has_alarms = False
 
     async def run(self) -> None:
-        """Work for ever; without targets, only say that there are none."""
-        await asyncio.to_thread(write_targets, self._db, [one.name for one in self._targets])
-        if not self._targets:
-            return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._gather())
-            group.create_task(self._deliver())
+        """Work until cancelled; without targets, only say that there are none."""
+        while True:
+            try:
+                await asyncio.to_thread(write_targets, self._db, [one.name for one in self._targets])
+                if not self._targets:
+                    return
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._gather())
+                    group.create_task(self._deliver())
+            except Exception as error:  # noqa: BLE001 - a task's top: watch goes on without it, and it starts again
+                self._counters.add(TASK_FAILURES_TOTAL)
+                _log.error("notifications stopped (%s); they start again in %.0f s", _names(error), RESTART_S)
+                await asyncio.sleep(RESTART_S)
 
     async def _gather(self) -> NoReturn:
         await asyncio.to_thread(self._remember)
@@ -179,6 +186,12 @@ class Notifier:
             if target.name == name:
                 return target
         raise DeliveryError("this target is not set any more", is_final=True)
+
+
+def _names(error: Exception) -> str:
+    """What failed, without the texts, which may hold addresses that are secrets."""
+    inside = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+    return ", ".join(type(one).__name__ for one in inside)
 
 
 def _mono_us() -> int:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +18,12 @@ from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
 from ved.metrics import LAG, RECORDS_CORRUPT_TOTAL, Counters
+from ved.notify.targets import NotifySettings
 from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
 from ved.watch.health import HealthWatcher
 from ved.watch.ledger import LedgerKeeper
+from ved.watch.notifier import Notifier
 from ved.watch.parts import Append, Now, WatchPart
 from ved.watch.sessions import SessionWatcher
 
@@ -38,10 +40,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """Data folder and database of the deployment."""
+    """Data folder and database of the deployment, and where people are told of alarms."""
 
     data: Path
     db_url: str
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
@@ -63,7 +66,9 @@ async def run_watch(
     has_cursor = frames.cursor(CURSOR) is not None
     reader = _reader(frames, db)
     events = open_stream(settings.data, "events").writer()
-    watching = Watching(db, make_parts(db, now()), counters or Counters())
+    counters = counters or Counters()
+    watching = Watching(db, make_parts(db, now()), counters)
+    notifier = Notifier(db, open_stream(settings.data, "events"), settings.notify, counters)
     cursor = reader.position
 
     async def settle() -> None:
@@ -79,6 +84,7 @@ async def run_watch(
             frames.commit_cursor(CURSOR, reader.position)
             cursor = reader.position
 
+    telling = asyncio.create_task(notifier.run())
     try:
         ready({})
         settled_us = trimmed_us = now().mono_us
@@ -97,6 +103,8 @@ async def run_watch(
                 events.trim(EVENTS_BYTES, EVENTS_US, KEEP_FOR)
         await settle()
     finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
         reader.close()
         events.close()
         db.close()

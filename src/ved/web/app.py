@@ -12,12 +12,13 @@ from ved.web.routes.dbc import add_dbc
 from ved.web.routes.ledger import add_ledger
 from ved.web.routes.live import add_live
 from ved.web.routes.metrics import add_metrics
+from ved.web.routes.notifications import add_notifications
 from ved.web.routes.people import add_people
 from ved.web.routes.vehicles import add_vehicles
 from ved.web.routes.workbooks import add_workbooks
 from ved.web.state import WebState
 
-ROUTES: Final = (add_people, add_vehicles, add_dbc, add_ledger, add_metrics, add_workbooks, add_live)
+ROUTES: Final = (add_people, add_vehicles, add_dbc, add_ledger, add_metrics, add_notifications, add_workbooks, add_live)
 
 
 def make_app(state: WebState) -> FastAPI:
