@@ -82,6 +82,7 @@ async def _import_all(
     """Import each file; what could not be read, one line each."""
     failed: list[str] = []
     sent: list[tuple[Recording, Expected]] = []
+    lake = lake_of(target)
     async with contextlib.AsyncExitStack() as stack:
         delivery: Delivery | None = None
         for path in paths:
@@ -99,7 +100,7 @@ async def _import_all(
             if twin is not None:
                 _say(recording, f"has the same content as {twin}")
                 continue
-            if is_in_lake(expected, target):
+            if is_in_lake(expected, lake):
                 _say(recording, "is in the lake already")
                 continue
             if delivery is None:
@@ -203,11 +204,17 @@ async def await_arrival(expected: Expected, target: Target) -> None:
         await await_in_lake(expected, target.settings)
 
 
-def is_in_lake(expected: Expected, target: Target) -> bool:
-    """True when the lake on the data folder has every row."""
-    if target.server_url is not None:
+def lake_of(target: Target) -> Lake | None:
+    """The lake on the data folder; None for a far server."""
+    return Lake(target.settings.lake) if target.server_url is None else None
+
+
+def is_in_lake(expected: Expected, lake: Lake | None) -> bool:
+    """True when the lake has every row."""
+    if lake is None:
         return False
-    return expected.stored(Lake(target.settings.lake)).contains(1, expected.rows)
+    lake.refresh()
+    return expected.stored(lake).contains(1, expected.rows)
 
 
 def _far_credentials(target: Target, server_url: str) -> Credentials:

@@ -57,3 +57,33 @@ def files(
     from ved.cli.options import server_settings
 
     import_logs(tuple(paths), tuple(dbc or ()), Target(vehicle, server_settings(data, config), server, state))
+
+
+@app.command()
+def influx(
+    url: Annotated[str, typer.Argument(help="Address of an InfluxDB 1.x: http://[USER:PASSWORD@]HOST:PORT.")],
+    db: Annotated[str | None, typer.Option(help="Database.  [default: the only one]", show_default=False)] = None,
+    measurement: Annotated[
+        list[str] | None, typer.Option(help="A measurement to read; without any, all. Repeatable.")
+    ] = None,
+    begin: Annotated[str | None, typer.Option("--from", metavar="TIME", help="First time (UTC) to read.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Time (UTC) to stop before.")] = None,
+    vehicle: Vehicle = "imported",
+    server: LinkUrl = None,
+    state: CarState = Path("ved-car"),
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Store what an InfluxDB has: each numeric field of each series becomes a channel `measurement.field`.
+
+    Where tags tell series of a measurement apart, they stand in the name: `engine[car=fs].rpm`. A run that was stopped
+    goes on where it was, and a later one reads what came since.
+
+    Example: ved import influx http://127.0.0.1:8086 --db telemetry --measurement engine --from 2025-05-01 --vehicle fs
+    """
+    from ved.cli.importing import Target
+    from ved.cli.influx_import import InfluxImport, import_influx
+    from ved.cli.options import server_settings
+
+    wish = InfluxImport(url, db, tuple(measurement or ()), begin, end)
+    import_influx(wish, Target(vehicle, server_settings(data, config), server, state))
