@@ -1,7 +1,7 @@
 """Workbooks: saved, listed, shared, and nobody else's to change."""
 
 import pytest
-from test_web_access import Site, with_site
+from tests.integration.test_web_access import Site, with_site
 
 DRAFT = {"vehicle": "fs", "name": "Mine <b>", "is_shared": False, "content": {"version": 1, "sheets": []}}
 
