@@ -24,6 +24,8 @@ AT_END: Final[int] = KafkaError._PARTITION_EOF  # noqa: SLF001
 _SETTINGS_ARE_WRONG: Final = {KafkaError._INVALID_ARG, KafkaError._AUTHENTICATION}  # noqa: SLF001
 _SETTINGS_ARE_WRONG.add(KafkaError.SASL_AUTHENTICATION_FAILED)
 _POSITION: Final = struct.Struct("<Q")
+KEEPS_POSITIONS: Final = frozenset({"frames"})
+"""Streams whose entries carry the position that they have in the journal before the topic."""
 _PARTITIONS: Final = {"events": 1}
 """Events are few, and watch may have several instances: in one partition Kafka itself puts them in order."""
 
@@ -151,7 +153,7 @@ def pack_position(position: int) -> bytes:
 
 
 def position_of(message: Message) -> int:
-    """The entry's position in the stream: what the header says, else (a topic of one partition) the offset."""
+    """The entry's position in the stream: what the header says, else (`events`, in one partition) the offset."""
     headers: Any = message.headers() or ()
     for name, value in headers:
         if name == POSITION_HEADER and isinstance(value, bytes) and len(value) == _POSITION.size:

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import google_crc32c
 from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 
 from ved.broker.base import StreamWriter
 from ved.broker.kafka_cluster import (
     ANSWER_S,
+    KEEPS_POSITIONS,
     MAX_MESSAGE_BYTES,
     POSITION_HEADER,
     Topic,
@@ -34,6 +36,12 @@ def vehicle_key(record: bytes) -> bytes:
         return b""
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a vehicle: by CRC32C, so that whoever writes agrees."""
+    crc: int = google_crc32c.value(key)
+    return crc % partitions
+
+
 class KafkaStreamWriter(StreamWriter):
     """StreamWriter on a topic."""
 
@@ -43,8 +51,9 @@ class KafkaStreamWriter(StreamWriter):
         self._now_us = now_us
         self._scan = TopicScan(topic)
         self._partitions = range(topic.ensure())
-        self._has_header = len(self._partitions) > 1
-        self._next = 1 + max(self._scan.last_position(partition) for partition in self._partitions)
+        self._has_header = topic.stream in KEEPS_POSITIONS
+        self.last_positions = tuple(self._scan.last_position(partition) for partition in self._partitions)
+        self._next = 1 + max(self.last_positions)
         self._entry_bytes = self._mean_entry_bytes()
         self._lock = threading.Lock()
         self._waiting: deque[tuple[int, int]] = deque()
@@ -58,7 +67,6 @@ class KafkaStreamWriter(StreamWriter):
                     **{
                         "enable.idempotence": True,
                         "acks": "all",
-                        "partitioner": "murmur2",
                         "linger.ms": _LINGER_MS,
                         "compression.type": "none",
                         "message.max.bytes": MAX_MESSAGE_BYTES,
@@ -111,6 +119,7 @@ class KafkaStreamWriter(StreamWriter):
                     self._topic.name,
                     entry,
                     key,
+                    partition_of(key, len(self._partitions)),
                     headers=headers,
                     timestamp=max(0, utc_us // 1000),
                     on_delivery=answered,
@@ -155,6 +164,28 @@ class KafkaStreamWriter(StreamWriter):
             if cuts:
                 for future in self._topic.admin.delete_records(cuts, operation_timeout=ANSWER_S).values():
                     future.result(ANSWER_S)
+
+    @property
+    def first_waiting(self) -> int | None:
+        """The oldest position that Kafka has not acknowledged; None when there is none."""
+        self._producer.poll(0)
+        with self._lock:
+            return self._waiting[0][0] if self._waiting else None
+
+    def settle(self, timeout_s: float) -> None:
+        """Give what is under way some time to arrive."""
+        self._producer.flush(timeout_s)
+
+    def failure(self) -> str:
+        """Why Kafka gave an entry back for good, or nothing."""
+        with self._lock:
+            return self._failure
+
+    def abandon(self) -> None:
+        """Close without waiting for what is under way: whoever sends again begins at what was acknowledged."""
+        self._producer.purge()
+        self._producer.flush(0.1)
+        self._scan.close()
 
     def close(self) -> None:
         """See StreamWriter."""
