@@ -9,7 +9,7 @@ import numpy as np
 
 from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.engine import Engine
-from ved.analysis.alarms.life import Change, Phase
+from ved.analysis.alarms.life import NEVER, Change, Phase
 from ved.analysis.alarms.look import Columns
 from ved.analysis.alarms.saving import engine_state, restore
 from ved.db.alarms import Kept
@@ -60,6 +60,8 @@ class Run:
     is_fed: bool = False
     """Something came since the server's clock was told."""
     heard_us: int = 0
+    hold_from_us: int = NEVER
+    """Frames of the epoch from there on are still wanted around an alarm."""
     saved: dict[str, Any] | None = None
     """The state of an earlier process, until the channels are known."""
     _engine: Engine | None = None
@@ -108,7 +110,7 @@ class Run:
         return mono_us - self.heard_us
 
     def advance(self, quiet_us: int) -> list[Found]:
-        """Nothing came for so long: silences begin."""
+        """Nothing came for so long: the vehicle is silent."""
         if self._engine is None or self._engine.now_us == NO_TIME:
             return []
         return self._found(self._engine.advance(self._engine.now_us + quiet_us))
@@ -187,7 +189,8 @@ class Run:
 
     def _keep(self, recent: _Recent) -> None:
         self._recent.append(recent)
-        while self._recent[0].epoch == recent.epoch and self._recent[0].t_to_us < recent.t_to_us - 2 * AROUND_US:
+        keep_us = min(recent.t_to_us - 2 * AROUND_US, self.hold_from_us)
+        while self._recent[0].epoch == recent.epoch and self._recent[0].t_to_us < keep_us:
             self._recent.popleft()
 
     def _took(self, t_us: "np.ndarray[Any, np.dtype[np.int64]]", columns: Columns) -> list[Found]:

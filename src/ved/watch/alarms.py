@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from ved.analysis.alarms.life import NEVER
 from ved.analysis.sessions import GAP_US
 from ved.codec.records import encode_record
 from ved.db.alarmrules import list_rules, rules_mark
@@ -218,6 +219,7 @@ class AlarmWatcher:
         if len(self._captures) < MAX_CAPTURES:
             around = change.t_us - AROUND_US, change.t_us + AROUND_US
             self._captures.append(_Capture(alarm.id, key, found.channels, found.epoch, *around))
+            self._runs[key].hold_from_us = min(self._runs[key].hold_from_us, around[0])
 
     def _put(self, alarm: Alarm) -> None:
         key = (alarm.vehicle, alarm.rule, alarm.is_late)
@@ -320,6 +322,8 @@ class AlarmWatcher:
                 span = capture.until_us, capture.to_us
                 yield capture.alarm, 1, run.around(capture.channels, capture.epoch, span)
                 self._captures.remove(capture)
+        for key, run in self._runs.items():
+            run.hold_from_us = min((one.from_us for one in self._captures if one.run == key), default=NEVER)
 
 
 def _id_of(vehicle: str, rule: str, epoch: bytes, t_us: int, *, is_late: bool) -> str:

@@ -54,7 +54,7 @@ class Engine:
         return self._take(make_batch(t_us, columns, self.now_us, is_end=False)) if len(t_us) else []
 
     def advance(self, t_us: int) -> list[Change]:
-        """No frame came until `t_us` (by another clock): silences begin. Other delays wait for frames."""
+        """No frame came until `t_us` (by another clock): the vehicle is silent. Other delays wait for frames."""
         changes: list[Change] = []
         for at, begins_us in self.looker.silent(t_us).items():
             self.now_us = max(self.now_us, begins_us)
@@ -64,7 +64,8 @@ class Engine:
                     self._note(number, self.lives[number].turn(begins_us, is_true=True), self._last(number), changes)
         for number, rule in enumerate(self.rules):
             life = self.lives[number]
-            if rule.kind == "no_data" and life.is_true and life.deadline_us <= t_us:
+            is_of_vehicle = rule.kind == "no_data" and not rule.channel
+            if is_of_vehicle and life.is_true and life.deadline_us <= t_us:
                 self.now_us = max(self.now_us, life.deadline_us)
                 self._note(number, life.fire(t_us), self._last(number), changes)
         return sorted(changes, key=_by_time)

@@ -127,11 +127,14 @@ class Looker:
             self.heard_us = batch.now_us
 
     def silent(self, t_us: int) -> dict[int, int]:
-        """No frame came until `t_us`: the silences that have begun since, and when."""
+        """No frame came until `t_us`: the silences of the whole vehicle that have begun since, and when.
+
+        Of one channel alone that says nothing: its samples may be on their way with all others.
+        """
         found = {}
         for at in self._silences:
             begins_us = self._silence_begins(at)
-            if not self.memory.is_on[at] and begins_us < t_us:
+            if not self.conditions[at].inputs and not self.memory.is_on[at] and begins_us < t_us:
                 self.memory.is_on[at] = True
                 found[at] = begins_us
         return found
