@@ -4,13 +4,11 @@ import ctypes
 import time
 from typing import Final
 
-from ved.model.clockmap import ClockPair
+from ved.model.clockmap import OLDEST_UTC_US, ClockPair
 from ved.model.records import ClockSource
 
 _STA_UNSYNC: Final = 0x0040
 _HOST_ERROR_US: Final = 1_000
-_OLDEST_UTC_US: Final = 1_704_067_200_000_000
-"""2024-01-01: a clock that says earlier was never set."""
 
 
 class _Timex(ctypes.Structure):
@@ -38,7 +36,7 @@ def host_pair(origin_mono_ns: int) -> ClockPair | None:
     before_ns = time.monotonic_ns()
     utc_us = time.time_ns() // 1000
     after_ns = time.monotonic_ns()
-    if utc_us < _OLDEST_UTC_US:
+    if utc_us < OLDEST_UTC_US:
         return None
     t_us = ((before_ns + after_ns) // 2 - origin_mono_ns) // 1000
     timex = _Timex()  # modes 0: only looks

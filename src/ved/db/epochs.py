@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from ved.db.database import Database
 from ved.db.dbcs import get_dbc, put_dbc
 from ved.db.insert import insert_if_new
 from ved.db.tables import clocks, epochs, losses
-from ved.model.clockmap import ClockPair
+from ved.model.clockmap import SET_US, ClockPair
 from ved.model.records import BusDescription, Clock, ClockSource, Description, Loss, LossPlace
 
 
@@ -48,7 +48,7 @@ def note_description(db: Database, description: Description, arrival_utc_us: int
 
 
 def note_clock(db: Database, clock: Clock) -> None:
-    """Keep a clock pair. Of the server's own pairs only the one that came with the least delay is kept."""
+    """Keep a clock pair. Of the server's own pairs one is kept: see `is_better`."""
     values = {
         "vehicle": clock.vehicle,
         "epoch": clock.epoch,
@@ -62,6 +62,7 @@ def note_clock(db: Database, clock: Clock) -> None:
         is_new = insert_if_new(connection, clocks, values)
         if not is_new and clock.source == ClockSource.SERVER:
             offset_us = clocks.c.utc_us - clocks.c.t_us
+            new_us = clock.utc_us - clock.t_us
             connection.execute(
                 update(clocks)
                 .where(
@@ -69,7 +70,7 @@ def note_clock(db: Database, clock: Clock) -> None:
                     clocks.c.epoch == clock.epoch,
                     clocks.c.source == int(clock.source),
                     clocks.c.number == clock.number,
-                    offset_us > clock.utc_us - clock.t_us,
+                    or_(offset_us > new_us, offset_us < new_us - SET_US),
                 )
                 .values(t_us=clock.t_us, utc_us=clock.utc_us, error_us=clock.error_us)
             )

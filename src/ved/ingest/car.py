@@ -41,6 +41,7 @@ from ved.ingest.accepted import Accepted
 from ved.ingest.store import Store
 from ved.link.span import Span, span_of
 from ved.metrics import BATCHES_CORRUPT_TOTAL, Counters
+from ved.model.clockmap import OLDEST_UTC_US
 from ved.model.intervals import Intervals
 from ved.model.records import Clock, ClockSource, Lane, LinkState, RecordKind
 
@@ -276,9 +277,12 @@ class CarConnection:
         now_s = time.monotonic()
         if t_us == NO_TIME or self.hello.lane != Lane.LIVE or (self._clock_s and now_s - self._clock_s < CLOCK_S):
             return
+        utc_us = time.time_ns() // 1000
+        if utc_us < OLDEST_UTC_US:
+            return  # this server's clock was never set
         self._clock_s = now_s
         error_us = self._rtt_us if self._rtt_us >= 0 else 1_000_000
-        pair = Clock(self.car.vehicle, self.hello.epoch, 0, t_us, time.time_ns() // 1000, ClockSource.SERVER, error_us)
+        pair = Clock(self.car.vehicle, self.hello.epoch, 0, t_us, utc_us, ClockSource.SERVER, error_us)
         self._store.put_own(encode_record(pair), self.hello.lane)
 
     def _measure(self, token: int) -> None:

@@ -34,7 +34,7 @@ class LossPlace(IntEnum):
 
 
 class ClockSource(IntEnum):
-    """Where the UTC of a clock record came from, best last."""
+    """Where the UTC of a clock record came from; `model/clockmap.py` says which is trusted most."""
 
     SERVER = 1
     HOST = 2

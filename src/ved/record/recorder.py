@@ -22,6 +22,7 @@ from ved.metrics import (
     SAMPLES_STORED_TOTAL,
     Counters,
 )
+from ved.model.clockmap import is_better
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, ClockSource, Description, LinkState, Loss, Record, RecordKind
 from ved.model.samples import SampleBatch
@@ -162,6 +163,6 @@ class Recorder:
             return
         key, offset_us = (clock.vehicle, clock.epoch), clock.utc_us - clock.t_us
         known_us = self._least_offset_us.get(key)
-        if known_us is None or offset_us < known_us:
+        if known_us is None or is_better(known_us, offset_us):
             note_clock(self._db, clock)
             self._least_offset_us[key] = offset_us
