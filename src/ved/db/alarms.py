@@ -108,6 +108,13 @@ def shelves_after(connection: Connection, number: int) -> list[Shelf]:
     return [Shelf(row.number, row.vehicle, row.rule, row.until_utc_us, row.utc_us, row.who) for row in rows]
 
 
+def list_shelves(db: Database, vehicle: str, now_utc_us: int) -> list[Shelf]:
+    """The shelves of a vehicle's rules that still hold: of each rule the newest."""
+    with db.engine.connect() as connection:
+        newest = {one.rule: one for one in shelves_after(connection, 0) if one.vehicle == vehicle}
+    return [one for one in newest.values() if one.until_utc_us > now_utc_us]
+
+
 def write_samples(connection: Connection, alarm: str, part: int, kept: Mapping[str, Kept]) -> None:
     """Keep samples around an alarm, by channel; `part` 0 up to when it was raised, 1 after."""
     for channel, (t_us, values) in kept.items():

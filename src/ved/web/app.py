@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from ved.codec.live import LIVE_VERSION
 from ved.web.guard import Guard
 from ved.web.page import PageFiles
+from ved.web.routes.alarms import add_alarm_rules, add_alarms, add_rule_actions
 from ved.web.routes.dbc import add_dbc
 from ved.web.routes.ledger import add_ledger
 from ved.web.routes.live import add_live
@@ -18,7 +19,19 @@ from ved.web.routes.vehicles import add_vehicles
 from ved.web.routes.workbooks import add_workbooks
 from ved.web.state import WebState
 
-ROUTES: Final = (add_people, add_vehicles, add_dbc, add_ledger, add_metrics, add_notifications, add_workbooks, add_live)
+ROUTES: Final = (
+    add_alarms,
+    add_alarm_rules,
+    add_rule_actions,
+    add_people,
+    add_vehicles,
+    add_dbc,
+    add_ledger,
+    add_metrics,
+    add_notifications,
+    add_workbooks,
+    add_live,
+)
 
 
 def make_app(state: WebState) -> FastAPI:

@@ -15,10 +15,12 @@ from ved.db.epochs import clock_pairs
 from ved.dbc.decode import Decoder
 from ved.errors import CorruptDataError
 from ved.metrics import RECORDS_CORRUPT_TOTAL
+from ved.model.alarm import Alarm
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Arrival, Clock, Description, Lane, LinkState, Preview, RecordKind
 from ved.model.samples import SampleBatch
+from ved.web.alarms import alarm_message
 from ved.web.clock import monotonic_us, utc_us
 from ved.web.hub import Hub
 from ved.web.vehicle import EpochFeed, VehicleFeed
@@ -79,7 +81,7 @@ class Follower:
             reader.close()
 
     async def follow_events(self) -> None:
-        """Read the samples (health figures) of the stream `events` for ever."""
+        """Read the stream `events` for ever: samples (health figures), and alarms for those who watch the vehicle."""
         cursor = self._events.cursor(RECORD_CURSOR)
         reader = self._events.reader("earliest" if cursor is None else max(0, cursor - LOOK_BACK))
         newest = self._events.reader("latest")
@@ -89,7 +91,7 @@ class Follower:
             while True:
                 for entry in await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S):
                     try:
-                        if peek(entry.record).kind not in (RecordKind.SAMPLES, RecordKind.CLOCK):
+                        if peek(entry.record).kind not in (RecordKind.SAMPLES, RecordKind.CLOCK, RecordKind.ALARM):
                             continue
                         record = decode_record(entry.record)
                     except CorruptDataError as error:
@@ -99,6 +101,9 @@ class Follower:
                     if isinstance(record, SampleBatch):
                         arrived = arrived_us(entry.arrival, is_fresh=entry.position >= fresh_from)
                         await self._take_samples("events", entry.position, record, arrived)
+                    elif isinstance(record, Alarm):
+                        if entry.position >= fresh_from:
+                            self._hub.tell(record.vehicle, f"alarm {record.id}", alarm_message(record))
                     elif isinstance(record, Clock):
                         (await self._epoch(record.vehicle, record.epoch)).take_clock(record)
                         self._put_clocks_in_force(self._hub.feed_of(record.vehicle))
@@ -127,6 +132,7 @@ class Follower:
                 self._put_clocks_in_force(feed)
                 if beats % round(REGISTRY_S / STATE_S) == 0:
                     await self._reload_registry(feed)
+                    await self._hub.reload_maths(feed)
                 self._hub.send_state(feed)
 
     async def take(self, entries: Sequence[StreamEntry]) -> None:

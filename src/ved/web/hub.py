@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from ved.analysis.maths.liverun import LiveRun
+from ved.analysis.series import Series
 from ved.api.history import History
 from ved.api.registry import load_registry
 from ved.api.samples import NO_ID, channel_of
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
+from ved.db.maths import list_maths
 from ved.db.vehicles import get_vehicle
 from ved.errors import VedError
 from ved.lake.lake import Lake
@@ -20,10 +23,12 @@ from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
 from ved.model.aliases import Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.maths import MathsDef
 from ved.model.samples import SampleBatch, SampleChannel
 from ved.web import messages
 from ved.web.clock import monotonic_us
 from ved.web.fanout import Fanout
+from ved.web.livemaths import LiveMaths, Wish
 from ved.web.outbox import Outbox
 from ved.web.past import Answer, Numbering, Window, YoungEpoch, history_messages, read_window, slices, stored_edge
 from ved.web.subscription import Subscription
@@ -48,6 +53,9 @@ class Hub:
         self._readers = ThreadPoolExecutor(HISTORIES_AT_ONCE, "window")
         self._feeds: dict[str, VehicleFeed] = {}
         self._fanouts: dict[str, Fanout] = {}
+        self._maths: dict[str, LiveMaths] = {}
+        self._definitions: dict[str, list[MathsDef]] = {}
+        self._bringing: set[asyncio.Task[None]] = set()
         self._open: dict[str, set[Subscription]] = {}
 
     def shut(self) -> None:
@@ -63,6 +71,7 @@ class Hub:
         if vehicle not in self._feeds:
             self._feeds[vehicle] = VehicleFeed(vehicle, self.started_us)
             self._fanouts[vehicle] = Fanout(self._feeds[vehicle])
+            self._maths[vehicle] = LiveMaths(self._feeds[vehicle])
             self._open[vehicle] = set()
         return self._feeds[vehicle]
 
@@ -91,7 +100,41 @@ class Hub:
     def publish(self, feed: VehicleFeed, epoch: EpochFeed, frames: FrameColumns) -> None:
         """Give new frames to all who watch the vehicle."""
         sent = self._fanouts[feed.name].publish(epoch, frames)
+        sent += self._send_maths(feed, self._maths[feed.name].publish(epoch, frames))
         self.counters.add(VIEWER_MESSAGES_TOTAL, sent)
+        self._bring_up_maths(feed)
+
+    def _send_maths(self, feed: VehicleFeed, found: Mapping[str, Series]) -> int:
+        if not found:
+            return 0
+        told = {
+            name: channel
+            for one in self._fanouts[feed.name].subscriptions
+            for name, channel in one.told.items()
+            if channel is not None and name in found
+        }
+        return self._fanouts[feed.name].publish_series(list(told.values()), [found[name] for name in told])
+
+    def _bring_up_maths(self, feed: VehicleFeed) -> None:
+        """Begin with the maths channels that somebody asks for and nobody did before."""
+        for wish in self._maths[feed.name].want(self._fanouts[feed.name].subscriptions):
+            # The window of whoever asked ends at this edge: the run must begin there, whatever comes meanwhile.
+            edge_us = feed.edge_utc_us
+            recent: list[FrameBatch | SampleBatch] = [*(one.batch for one in feed.recent), *feed.samples.recent()]
+            read = partial(self._history.maths_run, feed.name, wish.name, edge_us, recent)
+            task = asyncio.create_task(self._bring_up(feed, wish, edge_us, read))
+            self._bringing.add(task)
+            task.add_done_callback(self._bringing.discard)
+
+    async def _bring_up(
+        self, feed: VehicleFeed, wish: Wish, edge_us: int | None, read: Callable[[], LiveRun | None]
+    ) -> None:
+        try:
+            run = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        except VedError as error:
+            log.warning("%s of %s: %s", wish.name, feed.name, error)
+            return
+        self._send_maths(feed, self._maths[feed.name].start(wish, run, edge_us))
 
     def publish_samples(self, feed: VehicleFeed, batch: SampleBatch, offset_us: int) -> None:
         """Give new samples to all who watch the vehicle."""
@@ -121,6 +164,14 @@ class Hub:
         for subscription in list(self._fanouts[feed.name].subscriptions):
             self._reset(subscription)
 
+    async def reload_maths(self, feed: VehicleFeed) -> None:
+        """Take up what people changed of the maths channels: viewers start anew."""
+        definitions = await asyncio.to_thread(list_maths, self._db, feed.name)
+        before, self._definitions[feed.name] = self._definitions.get(feed.name, definitions), definitions
+        if before != definitions:
+            self._history.forget_maths(feed.name)
+            self.reset(feed)
+
     def redefine(self, feed: VehicleFeed) -> None:
         """The current epoch or its decoder is another one: start anew where it defines a channel differently."""
         decoder = feed.decoder
@@ -141,6 +192,11 @@ class Hub:
             for outbox in outboxes:
                 outbox.put_state(feed.name, text)
 
+    def tell(self, vehicle: str, of: str, text: str) -> None:
+        """Send a text to all who watch the vehicle; it replaces one of the same `of` that still waits."""
+        for outbox in {one.outbox for one in self._open.get(vehicle, ())}:
+            outbox.put_state(of, text)
+
     def state_text(self, feed: VehicleFeed) -> str:
         """The `state` message of a vehicle now."""
         now_us = monotonic_us()
@@ -158,6 +214,7 @@ class Hub:
         )
 
     def _reset(self, subscription: Subscription) -> None:
+        self._maths[subscription.watch.vehicle].clear()
         self._quiet(subscription)
         subscription.outbox.forget(subscription.watch.id)
         subscription.outbox.put_answer(messages.reset(subscription.watch.id), subscription.watch.id)
@@ -198,6 +255,7 @@ class Hub:
         )
         outbox.put_answer(self._watching(subscription, feed, found), watch.id)
         self._fanouts[feed.name].add(subscription)
+        self._bring_up_maths(feed)
         try:
             await self._send_past(past, answer, outbox)
         except VedError as error:

@@ -77,14 +77,14 @@ class Outbox:
         self._hold(len(data))
         self._put(_Item(_Kind.HISTORY, data, subscription))
 
-    def put_state(self, vehicle: str, text: str) -> None:
-        """The state of a vehicle, in place of an older one that still waits."""
-        waiting = self._states.get(vehicle)
+    def put_state(self, of: str, text: str) -> None:
+        """The state of something (a vehicle, an alarm), in place of an older one that still waits."""
+        waiting = self._states.get(of)
         if waiting is not None:
             waiting.data = text
             return
         item = _Item(_Kind.STATE, text)
-        self._states[vehicle] = item
+        self._states[of] = item
         self._put(item)
 
     def put_increment(self, subscription: int, data: bytes, from_utc_us: int, to_utc_us: int) -> None:
