@@ -176,8 +176,8 @@ class Page:
         numbers = {one["name"]: one["index"] for one in self.watching["channels"]}
         return self.samples.get(numbers.get(name, -1), Buckets.empty())
 
-    def last(self) -> list[float]:
-        return self.column().last.tolist()
+    def last(self, name="Motor.speed") -> list[float]:
+        return self.column(name).last.tolist()
 
     def count(self, kind: str) -> int:
         return sum(one["type"] == kind for one in self.texts)

@@ -81,10 +81,14 @@ class History:
         return [*self._decoded_channels(vehicle), *self._maths.of(vehicle).channels]
 
     def maths_run(
-        self, vehicle: str, name: str, until_us: int, recent: Sequence[FrameBatch | SampleBatch] = ()
+        self, vehicle: str, name: str, until_us: int | None, recent: Sequence[FrameBatch | SampleBatch] = ()
     ) -> LiveRun | None:
-        """A maths channel, run over its session up to `until_us` and ready to go on; None: there is none."""
+        """A maths channel, run over its session up to `until_us` (None: over nothing) and ready to go on; or None."""
         return self._maths.live_run(vehicle, name, until_us, recent)
+
+    def forget_maths(self, vehicle: str) -> None:
+        """The vehicle's maths channels are others now."""
+        self._maths.forget(vehicle)
 
     def _decoded_channels(self, vehicle: str) -> list[Channel]:
         registry = load_registry(self._db, vehicle)

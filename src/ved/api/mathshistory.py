@@ -60,6 +60,11 @@ class MathsHistory:
         """The maths channels of a vehicle."""
         return self._look(vehicle).maths
 
+    def forget(self, vehicle: str) -> None:
+        """Look again at the definitions of a vehicle."""
+        with self._lock:
+            self._known.pop(vehicle, None)
+
     def read(self, vehicle: str, names: Sequence[str], utc_us: tuple[int, int], recent: Recent) -> dict[str, Samples]:
         """The values with utc_us[0] <= utc < utc_us[1], by full name; none of a name that nobody knows."""
         with self._lock:
@@ -72,13 +77,15 @@ class MathsHistory:
                     parts[name].append(samples)
             return {name: join(found) for name, found in parts.items()}
 
-    def live_run(self, vehicle: str, name: str, until_us: int, recent: Recent) -> LiveRun | None:
-        """A channel run over its session up to `until_us`; None: there is none of that name."""
+    def live_run(self, vehicle: str, name: str, until_us: int | None, recent: Recent) -> LiveRun | None:
+        """A channel run over its session up to `until_us` (None: over nothing); None: there is none of that name."""
         known = self._look(vehicle)
         if name not in known.maths.programs:
             return None
         places = map_channels(self._db, vehicle, self._channels(vehicle))
         run = LiveRun(known.maths, [name], places, list_tracks(self._db))
+        if until_us is None:
+            return run
         origin_us = next(iter(_segments(known.starts, (until_us, until_us + 1))))[0]
         at_us = origin_us if run.memory_us is None else max(origin_us, until_us - run.memory_us)
         while at_us < until_us:

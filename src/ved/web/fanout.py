@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, bucket_columns
+from ved.analysis.series import Series
 from ved.api.decoding import Piece
 from ved.api.samples import channel_of
 from ved.codec.live import MAX_TICKS, LiveColumn, LiveHeader, LiveKind, encode_column, encode_message
@@ -65,15 +66,7 @@ class Fanout:
         utc_us = decoded.t_us + epoch.offset_us
         if not len(utc_us):
             return 0
-        self._feed.sequence += 1
-        edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
-        sent = 0
-        for bucket_us, viewers in plan.by_bucket.items():
-            wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
-            if wanting:
-                columns = _Columns(decoded.starts, utc_us, decoded.values)
-                sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
-        return sent
+        return self._send_columns(plan, _Columns(decoded.starts, utc_us, decoded.values))
 
     def publish_samples(self, batch: SampleBatch, offset_us: int) -> int:
         """Give samples of an epoch with this clock to all who watch them; returns the number of messages."""
@@ -91,13 +84,25 @@ class Fanout:
         if high_us - int(utc_us.min()) > MAX_TICKS:
             return 0  # hours in one record: the window brings them
         starts = np.searchsorted(samples.channel, np.arange(len(batch.channels) + 1))
+        return self._send_columns(plan, _Columns(starts.astype(np.int64), utc_us, samples.value))
+
+    def publish_series(self, channels: Sequence[Channel], series: Sequence[Series]) -> int:
+        """Give new samples (UTC) of computed channels to all who watch them; returns the number of messages."""
+        plan = _Plan(self._feed, channels, {one.name: at for at, one in enumerate(channels)}, self.subscriptions)
+        utc_us = np.concatenate([one.t_us for one in series])
+        if not plan.wanted.any() or not len(utc_us) or int(utc_us.max()) - int(utc_us.min()) > MAX_TICKS:
+            return 0
+        starts = np.cumsum([0, *(len(one.t_us) for one in series)], dtype=np.int64)
+        return self._send_columns(plan, _Columns(starts, utc_us, np.concatenate([one.values for one in series])))
+
+    def _send_columns(self, plan: "_Plan", columns: "_Columns") -> int:
+        high_us = int(columns.utc_us.max())
         self._feed.sequence += 1
         edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
         sent = 0
         for bucket_us, viewers in plan.by_bucket.items():
             wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
             if wanting:
-                columns = _Columns(starts.astype(np.int64), utc_us, samples.value)
                 sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
         return sent
 
