@@ -51,14 +51,16 @@ class Reader:
 
     def _read_columns(self, numbers: "_Rice", changes: dict[int, int]) -> None:
         at = 0
-        for group in self.groups:
-            for column in group.columns:
-                if 4 * column.sum < column.count:
-                    column.take([changes.pop(at + step, 0) for step in range(group.frames)])
-                    at += group.frames
-                else:
-                    k = (11 * column.sum // (16 * column.count)).bit_length()
-                    column.take([numbers.next(k) for _ in range(group.frames)])
+        for first in range(0, max(group.frames for group in self.groups), 32):
+            for group in self.groups:
+                frames = max(0, min(32, group.frames - first))
+                for column in group.columns:
+                    if 4 * column.sum < column.count:
+                        column.take([changes.pop(at + step, 0) for step in range(frames)])
+                        at += frames
+                    else:
+                        k = (11 * column.sum // (16 * column.count)).bit_length()
+                        column.take([numbers.next(k) for _ in range(frames)])
         assert not changes
         assert numbers.is_at_end()
 
@@ -68,7 +70,7 @@ class _Column:
 
     def __init__(self, width: int, number: int, start: int, past: list[int]) -> None:
         self.width, self.filter = width, number
-        self.sum, self.count = (5 << (start - 1) if start else 0), 4
+        self.sum, self.count = ((5 << start) // 8 if start else 0), 1
         self.past = [past[0]]
         for raw in past[1:]:
             self.past.append(_wrapped(self.past[-1] + _signed(raw - self.past[-1], width)))
@@ -82,7 +84,7 @@ class _Column:
             self.past.append(_wrapped(base + value))
         self.sum += sum(min(number, 2**40) for number in numbers)
         self.count += len(numbers)
-        fading = max(0, self.count.bit_length() - 6)
+        fading = max(0, self.count.bit_length() - 4)
         self.sum >>= fading
         self.count >>= fading
 

@@ -34,6 +34,7 @@ FIRST_FRAMES: Final = 128
 MAX_FRAMES: Final = 512
 MAX_GROUPS: Final = 1024
 _GROWTH: Final = 4
+_FRAMES_PER_LESSON: Final = 1_000
 _MAX_PIECE_BITS: Final = 32
 _FIELD_BITS_PER_FRAME: Final = 0.04
 _FLIPS_MORE: Final = 1.15
@@ -56,7 +57,7 @@ class _Group:
 
 
 class LayoutBook:
-    """The layouts that a writer has learned, for all its connections. At most one is learned with each batch."""
+    """The layouts that a writer has learned, for all its connections. Few are learned at a time: no batch waits long."""
 
     def __init__(self) -> None:
         self._groups: dict[GroupKey, _Group] = {}
@@ -81,8 +82,7 @@ class LayoutBook:
             if group.seen > group.learn_at - MAX_FRAMES:
                 rows = slice(end - count, end)
                 self._collect(key, group, frames.t_us[rows], frames.payload[rows])
-        if self._due:
-            key = next(iter(self._due))
+        for key in list(self._due)[: 1 + len(frames) // _FRAMES_PER_LESSON]:
             del self._due[key]
             self._learn(key, self._groups[key])
 

@@ -12,45 +12,20 @@ import google_crc32c
 import numpy as np
 
 from ved.codec.batch import columns_crc
-from ved.codec.columns import arrival_rows, group_keys, order_exceptions
+from ved.codec.columns import group_keys
 from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.layout import HISTORY, Layout, pack_layout, unpack_layout
-from ved.codec.planes import unzigzag, zigzag
-from ved.codec.rice import MAX_K, NumberReader, Numbers, pack_numbers
 from ved.codec.varint import VarintReader, pack_varint
+from ved.codec.wirebody import fits, read_body, write_body
 from ved.codec.wiregroups import GroupKey, Groups
-from ved.codec.wirestate import (
-    MAX_CELLS,
-    MAX_COLUMNS,
-    MAX_WORDS,
-    Columns,
-    Indexes,
-    Unsigned,
-    cut_fields,
-    join_fields,
-    to_numbers,
-    to_octets,
-    to_values,
-)
+from ved.codec.wirestate import MAX_COLUMNS, Indexes
 from ved.errors import CorruptDataError
-from ved.model.frames import (
-    CLASSIC_WIDTH,
-    EPOCH_BYTES,
-    FD_WIDTH,
-    MAX_BATCH_FRAMES,
-    FrameBatch,
-    FrameColumns,
-    FrameFlag,
-    widen,
-)
+from ved.model.frames import EPOCH_BYTES, FD_WIDTH, FrameBatch, FrameColumns
 
 _HEAD: Final = struct.Struct("<IB")
 _NAMES_EPOCH: Final = 1
 _ANEW: Final = 2
 _KEY: Final = struct.Struct("<BBBI")
-_OPEN_LISTS: Final = 5
-"""Lists with a parameter of their own: counts, gaps, shifts, places of changes, changes."""
-
 _U64: Final = (1 << 64) - 1
 
 
@@ -121,8 +96,7 @@ class WireEncoder:
         groups.set_layouts(layouts)
         order = np.argsort(group_of_frame, kind="stable")
         grouped = frames.take(order)
-        body = _pack_body(_lists(groups, grouped, order, counts))
-        groups.counts_before, groups.clock_us = counts, int(frames.t_us[-1])
+        body = write_body(groups, grouped, order, counts)
         self._place = _Place(batch.epoch, batch.last_seq + 1)
         self._seen = counts + np.concatenate([self._seen, np.zeros(len(keys), np.intp)])
         present = np.flatnonzero(counts)
@@ -176,13 +150,12 @@ class WireDecoder:
         reader = VarintReader(data, _HEAD.size)
         epoch, first_seq = self._read_place(reader, marks)
         self._read_groups(reader)
-        frames = _read_frames(self._groups, reader)
+        frames = read_body(self._groups, reader)
         batch = FrameBatch(self._vehicle, epoch, first_seq, frames)
         if _crc(batch) != crc:
             raise CorruptDataError("a batch on the wire came out changed")
         if batch.last_seq > _U64:
             raise CorruptDataError("batch seq out of range")
-        self._groups.clock_us = int(frames.t_us[-1])
         self._place = _Place(epoch, batch.last_seq + 1)
         return batch
 
@@ -234,127 +207,4 @@ def _fits(widths: list[int], keys: list[GroupKey], layouts: dict[int, Layout], c
     after = [*widths, *(1 + key.data_bytes for key in keys)]
     for group, layout in layouts.items():
         after[group] = layout.column_count
-    return sum(after) <= MAX_COLUMNS and (HISTORY + int(counts.max())) * sum(after) <= MAX_CELLS
-
-
-def _lists(
-    groups: Groups, grouped: FrameColumns, order: Indexes, counts: Indexes
-) -> list[tuple[Numbers, Numbers | None]]:
-    """All lists of a batch, each with its parameters (None: one parameter for all, free to choose)."""
-    gaps, shifts = order_exceptions(grouped.t_us, order)
-    columns, group_of_column = groups.columns, groups.group_of_column
-    is_still, ks = columns.is_still, columns.ks
-    column_counts = counts[group_of_column]
-    steps = np.arange(int(counts.max()))
-    starts = (np.cumsum(counts) - counts)[group_of_column]
-    rows = np.minimum(starts + steps[:, None], len(order) - 1)
-    payload = widen(grouped.payload) if np.any(columns.source % MAX_WORDS) else grouped.payload
-    raw = cut_fields(columns, payload, grouped.t_us, rows)
-    numbers = to_numbers(columns, raw, column_counts).T
-    is_frame = steps < column_counts[:, None]
-    still = numbers[is_still][is_frame[is_still]]
-    changes = np.flatnonzero(still)
-    moving = numbers[~is_still][is_frame[~is_still]]
-    return [
-        (zigzag((counts - groups.counts_before).astype(np.int64)), None),
-        (gaps, None),
-        (shifts, None),
-        (_places_to_gaps(changes), None),
-        (still[changes] - np.uint64(1), None),
-        (moving, np.repeat(ks[~is_still], column_counts[~is_still])),
-    ]
-
-
-def _pack_body(lists: list[tuple[Numbers, Numbers | None]]) -> bytes:
-    shape, all_ks = [], []
-    for numbers, ks in lists:
-        if ks is None:
-            shape.append(best_k(numbers))
-        all_ks.append(_same(shape[-1], len(numbers)) if ks is None else ks)
-    quotients, escaped, low = pack_numbers(np.concatenate([one for one, _ in lists]), np.concatenate(all_ks))
-    sizes = (len(lists[1][0]), len(lists[3][0]), len(quotients))
-    return b"".join((bytes(shape), *(pack_varint(size) for size in sizes), quotients, escaped, low))
-
-
-def _read_frames(groups: Groups, reader: VarintReader) -> FrameColumns:
-    shape = reader.octets(_OPEN_LISTS)
-    if max(shape) > MAX_K:
-        raise CorruptDataError("a parameter is out of range")
-    moved, changed = reader.number(MAX_BATCH_FRAMES), reader.number(MAX_CELLS)
-    numbers = NumberReader(reader.octets(reader.number(len(reader.data))), reader.rest())
-    counts = groups.counts_before + unzigzag(numbers.take(_same(shape[0], len(groups))))
-    if len(counts) == 0 or int(counts.min()) < 0 or not 0 < _sum(counts) <= MAX_BATCH_FRAMES:
-        raise CorruptDataError("frames of the groups are out of range")
-    columns = groups.columns
-    if (HISTORY + int(counts.max())) * len(columns) > MAX_CELLS:
-        raise CorruptDataError("a batch on the wire is too large")
-    gaps, shifts = numbers.take(_same(shape[1], moved)), numbers.take(_same(shape[2], moved))
-    places = numbers.take(_same(shape[3], changed))
-    changes = numbers.take(_same(shape[4], changed))
-    column_counts = counts[groups.group_of_column]
-    matrix = _read_matrix(columns, column_counts, numbers, (places, changes))
-    values = to_values(columns, matrix, column_counts)
-    groups.counts_before = counts
-    return _to_frames(groups, counts, values, (gaps, shifts))
-
-
-def _read_matrix(
-    columns: Columns, column_counts: Indexes, numbers: NumberReader, changes: tuple[Numbers, Numbers]
-) -> Unsigned:
-    is_still = columns.is_still
-    is_frame = np.arange(int(column_counts.max())) < column_counts[:, None]
-    still = np.zeros(int(column_counts[is_still].sum()), np.uint64)
-    still[_gaps_to_places(changes[0], len(still))] = changes[1] + np.uint64(1)
-    moving = numbers.take(np.repeat(columns.ks[~is_still], column_counts[~is_still]))
-    numbers.end()
-    out = np.zeros(is_frame.shape, np.uint64)
-    out[is_frame & is_still[:, None]] = still
-    out[is_frame & ~is_still[:, None]] = moving
-    return np.ascontiguousarray(out.T)
-
-
-def _to_frames(groups: Groups, counts: Indexes, values: Unsigned, moves: tuple[Numbers, Numbers]) -> FrameColumns:
-    keys = groups.key_numbers
-    flags, length = (keys >> np.uint64(40)).astype(np.uint8), (keys >> np.uint64(32)).astype(np.uint8)
-    has_wide = np.any((length > CLASSIC_WIDTH) & (flags & np.uint8(FrameFlag.REMOTE) == 0) & (counts > 0))
-    word_count = FD_WIDTH // CLASSIC_WIDTH if has_wide else 1
-    times, words = join_fields(groups.columns, values, groups.group_of_column, word_count)
-    group = np.repeat(np.arange(len(keys)), counts)
-    step = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
-    t_us = times[step, group]
-    rows = arrival_rows(t_us, *moves)
-    group, step = group[rows], step[rows]
-    return FrameColumns(
-        t_us[rows],
-        (keys >> np.uint64(48)).astype(np.uint8)[group],
-        keys.astype(np.uint32)[group],
-        flags[group],
-        length[group],
-        to_octets(words[:, step, group].T),
-    )
-
-
-def best_k(numbers: Numbers) -> int:
-    """A good parameter for a list."""
-    return (int(numbers.sum(dtype=np.float64)) * 11 // (16 * len(numbers))).bit_length() if len(numbers) else 0
-
-
-def _same(k: int, count: int) -> Numbers:
-    return np.full(count, k, np.uint64)
-
-
-def _sum(counts: Indexes) -> int:
-    return int(counts.sum(dtype=np.float64))
-
-
-def _places_to_gaps(places: Indexes) -> Numbers:
-    return np.diff(places, prepend=-1).astype(np.uint64) - np.uint64(1)
-
-
-def _gaps_to_places(gaps: Numbers, size: int) -> Indexes:
-    if len(gaps) and int(gaps.max()) >= size:
-        raise CorruptDataError("a change is out of range")
-    places: Indexes = np.cumsum(gaps.astype(np.intp) + 1) - 1
-    if len(places) and int(places[-1]) >= size:
-        raise CorruptDataError("a change is out of range")
-    return places
+    return sum(after) <= MAX_COLUMNS and fits(sum(after), counts)

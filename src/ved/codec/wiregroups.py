@@ -85,6 +85,10 @@ class Groups:
         """Number of the group that each column belongs to."""
         return np.repeat(np.arange(len(self.keys)), self.widths)
 
+    def note(self, counts: Indexes, clock_us: int) -> None:
+        """A batch is done: frames of each group, and the time of its last frame."""
+        self.counts_before, self.clock_us = counts, clock_us
+
     def __len__(self) -> int:
         return len(self.keys)
 

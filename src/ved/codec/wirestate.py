@@ -23,14 +23,10 @@ from ved.codec.layout import (
 from ved.codec.planes import unzigzag, zigzag
 
 MAX_COLUMNS: Final = 1 << 14
-MAX_CELLS: Final = 1 << 21
-"""Of one batch's matrix, its history included: 16 MiB of numbers."""
-
 MAX_WORDS: Final = 8
 _BIG_ENDIAN: Final = MAX_WORDS
 _TIME: Final = 2 * MAX_WORDS
-_START_COUNT: Final = 4
-_COUNT_BITS: Final = 6
+_COUNT_BITS: Final = 4
 _MAX_NUMBER: Final = np.uint64(1 << 40)
 
 Indexes = NDArray[np.intp]
@@ -116,8 +112,8 @@ def fresh_columns(layout: Layout, data_bytes: int, octets: NDArray[np.uint8], t_
         np.array([filter_divisor(field.filter) for field in cut], np.int64),
         np.zeros(len(cut), np.uint64),
         np.zeros((HISTORY, len(cut)), np.int64),
-        np.where(start > 0, np.int64(5) << np.maximum(start - 1, 0), 0),
-        np.full(len(cut), _START_COUNT, np.int64),
+        np.where(start > 0, (np.int64(5) << start) >> 3, 0),
+        np.ones(len(cut), np.int64),
     )
     raw = cut_fields(columns, octets, t_us, np.broadcast_to(np.arange(HISTORY)[:, None], (HISTORY, len(cut))))
     steps = columns.fold((raw[1:] - raw[:-1]).view(np.int64))
