@@ -28,6 +28,16 @@ describe("channel search", () => {
   it("finds nothing for nonsense", () => expect(names("zzz")).toEqual([]));
   it("marks the letters that matched", () => expect(search.find("motorsp")[0]!.positions).toEqual([9, 10, 11, 12, 13, 14, 15]));
 
+  it("finds by title, former name, unit in French and value text", () => {
+    const named = new ChannelSearch([
+      { ...channel("Inverter.MotorSpeed", "rpm"), title_en: "Motor speed", title_fr: "Régime moteur", unit_en: "rpm", unit_fr: "tr/min", former: ["Inv.Old_Rpm2"] },
+      { ...channel("BMS.State"), choices: [[2, "Précharge"]] },
+    ]);
+    const found = (query: string): string[] => named.find(query).map((match) => match.channel.name);
+    for (const query of ["regime moteur", "tr/min", "old_rpm2"]) expect(found(query)).toEqual(["Inverter.MotorSpeed"]);
+    expect(found("precharge")).toEqual(["BMS.State"]);
+  });
+
   it("keeps positions through folding", () => {
     expect(fold("Été ﬁ İ")).toHaveLength("Été ﬁ İ".length);
     expect(fold("ÉTÉ")).toBe("ete");

@@ -26,7 +26,10 @@ export class Numbers {
   }
 
   unit(name: string): string {
-    return this.conversion(name).unit;
+    const { unit } = this.conversion(name);
+    const info = this.source.channel(name);
+    if (info === undefined || unit !== info.unit) return unit;
+    return (this.source.language === "fr" ? info.unit_fr : info.unit_en) ?? unit;
   }
 
   /** The value table's text, else the number. */

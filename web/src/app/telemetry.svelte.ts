@@ -69,7 +69,8 @@ export class Telemetry {
   /** Bytes per second of samples, over the last seconds. */
   receivedPerS = $state(0);
 
-  readonly channels = $derived(new Map(this.vehicle?.channels.map((channel) => [channel.name, channel] as const) ?? []));
+  /** By name; a former name finds its channel as well. */
+  readonly channels = $derived(channelsByName(this.vehicle?.channels ?? []));
   readonly ageMs = $derived.by(() => this.currentAgeMs());
   readonly lamp: Lamp | "wait" = $derived.by(() => {
     if (this.connection === "connecting" && !this.hasConnected) return "wait";
@@ -475,4 +476,10 @@ function phaseOf(error: unknown): Phase {
 function mostAlive(vehicles: readonly VehicleSummary[]): VehicleSummary | undefined {
   const rank = (vehicle: VehicleSummary): number => (vehicle.link === "up" ? 0 : 1e15) + (vehicle.age_ms ?? 1e14);
   return [...vehicles].sort((a, b) => rank(a) - rank(b))[0];
+}
+
+function channelsByName(channels: readonly ChannelInfo[]): ReadonlyMap<string, ChannelInfo> {
+  const found = new Map(channels.flatMap((channel) => (channel.former ?? []).map((name) => [name, channel] as const)));
+  for (const channel of channels) found.set(channel.name, channel);
+  return found;
 }

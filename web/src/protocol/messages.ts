@@ -100,6 +100,13 @@ export interface ChannelInfo {
   readonly name: string;
   readonly unit: string;
   readonly kind: ChannelKind;
+  /** What people read in place of name and unit. */
+  readonly title_en?: string;
+  readonly title_fr?: string;
+  readonly unit_en?: string;
+  readonly unit_fr?: string;
+  /** Names that it had before. */
+  readonly former?: readonly string[];
   readonly message: string;
   readonly signal: string;
   readonly bus: number | string | null;

@@ -10,7 +10,7 @@ export interface Match {
 interface Entry {
   readonly channel: ChannelInfo;
   readonly name: string;
-  readonly unit: string;
+  readonly units: readonly string[];
   readonly rest: string;
 }
 
@@ -24,7 +24,7 @@ export function fold(text: string): string {
   return folded;
 }
 
-/** Searches channels by name, message, unit and comment. Every word of the query must be found somewhere. */
+/** Searches channels by name, title, former name, message, unit, comment and value text. Every word of the query must be found somewhere. */
 export class ChannelSearch {
   private readonly entries: readonly Entry[];
 
@@ -32,8 +32,8 @@ export class ChannelSearch {
     this.entries = channels.map((channel) => ({
       channel,
       name: fold(channel.name),
-      unit: fold(channel.unit),
-      rest: fold(`${channel.message} ${channel.signal} ${channel.comment} ${channel.choices.map(([, text]) => text).join(" ")}`),
+      units: [channel.unit, channel.unit_en ?? "", channel.unit_fr ?? ""].map(fold),
+      rest: fold(restOf(channel)),
     }));
   }
 
@@ -48,6 +48,11 @@ export class ChannelSearch {
     }
     return matches.sort((a, b) => b.score - a.score || compareText(a.channel.name, b.channel.name));
   }
+}
+
+function restOf(channel: ChannelInfo): string {
+  const texts = channel.choices.map(([, text]) => text);
+  return [channel.title_en, channel.title_fr, channel.message, channel.signal, channel.comment, ...texts, ...(channel.former ?? [])].join(" ");
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -71,7 +76,7 @@ function matchWord(entry: Entry, word: string, positions: Set<number>): number {
     for (let i = 0; i < word.length; i++) positions.add(at + i);
     return isWordStart(entry.channel.name, at) ? 100 : 80;
   }
-  if (entry.unit === word) return 60;
+  if (entry.units.includes(word)) return 60;
   const restAt = entry.rest.indexOf(word);
   if (restAt >= 0) return restAt === 0 || /[^\p{L}\p{N}]/u.test(entry.rest[restAt - 1]!) ? 40 : 25;
   const letters = subsequence(entry.name, entry.channel.name, word);
