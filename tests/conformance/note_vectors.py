@@ -19,6 +19,7 @@ from ved.model.records import (
     Incident,
     IncidentKind,
     Lane,
+    LapEvent,
     LinkState,
     Loss,
     LossPlace,
@@ -28,7 +29,7 @@ from ved.model.records import (
 FILE = Path(__file__).parent / "records" / "notes.json"
 EPOCH = bytes(range(16))
 
-Note = Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm
+Note = Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm | LapEvent
 
 
 def cases() -> dict[str, Note]:
@@ -42,6 +43,19 @@ def cases() -> dict[str, Note]:
         "incident_key": Incident("fs", EPOCH, IncidentKind.KEY_SHARED, 1_790_000_000_000_000, "clé n° 4: two agents"),
         "incident_bytes": Incident("pe-2", EPOCH, IncidentKind.BYTES_DIFFER, 0, ""),
         "session": SessionEvent("fs", EPOCH, "20260704-1", 1, 2, False),
+        "lap": LapEvent(
+            "fs",
+            EPOCH,
+            "5f0c1d2e",
+            "a1",
+            2,
+            1_790_000_000_000_000,
+            1_790_000_053_250_000,
+            1020.5,
+            True,
+            (17_000_000, -1, -1),
+        ),
+        "lap_begun": LapEvent("pe", EPOCH, "s", "", 1, 5, 0, 0.0, False, ()),
         "alarm_raised": Alarm(
             "5f0c1d2e3a4b5c6d",
             "fs",

@@ -31,6 +31,7 @@ from ved.model.records import (
     Incident,
     IncidentKind,
     Lane,
+    LapEvent,
     LinkState,
     Loss,
     LossPlace,
@@ -54,6 +55,7 @@ RECORDS = [
     LinkState("fs", EPOCH, True, Lane.BACKFILL, "2001:db8::1", -1),
     Incident("fs", EPOCH, IncidentKind.BYTES_DIFFER, 1_790_000_000_000_000, "batch 601 came with other bytes"),
     SessionEvent("fs", EPOCH, "20260704-1", 1, 2, False),
+    LapEvent("fs", EPOCH, "s1", "t1", 3, 5, 9, 1020.25, True, (1, -1, 2**62)),
     Alarm("a1", "fs", EPOCH, "r", 3, "hot", "chaud", "M.A", "°C", False, True, 5, 6, 1.5, 2.5, 7, 8, "Zoé", 9, "é"),
     FrameBatch("fs", EPOCH, 9, FrameColumns.empty()),
     SampleBatch(

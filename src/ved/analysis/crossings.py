@@ -1,7 +1,7 @@
 """Where a path of positions crosses lines: a fold over positions in any cuts."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,14 @@ class Way:
         self._x = self._y = np.nan
         self._length_m = 0.0
 
+    def state(self) -> list[float]:
+        """What `restore` takes."""
+        return [self._x, self._y, self._length_m]
+
+    def restore(self, state: list[float]) -> None:
+        """Go on where another stood."""
+        self._x, self._y, self._length_m = state
+
     def step(self, x_m: _Floats, y_m: _Floats) -> tuple[_Floats, _Floats, _Floats]:
         """At each point: the last one that counted (x, y) and the way up to it."""
         xs, ys, lengths = np.empty(len(x_m)), np.empty(len(x_m)), np.empty(len(x_m))
@@ -83,6 +91,22 @@ class CrossingFinder:
         self._last: tuple[Fixes, tuple[_Floats, _Floats, _Floats]] | None = None
         self.gaps_us: list[int] = []
         """Times of the positions that no other followed in time."""
+
+    def state(self) -> dict[str, Any] | None:
+        """What `restore` takes, in numbers that JSON can say; None before the first position."""
+        if self._last is None:
+            return None
+        fix, way = self._last
+        last = [int(fix.t_us[0]), float(fix.x_m[0]), float(fix.y_m[0]), *(float(one[0]) for one in way)]
+        return {"way": self._way.state(), "last": last, "gaps_us": self.gaps_us}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where another with the same lines stood."""
+        self._way.restore(state["way"])
+        t_us, *rest = state["last"]
+        x, y, *way = (np.array([one], np.float64) for one in rest)
+        self._last = Fixes(np.array([t_us], np.int64), x, y), (way[0], way[1], way[2])
+        self.gaps_us = list(state["gaps_us"])
 
     def step(self, fixes: Fixes) -> list[Crossing]:
         """The crossings up to the last of these positions, all later than those before; in order of time."""

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,21 @@ class LapTracker:
             self._splits.clear()
             starts.append(LapStart(self._count + 1, round(crossing.t_us)))
         return LapStep(tuple(laps), tuple(starts))
+
+    def state(self) -> dict[str, Any] | None:
+        """What `restore` takes, in numbers that JSON can say; None before the first position."""
+        crossings = self._crossings.state()
+        if crossings is None:
+            return None
+        splits = [[line, t_us] for line, t_us in self._splits.items()]
+        return {"crossings": crossings, "last": self._last, "splits": splits, "count": self._count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where another with the same lines stood."""
+        self._crossings.restore(state["crossings"])
+        self._last = None if state["last"] is None else Crossing(*state["last"])
+        self._splits = {line: t_us for line, t_us in state["splits"]}
+        self._count = state["count"]
 
     def _span(self, first: Crossing, last: Crossing) -> LapSpan:
         gaps = self._crossings.gaps_us

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,18 @@ class LapFinder:
                 return step
         return self._learn(fixes)
 
+    def state(self) -> dict[str, Any] | None:
+        """What `resume` takes, in numbers that JSON can say; None while no track is known."""
+        tracker = None if self._locked is None else self._locked.tracker.state()
+        return None if tracker is None or self.track is None else {"track": self.track.id, "tracker": tracker}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on where another stood, if its track is there still."""
+        track = next((one for one in self._tracks if one.id == state["track"]), None)
+        if track is not None:
+            self.track, self._locked, self._learning = track, _Candidate(track), None
+            self._locked.tracker.restore(state["tracker"])
+
     def _learn(self, fixes: GeoFixes) -> LapStep:
         if self._learning is None:
             return LapStep()
@@ -101,10 +113,10 @@ class _Candidate:
     def __init__(self, track: Track) -> None:
         self.track = track
         self._origin_deg = origin_of(track)
-        self._tracker = LapTracker(plane_lines(track, self._origin_deg))
+        self.tracker = LapTracker(plane_lines(track, self._origin_deg))
 
     def step(self, fixes: GeoFixes) -> LapStep:
-        return self._tracker.step(Fixes(fixes.t_us, *to_plane(fixes.latitude, fixes.longitude, self._origin_deg)))
+        return self.tracker.step(Fixes(fixes.t_us, *to_plane(fixes.latitude, fixes.longitude, self._origin_deg)))
 
 
 class _Learning:

@@ -10,6 +10,7 @@ from ved.codec.alarms import alarm_body, decode_alarm
 from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
 from ved.codec.fields import FieldReader, pack_text
 from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
+from ved.codec.laps import decode_lap, lap_body
 from ved.codec.samples import decode_samples, encode_samples
 from ved.errors import CorruptDataError
 from ved.model.alarm import Alarm
@@ -22,6 +23,7 @@ from ved.model.records import (
     Incident,
     IncidentKind,
     Lane,
+    LapEvent,
     LinkState,
     Loss,
     LossPlace,
@@ -95,7 +97,7 @@ def decode_record(data: bytes) -> Record:
         raise CorruptDataError(f"{header.kind.name} body: {error}") from error
 
 
-def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm) -> bytes:
+def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm | LapEvent) -> bytes:
     number = 0
     if isinstance(record, Loss):
         kind, number = RecordKind.LOSS, record.number
@@ -122,6 +124,8 @@ def _encode_note(record: Loss | Clock | Description | LinkState | Incident | Ses
         body = _INCIDENT.pack(record.incident, record.utc_us) + pack_text(record.text)
     elif isinstance(record, Alarm):
         kind, body = RecordKind.ALARM, alarm_body(record)
+    elif isinstance(record, LapEvent):
+        kind, body = RecordKind.LAP, lap_body(record)
     else:
         kind = RecordKind.SESSION
         body = _SESSION.pack(record.is_open, record.utc_from_us, record.utc_to_us) + pack_text(record.session_id)
@@ -223,4 +227,5 @@ _SERVER_NOTES: Final[dict[RecordKind, Callable[[RecordHeader, bytes], Record]]] 
     RecordKind.INCIDENT: _decode_incident,
     RecordKind.SESSION: _decode_session,
     RecordKind.ALARM: decode_alarm,
+    RecordKind.LAP: decode_lap,
 }

@@ -21,6 +21,7 @@ class RecordKind(IntEnum):
     INCIDENT = 8
     SESSION = 32
     ALARM = 33
+    LAP = 34
 
 
 class LossPlace(IntEnum):
@@ -162,6 +163,25 @@ class SessionEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LapEvent:
+    """A lap as watch sees it; a later event of the same session and number replaces an earlier one.
+
+    `utc_to_us` 0: it was begun. `sectors_us`: time from each line to the next, -1 where one was not seen.
+    """
+
+    vehicle: str
+    epoch: bytes
+    session_id: str
+    track_id: str
+    lap: int
+    utc_from_us: int
+    utc_to_us: int
+    length_m: float
+    is_whole: bool
+    sectors_us: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """When and how ingest took a record: its monotonic clock, its UTC, and the lane; written before the record."""
 
@@ -170,4 +190,4 @@ class Arrival:
     lane: Lane
 
 
-Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent | Alarm
+Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent | Alarm | LapEvent
