@@ -90,7 +90,7 @@ class Serving:
                     stat = (folder / "stat").read_text()
                 except OSError:
                     continue
-                if b"ved.cli.role" in words and words[-2] == role.encode():
+                if b"ved.cli.role" in words and words[words.index(b"ved.cli.role") + 1] == role.encode():
                     parent = int(stat.rsplit(")", 1)[1].split()[1])
                     if parent == self.process.pid:
                         return int(folder.name)

@@ -117,6 +117,22 @@ def test_a_simulated_car_is_live_and_pause_and_language_work(page: Page, drive):
         car.wait(60)
 
 
+def test_the_strip_and_the_health_section_tell_how_things_are(page: Page, drive):
+    page.goto(f"{drive.origin}/?vehicle=drive&rate=10&window=600")
+    strip = page.locator(".ledger")
+    expect(strip).to_have_attribute("aria-label", re.compile(r"(Live|Came late): \d"))
+    box = strip.bounding_box()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    expect(strip.locator(".tip")).to_contain_text(re.compile(r"(Live|Came late): \d"))
+    coloured = """canvas => new Set(new Uint32Array(
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    assert strip.locator("canvas").evaluate(coloured) >= 2
+    page.goto(f"{drive.origin}/?vehicle=drive&section=health")
+    row = page.get_by_role("row", name=re.compile("^record"))
+    expect(row).to_contain_text(re.compile(r"\d"))
+    expect(page.get_by_role("button", name="Send a test")).to_be_disabled()  # nobody is told by default
+
+
 def test_without_a_signin_nothing_is_told(browser: Browser, drive):
     context = browser.new_context()
     page = context.new_page()

@@ -43,6 +43,11 @@ export const sendTest = (): Promise<unknown> => sendJson("POST", "/api/notificat
 const SILENT_MS = 5000;
 export const isSilent = (role: RoleHealth): boolean => role.age_ms > SILENT_MS;
 
+/** Time since the newest live frame: as it was measured, or since then when nobody measures any more. */
+export function ageOf(vehicle: VehicleHealth): number {
+  return vehicle.age_ms > SILENT_MS ? vehicle.heard_ms : (vehicle.figures["health.link.age"] ?? vehicle.heard_ms);
+}
+
 export const LINK_FIGURES = ["age", "rtt", "frames", "loss", "backlog", "backfill"] as const;
 export const BUS_FIGURES = ["load", "frames", "errors", "unknown", "drops"] as const;
 export const ROLE_FIGURES = ["lag", "queue", "cpu", "memory", "disk", "delay"] as const;

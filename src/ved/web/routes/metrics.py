@@ -75,10 +75,11 @@ def _metrics(roles: list[RoleRow], vehicles: list[VehicleRow], now_us: int) -> I
             elif ("role", name) in BY_NAME and now_us - row.utc_us <= OLD_US:
                 gauges[f"health_role_{name}"].append((labels, value))
     for vehicle in vehicles:
-        gauges["health_link_age"].append(({"vehicle": vehicle.vehicle}, (now_us - vehicle.heard_utc_us) / 1000))
         if now_us - vehicle.utc_us <= OLD_US:
             for name, member in _members(vehicle):
                 gauges[name].append(member)
+        else:
+            gauges["health_link_age"].append(({"vehicle": vehicle.vehicle}, (now_us - vehicle.heard_utc_us) / 1000))
     for figure in FIGURES:
         family = f"health_{figure.scope}_{figure.name}"
         if family in gauges:
@@ -91,7 +92,7 @@ def _metrics(roles: list[RoleRow], vehicles: list[VehicleRow], now_us: int) -> I
 def _members(row: VehicleRow) -> Iterator[tuple[str, _Member]]:
     for channel, value in row.figures.items():
         figure = figure_of(channel)
-        if figure is None or (figure.scope, figure.name) == ("link", "age"):
+        if figure is None:
             continue
         labels = {"vehicle": row.vehicle}
         if figure.scope == "bus":
