@@ -17,7 +17,9 @@ import itertools
 import json
 import secrets
 import signal
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -99,12 +101,13 @@ class Bench:
 
 
 class CountingRelay:
-    """A TCP relay that counts the bytes of both directions."""
+    """A TCP relay that counts the bytes of both directions, and the TCP segments on the car's side."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self.up_bytes = 0
         self.down_bytes = 0
+        self.segments = 0
 
     async def start(self) -> int:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -112,7 +115,21 @@ class CountingRelay:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        await asyncio.gather(self._pipe(reader, up_writer, "up_bytes"), self._pipe(up_reader, writer, "down_bytes"))
+        pipes = self._pipe(reader, up_writer, "up_bytes"), self._pipe(up_reader, writer, "down_bytes")
+        counting = asyncio.create_task(self._count_segments(writer))
+        await asyncio.gather(*pipes)
+        counting.cancel()
+
+    async def _count_segments(self, writer: asyncio.StreamWriter) -> None:
+        """Segments both ways, acknowledgements of TCP included, from the kernel's tcp_info."""
+        before = 0
+        while True:
+            with contextlib.suppress(OSError):
+                info = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
+                now = sum(struct.unpack_from("<II", info, 136))
+                self.segments += now - before
+                before = now
+            await asyncio.sleep(0.05)
 
     async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, counter: str) -> None:
         with contextlib.suppress(OSError):
