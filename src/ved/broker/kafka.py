@@ -90,11 +90,12 @@ class KafkaStream(Stream):
 
     def commit_cursor(self, name: str, position: int) -> None:
         """See Stream."""
-        for reader in list(self._readers):
-            offsets = reader.offsets_before(position)
-            if offsets or reader.partitions:
-                self._commit(name, position, offsets, reader if self._share and name == self._share else None)
-                return
+        readers = [reader for reader in self._readers if self._share or reader.partitions]
+        for reader in readers:
+            is_member = bool(self._share) and name == self._share
+            self._commit(name, position, reader.offsets_before(position), reader if is_member else None)
+        if readers:
+            return
         scan = TopicScan(self._topic)
         try:
             found = {at: scan.offset_of(at, position) for at in range(self._topic.ensure())}

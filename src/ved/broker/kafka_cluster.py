@@ -73,6 +73,8 @@ def storage_errors(what: str) -> Iterator[None]:
         if reason.code() in _SETTINGS_ARE_WRONG:
             raise UserError(f"Kafka, {what}: {reason.str()}; set kafka_servers and kafka_options") from error
         raise StorageError(f"Kafka, {what}: {reason.str()}") from error
+    except TimeoutError as error:
+        raise StorageError(f"Kafka, {what}: no answer") from error
 
 
 class Topic:
