@@ -96,7 +96,9 @@ function drawLine(ctx: CanvasRenderingContext2D, columns: PixelColumns, left: nu
     const bottom = y(low[i]!);
     const pxLast = left + xLast[i]!;
     if (Math.min(yFirst, yLast) - top > SWING_PX || bottom - Math.max(yFirst, yLast) > SWING_PX) {
-      ctx.fillRect(px - style.widthPx / 2, top, Math.max(style.widthPx, pxLast - px), bottom - top);
+      // Whole pixels: without smoothed edges, thousands of bars cost next to nothing.
+      const barTop = Math.floor(top - style.widthPx / 2);
+      ctx.fillRect(Math.floor(px), barTop, Math.max(1, Math.ceil(pxLast - px)), Math.ceil(bottom + style.widthPx / 2) - barTop);
       pen.move(pxLast, yLast);
       continue;
     }
