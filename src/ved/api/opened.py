@@ -12,6 +12,7 @@ from ved.api.alarmcheck import AlarmCheck, check_parts
 from ved.api.choosing import Wanted, choose_sessions
 from ved.api.parts import PartLoader
 from ved.api.recorded import RecordedSession
+from ved.api.sql import SqlResult, run_sql
 from ved.config.settings import ServerSettings, load_settings
 from ved.db.alarmrules import list_rules
 from ved.db.database import Database
@@ -85,6 +86,12 @@ class OpenedLake:
     def check_alarms(self, session: RecordedSession, rules: Sequence[Rule] | None = None) -> AlarmCheck:
         """What the rules (None: those of the session's vehicle) would have found in a session."""
         return check_parts(self._lake, session.parts, self.alarm_rules(session.vehicle) if rules is None else rules)
+
+    def sql(self, query: str) -> SqlResult:
+        """The rows of one SELECT over all sessions: a table for each message (`fs."VehicleMotion"`), `channels`,
+        `sessions`, `laps`, `signals`; see docs/api.md. UserError for what is no query, and names that nobody knows.
+        """
+        return run_sql(self._lake, self.sessions(), query)
 
     def close(self) -> None:
         """Give the database back."""

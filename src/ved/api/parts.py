@@ -157,7 +157,7 @@ def _read_once(
 ) -> dict[str, Samples]:
     found: dict[str, list[Samples]] = {name: [] for name in channels}
     for part in parts:
-        t_from, t_to = _limits(part, utc_us)
+        t_from, t_to = clip(part, utc_us)
         if t_from < t_to and part.samples:
             if wanted := tuple(one.name for one in part.samples if one.name in found):
                 rows = lake.samples.all_parts(part.vehicle, part.epoch, SampleWhere(wanted, t_from, t_to))
@@ -178,7 +178,7 @@ def read_frames(lake: Lake, parts: Sequence[Part], utc_us: tuple[int, int]) -> I
     for part in parts:
         if part.samples:
             continue
-        t_from, t_to = _limits(part, utc_us)
+        t_from, t_to = clip(part, utc_us)
         for at in range(t_from, t_to, _WINDOW_US):
             where = Where(t_from_us=at, t_to_us=min(at + _WINDOW_US, t_to))
             frames = lake.rows(part.vehicle, part.epoch, where).frames
@@ -188,6 +188,7 @@ def read_frames(lake: Lake, parts: Sequence[Part], utc_us: tuple[int, int]) -> I
                 yield FrameColumns(t_us, *rest)
 
 
-def _limits(part: Part, utc_us: tuple[int, int]) -> tuple[int, int]:
+def clip(part: Part, utc_us: tuple[int, int]) -> tuple[int, int]:
+    """The stretch of a part with utc_us[0] <= utc < utc_us[1], as t_us from <= t < to (empty where from >= to)."""
     t_from = max(part.t_from_us, utc_us[0] - part.clock.offset_us)
     return t_from, min(part.t_to_us + 1, utc_us[1] - part.clock.offset_us)

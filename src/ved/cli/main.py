@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, server
+from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, server, sql
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (server, drives, export):
+for commands in (server, drives, export, sql):
     app.add_typer(commands.app)
 app.add_typer(agent.app, name="agent")
 app.add_typer(alarms.app, name="alarms")
