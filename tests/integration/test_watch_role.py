@@ -1,15 +1,23 @@
 import asyncio
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.simulated import log, vehicle
 
+from ved.analysis.fixes import GeoFixes
+from ved.analysis.tracks import LapFinder
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record, encode_record
 from ved.db.database import Database
+from ved.db.epochs import note_clock
+from ved.db.laps import list_laps
 from ved.db.sessions import list_sessions
+from ved.db.tracks import list_tracks
+from ved.db.vehicles import ensure_vehicle
 from ved.model.frames import FrameBatch, FrameColumns
-from ved.model.records import Arrival, Clock, ClockSource, Lane, Record, SessionEvent
+from ved.model.records import Arrival, Clock, ClockSource, Lane, LapEvent, Record, SessionEvent
 from ved.watch.role import WatchSettings, run_watch
 
 A, B = b"a" * 16, b"b" * 16
@@ -51,6 +59,22 @@ def url(tmp_path: Path) -> str:
     return url
 
 
+def events(data: Path) -> list[Record]:
+    """All that is in the stream `events`."""
+
+    async def read() -> list[Record]:
+        reader = open_stream(data, "events").reader("earliest")
+        found: list[Record] = []
+        try:
+            while entries := await reader.read(timeout_s=0.0):
+                found += [decode_record(entry.record) for entry in entries]
+        finally:
+            reader.close()
+        return found
+
+    return asyncio.run(read())
+
+
 def sessions(url: str):
     db = Database(url)
     try:
@@ -85,14 +109,52 @@ def test_a_corrupt_record_costs_itself_alone(tmp_path: Path, url: str):
 def test_sessions_are_published_as_events(tmp_path: Path, url: str):
     write(tmp_path, clock(A, 1000), batch(A, 1, 0, 10))
 
-    async def follow():
-        reader = open_stream(tmp_path, "events").reader("earliest")
-        try:
-            await run_to_end(tmp_path, url)
-            return [decode_record(entry.record) for entry in await reader.read(timeout_s=1.0)]
-        finally:
-            reader.close()
-
-    (event,) = asyncio.run(follow())
+    asyncio.run(run_to_end(tmp_path, url))
+    (event,) = events(tmp_path)
     assert isinstance(event, SessionEvent)
     assert (event.vehicle, event.utc_to_us, event.is_open) == ("fs", 1010 * SECOND, True)
+
+
+def drive(from_s: float, to_s: float) -> list[FrameBatch]:
+    """Part of the simulated car's drive, in batches of a tenth of a second."""
+    car = log("fs", 190, 3)
+    wanted = FrameColumns.concatenate([car.of(name) for name in ("GpsPosition", "GpsStatus", "VehicleMotion")])
+    frames = wanted.take(np.argsort(wanted.t_us, kind="stable"))
+    edges = np.searchsorted(frames.t_us, np.arange(0, 190_000_001, 100_000))
+    return [
+        FrameBatch("fs", A, int(first) + 1, frames.take(slice(int(first), int(last))))
+        for at, (first, last) in enumerate(itertools.pairwise(edges))
+        if from_s * 10 <= at < to_s * 10 and last > first
+    ]
+
+
+def test_laps_live_over_a_restart_are_those_of_history(tmp_path: Path, url: str):
+    db = Database(url)
+    ensure_vehicle(db, vehicle("fs"))
+    note_clock(db, clock(A, 1_700_000_000))
+    write(tmp_path, clock(A, 1_700_000_000), *drive(0, 130))
+    asyncio.run(run_to_end(tmp_path, url))
+    (track,) = list_tracks(db)
+    assert len(track.lines) == 3
+    write(tmp_path, *drive(130, 190))
+    asyncio.run(run_to_end(tmp_path, url))
+
+    rows = list_laps(db, "fs")
+    (session,) = list_sessions(db)
+    assert session.moved_us != (0, 0)
+    assert [row.number for row in rows] == [1, 2, 3]
+    assert {row.session_id for row in rows} == {session.id}
+    assert {row.track_id for row in rows} == {track.id}
+    car = log("fs", 190, 3)
+    t_s, latitude = car.values("GpsPosition", "Latitude")
+    longitude = car.values("GpsPosition", "Longitude")[1]
+    fixes = GeoFixes(np.rint(t_s * 1e6).astype(np.int64) + 1_700_000_000 * SECOND, latitude, longitude)
+    for tracks in ([], [track]):
+        laps = LapFinder(tracks).step(fixes).laps
+        assert [(one.t_from_us, one.t_to_us, one.sectors_us, one.is_whole) for one in laps] == [
+            (row.utc_from_us, row.utc_to_us, row.sectors_us, row.is_whole) for row in rows
+        ]
+    laps = [one for one in events(tmp_path) if isinstance(one, LapEvent)]
+    assert {one.lap for one in laps if one.utc_to_us} == {1, 2, 3}
+    assert {one.lap for one in laps} == {1, 2, 3, 4}
+    db.close()

@@ -1,7 +1,7 @@
 """Valid positions out of the channels that place a vehicle, in any cuts."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,20 @@ class FixReader:
         self._inbox = Inbox()
         self._held = dict.fromkeys(self.inputs, _NONE)
         self._flag_us: int | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes, in numbers that JSON can say."""
+        held = {name: [t_us, None if np.isnan(value) else value] for name, (t_us, value) in self._held.items()}
+        return {"held": held, "inbox": self._inbox.state(), "flag_us": self._flag_us}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another of the same channels stood."""
+        for name in self.inputs:
+            if name in state["held"]:
+                t_us, value = state["held"][name]
+                self._held[name] = t_us, np.nan if value is None else value
+        self._inbox.restore(state["inbox"])
+        self._flag_us = state["flag_us"]
 
     def step(self, columns: Mapping[str, Column], until_us: int = END_US) -> GeoFixes:
         """The positions before `until_us` that were not given yet; `columns`: the next samples of `inputs`."""

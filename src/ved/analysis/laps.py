@@ -97,7 +97,7 @@ class LapTracker:
         """Go on where another with the same lines stood."""
         self._crossings.restore(state["crossings"])
         self._last = None if state["last"] is None else Crossing(*state["last"])
-        self._splits = {line: t_us for line, t_us in state["splits"]}
+        self._splits = dict(state["splits"])
         self._count = state["count"]
 
     def _span(self, first: Crossing, last: Crossing) -> LapSpan:

@@ -51,10 +51,9 @@ def find_map_channels(channels: Sequence[Channel]) -> MapChannels | None:
     return next((choice for choice in found if choice.valid), found[0] if found else None)
 
 
-def find_speed_channel(channels: Sequence[Channel]) -> Channel | None:
-    """The channel of the vehicle's speed: called so, in a unit of speed; the shortest name wins."""
-    found = [one for one in channels if _is_speed(one)]
-    return min(found, key=lambda one: (len(_words(one.signal)), len(one.name), one.name), default=None)
+def find_speed_channels(channels: Sequence[Channel]) -> list[Channel]:
+    """The channels of the vehicle's speed: called so, and nothing else, in a unit of speed."""
+    return [one for one in channels if _is_speed(one)]
 
 
 def _is_speed(channel: Channel) -> bool:

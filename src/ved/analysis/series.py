@@ -1,7 +1,7 @@
 """Samples in order of time, and the box in which those wait that came before all of their time is there."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,22 @@ class Inbox:
     def __init__(self) -> None:
         self.until_us = NEVER_US
         self._waiting: dict[str, Series] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes, in numbers that JSON can say."""
+        waiting = {
+            name: [one.t_us.tolist(), [None if np.isnan(value) else value for value in one.values.tolist()]]
+            for name, one in self._waiting.items()
+        }
+        return {"until_us": self.until_us, "waiting": waiting}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another stood."""
+        self.until_us = state["until_us"]
+        self._waiting = {
+            name: Series(np.array(t_us, np.int64), np.array(values, np.float64))
+            for name, (t_us, values) in state["waiting"].items()
+        }
 
     def take(self, names: Iterable[str], columns: Mapping[str, Column], until_us: int) -> dict[str, Series]:
         """Put `columns` in and take out what lies before `until_us` of each of `names`."""

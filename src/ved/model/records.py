@@ -190,4 +190,5 @@ class Arrival:
     lane: Lane
 
 
-Record = FrameBatch | SampleBatch | Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent | Alarm | LapEvent
+_Note = Loss | Clock | Description | LinkState | Preview | Incident | SessionEvent | Alarm | LapEvent
+Record = FrameBatch | SampleBatch | _Note

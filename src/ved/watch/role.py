@@ -22,6 +22,7 @@ from ved.notify.targets import NotifySettings
 from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
 from ved.watch.health import HealthWatcher
+from ved.watch.laps import LapWatcher
 from ved.watch.ledger import LedgerKeeper
 from ved.watch.notifier import Notifier
 from ved.watch.parts import Append, Now, WatchPart
@@ -51,7 +52,8 @@ def make_parts(db: Database, now: Now) -> list[WatchPart]:
     """The parts, in the order in which they see each record."""
     ledger = LedgerKeeper(db)
     alarms = AlarmWatcher(db, now)
-    return [SessionWatcher(db, now), ledger, alarms, HealthWatcher(db, now, ledger, [alarms])]
+    sessions = SessionWatcher(db, now)
+    return [sessions, LapWatcher(db, sessions), ledger, alarms, HealthWatcher(db, now, ledger, [alarms])]
 
 
 async def run_watch(
