@@ -8,7 +8,8 @@ from pydantic import StringConstraints
 
 from ved.analysis.strip import MAX_BUCKETS, LedgerStrip
 from ved.api.ledger import Ledgers
-from ved.web.answers import denied
+from ved.db.people import User
+from ved.web.answers import denied, needs
 from ved.web.state import WebState
 
 LONGEST_US: Final = 400 * 86_400_000_000
@@ -26,6 +27,7 @@ def add_ledger(app: FastAPI, state: WebState) -> None:
         name: Name,
         from_utc_us: UtcUs,
         to_utc_us: UtcUs,
+        _user: Annotated[User, needs("viewer")],
         buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 600,
     ) -> dict[str, Any] | Response:
         if not 0 < to_utc_us - from_utc_us <= LONGEST_US:

@@ -4,13 +4,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Request, Response
 
 from ved.db.database import Database
 from ved.db.health import RoleRow, VehicleRow, read_health, read_vehicle_health
+from ved.db.people import User
 from ved.model.health import BY_NAME, FIGURES, figure_of
+from ved.web.answers import RANKS, denied, needs
 from ved.web.clock import utc_us
 from ved.web.exposition import OPEN_METRICS, TEXT, Metric, exposition, wants_open_metrics
 from ved.web.state import WebState
@@ -26,13 +28,16 @@ def add_metrics(app: FastAPI, state: WebState) -> None:
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
+        user: User | None = request.state.user  # None: the guard knows the token
+        if user is not None and RANKS.get(user.role, -1) < RANKS["viewer"]:
+            return denied(403, "wrong_role", "this needs the role viewer")
         roles, vehicles = await asyncio.to_thread(_read, state.db)
         is_open = wants_open_metrics(request.headers.get("accept", ""))
         text = exposition(_metrics(roles, vehicles, utc_us()), is_open=is_open)
         return Response(text, media_type=OPEN_METRICS if is_open else TEXT)
 
     @app.get("/api/health")
-    async def health() -> dict[str, Any]:
+    async def health(_user: Annotated[User, needs("viewer")]) -> dict[str, Any]:
         roles, vehicles = await asyncio.to_thread(_read, state.db)
         now_us = utc_us()
         return {
