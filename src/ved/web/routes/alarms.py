@@ -15,6 +15,7 @@ from ved.db.alarms import (
     MAX_LISTED,
     Shelf,
     acknowledge,
+    count_alarms,
     get_alarm,
     kept_samples,
     list_alarms,
@@ -37,6 +38,7 @@ from ved.web.state import WebState
 LATEST_US: Final = 1 << 60
 MAX_SHELF_MINUTES: Final = 7 * 24 * 60
 MAX_RULES: Final = 500
+MAX_SESSIONS: Final = 100
 Name = Annotated[str, StringConstraints(max_length=64)]
 Key = Annotated[str, StringConstraints(max_length=64)]
 UtcUs = Annotated[int, Query(ge=0, le=LATEST_US)]
@@ -83,6 +85,22 @@ def add_alarms(app: FastAPI, state: WebState) -> None:
     @app.get("/api/vehicles/{name}/alarms/open")
     async def still_open(name: Name, _user: Viewer) -> list[dict[str, Any]]:
         return [alarm_values(row) for row in await asyncio.to_thread(open_alarms, state.db, name)]
+
+    @app.get("/api/vehicles/{name}/alarms/sessions")
+    async def sessions(name: Name, _user: Viewer) -> list[dict[str, Any]]:
+        found = (await asyncio.to_thread(list_sessions, state.db, name))[: -MAX_SESSIONS - 1 : -1]
+        spans = [(one.utc_from_us, one.utc_to_us) for one in found]
+        counts = await asyncio.to_thread(count_alarms, state.db, name, spans)
+        return [
+            {
+                "id": one.id,
+                "utc_from_us": one.utc_from_us,
+                "utc_to_us": one.utc_to_us,
+                "is_open": one.is_open,
+                "alarms": count,
+            }
+            for one, count in zip(found, counts, strict=True)
+        ]
 
     @app.post("/api/alarms/{alarm}/acknowledge", status_code=202, response_model=None)
     async def acknowledged(alarm: Key, user: Engineer) -> Response:

@@ -1,0 +1,51 @@
+import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
+import { byTime, byUrgency, isAlarm, isLoud, merged, type Alarm } from "./alarm";
+import { getAlarms, getOpenAlarms } from "./rest";
+
+const MUTED = "ved.alarms.muted";
+
+/** The alarms of the vehicle in view, as far as the page knows them. */
+export class Alarms {
+  private known = $state.raw<ReadonlyMap<string, Alarm>>(new Map());
+  /** Moves with time: a shelf that runs out lets its alarms be heard again. UTC in µs. */
+  nowUs = $state(Date.now() * 1000);
+  /** No sound from this page. */
+  isMuted = $state(false);
+
+  readonly newest = $derived([...this.known.values()].sort(byTime));
+  readonly open = $derived(this.newest.filter((alarm) => alarm.is_open).sort(byUrgency));
+  readonly loud = $derived(this.open.filter((alarm) => isLoud(alarm, this.nowUs)));
+
+  constructor(private readonly storage: Pick<Storage, "getItem" | "setItem"> = localStorage) {
+    this.isMuted = storage.getItem(MUTED) === "1";
+  }
+
+  mute(isMuted: boolean): void {
+    this.isMuted = isMuted;
+    this.storage.setItem(MUTED, isMuted ? "1" : "0");
+  }
+
+  clear(): void {
+    this.known = new Map();
+  }
+
+  hear(value: unknown): void {
+    if (isAlarm(value)) this.known = merged(this.known, [value]);
+  }
+
+  /** Reads what the server has; what was heard since it was asked is newer and stays. */
+  async load(vehicle: string): Promise<void> {
+    const before = this.known;
+    let found: readonly Alarm[];
+    try {
+      found = [...(await getAlarms(vehicle)), ...(await getOpenAlarms(vehicle))];
+    } catch (error) {
+      if (error instanceof UnreachableError || error instanceof SignedOutError || error instanceof RefusedError) return; // The connection tells.
+      throw error;
+    }
+    const heard = [...this.known.values()].filter((alarm) => before.get(alarm.id) !== alarm);
+    this.known = merged(merged(new Map(), found), heard);
+  }
+}
+
+export const alarms = new Alarms();
