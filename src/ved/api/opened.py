@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +29,15 @@ from ved.model.track import Track
 class OpenedLake:
     """The lake and the database of a data folder, for reading. Also a context manager."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        """UserError when there is no data there."""
+    def __init__(self, lake: Lake, db: Database) -> None:
+        self._lake, self._db = lake, db
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> OpenedLake:
+        """The folder that the settings name. UserError when there is no data there."""
         if not settings.db_url and not (settings.data / "db.sqlite").is_file():
             raise UserError(f"{settings.data}: no data of ved here; name the folder that 'ved serve' was given")
-        self._lake = Lake.existing(settings.lake)
-        self._db = Database(settings.database)
+        return cls(Lake.existing(settings.lake), Database(settings.database))
 
     def sessions(
         self,
@@ -70,13 +74,15 @@ class OpenedLake:
 
     def session(self, name: str) -> RecordedSession:
         """The session with this id, or the only one whose id begins so. UserError."""
-        known = self.sessions()
-        found = [one for one in known if one.id.startswith(name)]
+        self._lake.refresh()
+        known = list_sessions(self._db)
+        found = [one for one in known if one.id == name] or [one for one in known if one.id.startswith(name)]
         if len(found) == 1:
-            return found[0]
+            parts = PartLoader(self._db, self._lake, found[0].vehicle).load(found[0])
+            return RecordedSession(self._lake, self._db, found[0], parts)
         if found:
             raise UserError(f"session '{name}': could be {', '.join(one.id for one in found)}; give more of its id")
-        newest = ", ".join(f"{one.id} ({one.vehicle}, {one.start:%Y-%m-%d %H:%M})" for one in known[:-6:-1])
+        newest = ", ".join(f"{one.id} ({one.vehicle}, {_when(one.utc_from_us)})" for one in known[:-6:-1])
         raise UserError(f"session '{name}': there is none; the newest are {newest or 'none at all'}")
 
     def alarm_rules(self, vehicle: str) -> list[Rule]:
@@ -111,4 +117,8 @@ class OpenedLake:
 def open_lake(data: str | Path | None = None, config: str | Path | None = None) -> OpenedLake:
     """The data folder `data` (None: as the settings say), with the settings file `config`."""
     given = {"data": None if data is None else Path(data)}
-    return OpenedLake(load_settings(None if config is None else Path(config), given))
+    return OpenedLake.of(load_settings(None if config is None else Path(config), given))
+
+
+def _when(utc_us: int) -> str:
+    return f"{dt.datetime.fromtimestamp(utc_us // 1_000_000, dt.UTC):%Y-%m-%d %H:%M}"

@@ -6,11 +6,12 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ved.analysis.decimate import Buckets, buckets, merge
 from ved.analysis.laps import LapSpan
 from ved.analysis.maths.channelset import MathsRun, MathsSet
 from ved.analysis.naming import find_channels
@@ -32,6 +33,8 @@ from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
 from ved.model.session import Notes, Session
 from ved.model.track import Track, TrackLine
+
+_BUCKETS_AT_ONCE_US: Final = 600_000_000
 
 Reading = Literal["recorded", "now"] | int
 """Which DBCs: those in force on the car, those in force now, or the registry as of an assignment."""
@@ -208,6 +211,17 @@ class RecordedSession:
         found = next(iter(find_channels(self.channels, [channel], self.aliases).values()))
         read = self._read([found.name], utc_us)[found.name]
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
+
+    def buckets(self, channels: Sequence[str], utc_us: tuple[int, int], bucket_us: int) -> dict[str, Buckets]:
+        """Minimum, maximum and last of each bucket of UTC, for channels by full name; some minutes are read at a time."""
+        from_us, to_us = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
+        step_us = max(1, _BUCKETS_AT_ONCE_US // bucket_us) * bucket_us
+        out = {name: Buckets.empty() for name in channels}
+        for at_us in range(from_us // bucket_us * bucket_us, to_us, step_us):
+            read = self._read(list(channels), (max(at_us, from_us), min(at_us + step_us, to_us)))
+            for name, samples in read.items():
+                out[name] = merge(out[name], buckets(*samples, bucket_us), bucket_us)
+        return out
 
     @property
     def utc_us(self) -> tuple[int, int]:

@@ -42,7 +42,7 @@ class CheckOrder:
 
 def run_check(settings: ServerSettings, order: CheckOrder) -> None:
     """Check and print."""
-    with OpenedLake(settings) as lake:
+    with OpenedLake.of(settings) as lake:
         session = _find(lake, order)
         rules = lake.alarm_rules(session.vehicle)
         for name in order.rules:

@@ -50,7 +50,7 @@ class ExportOrder:
 def run_export(settings: ServerSettings, order: ExportOrder, out: Path | None) -> None:
     """Write the file and say what is in it."""
     export = order.export
-    with OpenedLake(settings) as lake:
+    with OpenedLake.of(settings) as lake:
         session = _find(lake, order)
         path = out or Path(f"{session.id}.{_ENDINGS.get(export.format, export.format)}")
         written = export_session(session, export, path)

@@ -121,7 +121,7 @@ def _history_row(row: Assignment, *, is_in_force: bool) -> tuple[str, ...]:
 
 def print_comparison(settings: ServerSettings, session: str, before: str, after: str, *, as_json: bool) -> None:
     """Print the channels of a session that two versions of the DBCs read differently, with examples. UserError."""
-    with OpenedLake(settings) as lake:
+    with OpenedLake.of(settings) as lake:
         one = lake.session(session)
         found = one.compare(parse_reading(before), parse_reading(after))
     if as_json:

@@ -30,7 +30,7 @@ def run_query(settings: ServerSettings, query: str, file_format: str, out: Path 
         raise UserError(f"--out {out}: a table is for the screen; write csv, json or parquet")
     if chosen == "parquet" and out is None:
         raise UserError("--format parquet: name the file with --out")
-    with OpenedLake(settings) as lake:
+    with OpenedLake.of(settings) as lake:
         result = lake.sql(query)
         if chosen == "table":
             _print_table(result)
