@@ -119,7 +119,7 @@ class Fake:
 
     async def _send(self, socket: ServerConnection, wish: dict[str, Any]) -> None:
         edge = _now()
-        channels = [
+        channels: list[dict[str, Any]] = [
             {"index": k, "name": name, "unit": f"u{k % PER_CHART % 2}", "kind": "continuous", "choices": [],
              "minimum": None, "maximum": None}
             for k, name in enumerate(wish["channels"])
@@ -184,7 +184,7 @@ def _rest(path: str) -> Any:
     if path == "/api/vehicles":
         return [{**summary, "link": "up", "age_ms": 5, "epoch": "0" * 32}]
     if path == "/api/vehicles/load":
-        channels = [
+        channels: list[dict[str, Any]] = [
             {"name": name, "unit": f"u{k % PER_CHART % 2}", "kind": "continuous", "message": name.partition(".")[0],
              "signal": name.partition(".")[2], "bus": 0, "comment": "", "choices": [], "minimum": None,
              "maximum": None}
@@ -214,7 +214,7 @@ def frames_per_s(page: Page, seconds: float) -> tuple[float, float]:
 
 def zooms_ms(page: Page, count: int) -> list[float]:
     """From a zoom key to the frame that shows it."""
-    return page.evaluate(
+    found: list[float] = page.evaluate(
         """async (count) => {
             const found = [];
             for (let i = 0; i < count; i++) {
@@ -230,6 +230,7 @@ def zooms_ms(page: Page, count: int) -> list[float]:
         }""",
         count,
     )
+    return found
 
 
 def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, float]:
@@ -246,7 +247,7 @@ def chromium_pid() -> int:
     for child in psutil.Process().children(recursive=True):
         line = child.cmdline()
         if any("chromium" in word for word in line[:1]) and not any(word.startswith("--type=") for word in line):
-            return child.pid
+            return int(child.pid)
     raise LookupError("no Chromium among the children of this process")
 
 

@@ -278,6 +278,14 @@ export class Telemetry {
     return this.channels.get(name);
   }
 
+  /** What a person calls the channel, in their language: the end of its title, which names the message before it. */
+  label(name: string): string {
+    const info = this.channels.get(name);
+    if (info === undefined) return name;
+    const title = (i18n.language === "fr" ? info.title_fr : info.title_en) ?? "";
+    return title.split(" · ").at(-1) || info.signal;
+  }
+
   /** The query of the address that shows the same. */
   address(): string {
     return writeAddress({

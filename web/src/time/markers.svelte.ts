@@ -1,3 +1,5 @@
+import { untrack } from "svelte";
+
 export type MarkerKind = "alarm" | "lap" | "note" | "session";
 export type Severity = "info" | "warning" | "critical";
 
@@ -22,9 +24,9 @@ export class Markers {
   /** All of them, by time. */
   readonly all = $derived([...this.sources.values()].flat().sort((a, b) => a.fromUs - b.fromUs));
 
-  /** Replaces the markers of `source`. */
+  /** Replaces the markers of `source`; also from within an effect. */
   set(source: string, markers: readonly Marker[]): void {
-    this.sources = new Map(this.sources).set(source, markers);
+    this.sources = new Map(untrack(() => this.sources)).set(source, markers);
   }
 
   clear(): void {
