@@ -57,7 +57,7 @@ class _Group:
 
 
 class LayoutBook:
-    """The layouts that a writer has learned, for all its connections. Few are learned at a time: no batch waits long."""
+    """The layouts that a writer has learned, for all its connections. Few are learned at a time: none waits long."""
 
     def __init__(self) -> None:
         self._groups: dict[GroupKey, _Group] = {}
