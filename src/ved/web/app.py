@@ -9,12 +9,16 @@ from ved.codec.live import LIVE_VERSION
 from ved.web.guard import Guard
 from ved.web.page import PageFiles
 from ved.web.routes.alarms import add_alarm_rules, add_alarms, add_rule_actions
+from ved.web.routes.data import add_data
 from ved.web.routes.dbc import add_dbc
 from ved.web.routes.ledger import add_ledger
 from ved.web.routes.live import add_live
+from ved.web.routes.maths import add_maths
 from ved.web.routes.metrics import add_metrics
 from ved.web.routes.notifications import add_notifications
 from ved.web.routes.people import add_people
+from ved.web.routes.sessions import add_sessions
+from ved.web.routes.tracks import add_tracks
 from ved.web.routes.vehicles import add_vehicles
 from ved.web.routes.workbooks import add_workbooks
 from ved.web.state import WebState
@@ -26,6 +30,10 @@ ROUTES: Final = (
     add_people,
     add_vehicles,
     add_dbc,
+    add_sessions,
+    add_data,
+    add_tracks,
+    add_maths,
     add_ledger,
     add_metrics,
     add_notifications,
