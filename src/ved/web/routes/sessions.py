@@ -1,0 +1,195 @@
+"""Sessions and their laps: listed, described, split and merged."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
+
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ved.api.choosing import Wanted, choose_sessions, laps_of, track_ids
+from ved.api.opened import OpenedLake
+from ved.api.recorded import Lap
+from ved.db.edits import list_edits
+from ved.db.laps import LapRow, list_laps
+from ved.db.notes import NO_NOTES, SUBJECT, get_notes, list_notes, merge_sessions, put_notes, split_session
+from ved.db.people import User
+from ved.db.sessions import list_sessions
+from ved.db.tracks import list_tracks
+from ved.errors import UserError
+from ved.model.session import Notes, Session
+from ved.web.answers import needs
+from ved.web.state import WebState
+
+Id = Annotated[str, StringConstraints(max_length=64)]
+_Short = Annotated[str, StringConstraints(max_length=200)]
+_Long = Annotated[str, StringConstraints(max_length=10_000)]
+MAX_TAGS: Final = 50
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NotesChange(_Body):
+    """What shall be another than before; null: as it is. `track` is a track's id, or empty: where laps were found."""
+
+    name: _Short | None = None
+    driver: _Short | None = None
+    track: Id | None = None
+    setup: _Long | None = None
+    notes: _Long | None = None
+    tags: (
+        Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=50)]], Field(max_length=MAX_TAGS)]
+        | None
+    ) = None
+
+
+class Split(_Body):
+    """From this time on (UTC in µs) it is another session."""
+
+    utc_us: int
+
+
+class Merge(_Body):
+    """The session that it is to be one with."""
+
+    session: Id
+
+
+async def answer(call: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    """The call in a thread. What a person did wrong is 400; what is not there (KeyError) is 404."""
+    try:
+        return await asyncio.to_thread(call, *arguments, **named)
+    except UserError as error:
+        raise HTTPException(400, {"code": "bad_request", "message": str(error)}) from None
+    except KeyError as error:
+        raise HTTPException(404, {"code": "not_found", "message": f"{error.args[0]}: there is none"}) from None
+
+
+def add_sessions(app: FastAPI, state: WebState) -> None:
+    """Everybody may read; engineers edit, and every change is kept with who made it."""
+    desk = _Desk(state)
+
+    @app.get("/api/vehicles/{vehicle}/sessions")
+    async def sessions(
+        vehicle: Id,
+        track: str | None = None,
+        tag: str | None = None,
+        driver: str | None = None,
+        name: str | None = None,
+        moved: bool | None = None,
+    ) -> list[dict[str, Any]]:
+        return await answer(desk.every, vehicle, Wanted(track, tag, driver, name, moved))
+
+    @app.get("/api/sessions/{session}")
+    async def session(session: Id) -> dict[str, Any]:
+        return await answer(desk.show, session)
+
+    @app.patch("/api/sessions/{session}")
+    async def edit(session: Id, change: NotesChange, user: Annotated[User, needs("engineer")]) -> dict[str, Any]:
+        return await answer(desk.edit, session, change, user.name)
+
+    @app.post("/api/sessions/{session}/split")
+    async def split(session: Id, order: Split, user: Annotated[User, needs("engineer")]) -> dict[str, Any]:
+        return {"id": await answer(split_session, state.db, session, order.utc_us, user.name)}
+
+    @app.post("/api/sessions/{session}/merge")
+    async def merge(session: Id, order: Merge, user: Annotated[User, needs("engineer")]) -> dict[str, Any]:
+        return {"id": await answer(merge_sessions, state.db, session, order.session, user.name)}
+
+    @app.get("/api/sessions/{session}/laps")
+    async def laps(session: Id) -> dict[str, Any]:
+        return await answer(desk.laps, session)
+
+
+class _Desk:
+    """What the routes do; blocking."""
+
+    def __init__(self, state: WebState) -> None:
+        self._db = state.db
+        self._opened = OpenedLake(state.lake, state.db)
+
+    def every(self, vehicle: str, wanted: Wanted) -> list[dict[str, Any]]:
+        return self._lines(choose_sessions(self._db, list_sessions(self._db, vehicle), wanted))
+
+    def show(self, session: str) -> dict[str, Any]:
+        edits = [
+            {"utc_us": one.utc_us, "who": one.who, "before": one.before, "after": one.after}
+            for one in list_edits(self._db, SUBJECT, session)
+        ]
+        return {**self._lines([self._row(session)])[0], "edits": edits}
+
+    def edit(self, session: str, change: NotesChange, who: str) -> dict[str, Any]:
+        self._row(session)
+        changed = {name: value for name, value in change.model_dump().items() if value is not None}
+        if "tags" in changed:
+            changed["tags"] = tuple(dict.fromkeys(tag.strip() for tag in changed["tags"] if tag.strip()))
+        if changed.get("track") and changed["track"] not in {one.id for one in list_tracks(self._db)}:
+            raise UserError(f"track '{changed['track']}': there is none")
+        before = get_notes(self._db, session)
+        put_notes(self._db, session, Notes(**{**_fields(before), **changed}), who)
+        return self.show(session)
+
+    def laps(self, session: str) -> dict[str, Any]:
+        self._row(session)
+        laps = self._opened.session(session).laps
+        track = laps[0].track if laps else None
+        return {
+            "track": None if track is None else {"id": track.id, "name": track.name},
+            "laps": [_lap_line(lap) for lap in laps],
+        }
+
+    def _row(self, session: str) -> Session:
+        found = next((one for one in list_sessions(self._db) if one.id == session), None)
+        if found is None:
+            raise KeyError(f"session {session}")
+        return found
+
+    def _lines(self, sessions: Sequence[Session]) -> list[dict[str, Any]]:
+        notes, tracks = list_notes(self._db), track_ids(self._db, sessions)
+        names = {one.id: one.name for one in list_tracks(self._db)}
+        laps = laps_of(list_laps(self._db), sessions)
+        return [
+            _session_line(one, notes.get(one.id, NO_NOTES), tracks.get(one.id, ""), names, laps.get(one.id, ()))
+            for one in sessions
+        ]
+
+
+def _session_line(
+    session: Session, notes: Notes, track: str, names: dict[str, str], laps: Sequence[LapRow]
+) -> dict[str, Any]:
+    whole = [lap.utc_to_us - lap.utc_from_us for lap in laps if lap.is_whole]
+    return {
+        "id": session.id,
+        "vehicle": session.vehicle,
+        "utc_from_us": session.utc_from_us,
+        "utc_to_us": session.utc_to_us,
+        "duration_s": (session.utc_to_us - session.utc_from_us) / 1e6,
+        "is_open": session.is_open,
+        "has_moved": session.moved_us != (0, 0),
+        **_fields(notes),
+        "tags": list(notes.tags),
+        "track": {"id": track, "name": names.get(track, track)} if track else None,
+        "laps": len(laps),
+        "best_lap_s": min(whole) / 1e6 if whole else None,
+    }
+
+
+def _lap_line(lap: Lap) -> dict[str, Any]:
+    return {
+        "number": lap.number,
+        "utc_from_us": lap.utc_from_us,
+        "utc_to_us": lap.utc_to_us,
+        "time_s": lap.time_s,
+        "length_m": round(lap.length_m, 1),
+        "is_whole": lap.is_whole,
+        "sectors_s": [one if one == one else None for one in lap.sectors_s],  # noqa: PLR0124  (NaN is no JSON)
+    }
+
+
+def _fields(notes: Notes) -> dict[str, Any]:
+    return {name: getattr(notes, name) for name in ("name", "driver", "track", "setup", "notes", "tags")}
