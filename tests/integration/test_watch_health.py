@@ -13,7 +13,7 @@ from ved.dbc.decode import Decoder
 from ved.dbc.load import DbcSource, load_set
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
-from ved.model.health import FIGURES, channel_name, figure_of
+from ved.model.health import FIGURES, channel_name, figure_of, texts_of
 from ved.model.records import Arrival, Clock, Lane, LinkState, Loss, LossPlace, Record
 from ved.model.samples import SampleBatch
 from ved.model.vehicle import Vehicle, VehicleBus
@@ -190,4 +190,8 @@ def test_every_figure_has_one_name() -> None:
     assert len(set(names)) == len(names)
     assert [figure_of(name) for name in names] == list(FIGURES)
     assert channel_name("bus", "load", "power.train") == "health.bus.power_train.load"
+    texts = texts_of("health.bus.powertrain.load")
+    assert texts is not None
+    assert (texts.title_en, texts.title_fr) == ("Bus load: powertrain", "Charge du bus : powertrain")
+    assert texts_of("Motor.speed") is None
     assert figure_of("health.bus.load") is figure_of("Motor.speed") is figure_of("health") is None

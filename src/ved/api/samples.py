@@ -15,6 +15,7 @@ from ved.lake.lake import Lake
 from ved.lake.samplerows import SampleRows, SampleWhere, sample_mask
 from ved.model.channel import Channel
 from ved.model.clockmap import ClockMap
+from ved.model.health import figure_of
 from ved.model.samples import SampleBatch, SampleChannel
 
 _CLOCKS_S: Final = 2.0
@@ -24,8 +25,20 @@ NO_ID: Final = -1
 
 def channel_of(one: SampleChannel) -> Channel:
     """The channel as people see it: what stands before the last dot of its name takes the place of a message."""
-    group, _, figure = one.name.rpartition(".")
-    return Channel(one.name, one.unit, one.kind, None, group, figure, NO_ID, is_extended=False, is_wide=True)
+    group, _, signal = one.name.rpartition(".")
+    figure = figure_of(one.name)
+    return Channel(
+        one.name,
+        one.unit,
+        one.kind,
+        None,
+        group,
+        signal,
+        NO_ID,
+        is_extended=False,
+        comment="" if figure is None else figure.comment,
+        is_wide=True,
+    )
 
 
 def sample_channels(lake: Lake, vehicle: str) -> list[Channel]:

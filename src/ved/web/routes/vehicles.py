@@ -12,6 +12,7 @@ from ved.db.texts import list_texts
 from ved.db.vehicles import VehicleRow, get_vehicle, list_vehicles
 from ved.model.aliases import Aliases
 from ved.model.channel import Channel
+from ved.model.health import texts_of
 from ved.model.vehicle import ChannelTexts, MapChannels
 from ved.web import messages
 from ved.web.answers import denied
@@ -61,7 +62,7 @@ def _listed(channels: Sequence[Channel], aliases: Aliases, texts: Mapping[str, C
     out = []
     for one in channels:
         former = aliases.others(one.name)
-        named = next((texts[name] for name in (one.name, *former) if name in texts), None)
+        named = next((texts[name] for name in (one.name, *former) if name in texts), None) or texts_of(one.name)
         out.append(messages.listed_channel(one, named, former))
     return out
 
