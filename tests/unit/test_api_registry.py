@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from tests.integration.recorded_helpers import Folder
 
 import ved
+from ved.analysis.alarms.binding import bind
 from ved.api.history import History
 from ved.api.registry import EVER_FROM_US, EVER_TO_US, Registry
 from ved.db.database import Database
 from ved.db.dbcs import Assignment, AssignmentDraft, DbcFile, add_aliases, assign_dbc, put_dbc
+from ved.dbc.load import DbcSource, load_set
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.model.alarmrule import Rule
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.frames import FrameColumns
 from ved.model.records import BusDescription
@@ -188,3 +191,21 @@ def test_a_circle_of_names_ends():
     assert aliases.others("a") == ["b"]
     assert not aliases.is_former("a", {"a"})
     assert aliases.is_former("a", {"b"})
+
+
+def test_a_rule_finds_its_channel_under_a_former_name():
+    channels = load_set([DbcSource(0, "can0", "a.dbc", RENAMED)]).channels
+    rules = [
+        Rule("r1", "above", "High", "Haut", channel="Motor.Torque", limit=1.0),
+        Rule("r2", "expression", "High", "Haut", expression="Motor.Torque > 3"),
+    ]
+    assert set(bind(rules, channels).idle) == {"r1", "r2"}
+    bound = bind(rules, channels, Aliases([("Motor.Torque", "Motor.MotorTorque")]))
+    assert bound.idle == {}
+    assert {one.inputs for one in bound.conditions} == {(0,)}
+
+
+def test_numbers_are_found_under_all_names():
+    aliases = Aliases([("a", "b"), ("x", "y")])
+    assert aliases.extend({"b": 3, "c": 4}) == {"a": 3, "b": 3, "c": 4}
+    assert aliases.extend({"a": 1, "b": 3}) == {"a": 1, "b": 3}

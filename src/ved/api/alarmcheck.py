@@ -91,7 +91,7 @@ class _Checking:
             if part.epoch != self._part.epoch:
                 before.rebase()
         else:
-            self.engine = Engine(rules, part.decoder.channels)
+            self.engine = Engine(rules, part.decoder.channels, part.aliases)
             if before is not None and self._part is not None:
                 restore(self.engine, engine_state(before))
                 if part.epoch != self._part.epoch:

@@ -40,6 +40,12 @@ class Aliases:
             return number
         return next((found for one in self.others(name) if (found := numbers.get(one)) is not None), None)
 
+    def extend(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """These numbers, and those of all other names that mean one of these channels."""
+        names = {name for pair in self._targets.items() for name in pair}
+        found = {name: number for name in names if (number := self.index(numbers, name)) is not None}
+        return {**found, **numbers}
+
     def current(self, name: str, known: Container[str]) -> str | None:
         """The name of `known` that `name` stands for, or None."""
         if name in known:

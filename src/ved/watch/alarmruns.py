@@ -15,6 +15,7 @@ from ved.analysis.alarms.saving import engine_state, restore
 from ved.db.alarms import Kept
 from ved.dbc.decode import Decoder
 from ved.model.alarmrule import Rule, rule_from
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
 from ved.model.samples import SampleBatch, SampleChannel
@@ -66,6 +67,7 @@ class Run:
     """The state of an earlier process, until the channels are known."""
     _engine: Engine | None = None
     _channels: tuple[Channel, ...] = ()
+    _aliases: Aliases = NO_ALIASES
     _recent: deque[_Recent] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
 
     def take_frames(self, taken: Taken, first_seq: int) -> list[Found]:
@@ -74,7 +76,8 @@ class Run:
         assert taken.frames is not None
         frames = taken.frames
         found = self._begin(taken, first_seq, first_seq + len(frames) - 1)
-        if self._engine is None or taken.decoder.channels is not self._channels:
+        if self._engine is None or taken.decoder.channels is not self._channels or taken.aliases is not self._aliases:
+            self._aliases = taken.aliases
             found += self._rebuild(self.rules, taken.decoder.channels)
         decoded = taken.decoded
         t_us = frames.t_us
@@ -179,7 +182,7 @@ class Run:
         state = None if before is None else self.state()
         if self.saved is not None:
             state, self.saved = self.saved, None
-        self._engine = Engine(rules, channels, with_silence=self.with_silence)
+        self._engine = Engine(rules, channels, self._aliases, with_silence=self.with_silence)
         if not state:
             return []
         ended = restore(self._engine, state["engine"])

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from ved.api.decoding import Decoding, decoding_for
+from ved.api.registry import load_registry
 from ved.broker.base import StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, Description, Preview
@@ -22,6 +24,7 @@ class _Epoch:
     clock: ClockMap
     description: Description | None = None
     decoding: Decoding | None = None
+    aliases: Aliases = NO_ALIASES
     decoding_us: int = field(default=0)
 
 
@@ -46,7 +49,7 @@ class Epochs:
             taken.frames = record.frames
             t_us = 0 if not len(record.frames) else int(record.frames.t_us[0])
             decoding = self._decoding(record.vehicle, record.epoch, epoch, now_us)
-            taken.decoder = decoding.at(t_us + epoch.clock.offset_us)
+            taken.decoder, taken.aliases = decoding.at(t_us + epoch.clock.offset_us), epoch.aliases
         return taken
 
     def _epoch(self, vehicle: str, epoch: bytes) -> _Epoch:
@@ -59,5 +62,6 @@ class Epochs:
     def _decoding(self, vehicle: str, name: bytes, epoch: _Epoch, now_us: int) -> Decoding:
         if epoch.decoding is None or now_us - epoch.decoding_us > RELOAD_US:
             epoch.decoding = decoding_for(self._db, vehicle, name, epoch.description)
+            epoch.aliases = load_registry(self._db, vehicle).aliases
             epoch.decoding_us = now_us
         return epoch.decoding

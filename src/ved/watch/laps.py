@@ -70,8 +70,9 @@ class LapWatcher:
         numbers = taken.decoder.dbc_set.numbers
         columns = {}
         for name in driving.fixes.inputs:
-            if name in numbers:
-                t_us, values = taken.decoded.column(numbers[name])
+            number = taken.aliases.index(numbers, name)
+            if number is not None:
+                t_us, values = taken.decoded.column(number)
                 columns[name] = t_us + offset_us, values
         fixes = driving.fixes.step(columns, int(batch.frames.t_us.max()) + offset_us - LATE_US)
         if len(fixes.t_us):

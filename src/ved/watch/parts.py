@@ -7,6 +7,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from ved.dbc.decode import Decoded, Decoder
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameColumns
 from ved.model.records import Arrival, Record
@@ -28,7 +29,7 @@ class Taken:
     """One record of the stream `frames`, and what all parts need of it.
 
     `clock` is the best map of the record's epoch so far (source None: no clock is known). `frames` are those of a batch
-    or preview and `decoder` its DBCs, else None.
+    or preview and `decoder` its DBCs, else None; `aliases` tell what former names of its channels mean.
     """
 
     position: int
@@ -37,6 +38,7 @@ class Taken:
     clock: ClockMap
     frames: FrameColumns | None = None
     decoder: Decoder | None = None
+    aliases: Aliases = NO_ALIASES
     _decoded: Decoded | None = field(default=None, repr=False)
 
     @property

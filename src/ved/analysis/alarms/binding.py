@@ -8,6 +8,7 @@ from ved.analysis.alarms.conditions import Condition, Kind, condition_of, guard_
 from ved.analysis.maths.program import compile_expression
 from ved.errors import UserError
 from ved.model.alarmrule import Rule
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 
 NO_GUARD: Final = -1
@@ -36,9 +37,11 @@ class Bound:
     idle: dict[str, str]
 
 
-def bind(rules: Sequence[Rule], channels: Sequence[Channel], *, with_silence: bool = True) -> Bound:
-    """Find every rule's channels. Without `with_silence`, rules of kind no_data stay idle."""
-    numbers = {channel.name: number for number, channel in enumerate(channels)}
+def bind(
+    rules: Sequence[Rule], channels: Sequence[Channel], aliases: Aliases = NO_ALIASES, *, with_silence: bool = True
+) -> Bound:
+    """Find every rule's channels, also by former names. Without `with_silence`, rules of kind no_data stay idle."""
+    numbers = aliases.extend({channel.name: number for number, channel in enumerate(channels)})
     bound: list[BoundRule] = []
     conditions: list[Condition] = []
     idle: dict[str, str] = {}
@@ -50,7 +53,7 @@ def bind(rules: Sequence[Rule], channels: Sequence[Channel], *, with_silence: bo
             idle[rule.id] = "silence cannot be told here"
             continue
         try:
-            condition, guard = _conditions(rule, channels, numbers)
+            condition, guard = _conditions(rule, channels, numbers, aliases)
         except UserError as error:
             idle[rule.id] = str(error)
             continue
@@ -62,9 +65,11 @@ def bind(rules: Sequence[Rule], channels: Sequence[Channel], *, with_silence: bo
     return Bound(tuple(bound), tuple(conditions), idle)
 
 
-def _conditions(rule: Rule, channels: Sequence[Channel], numbers: dict[str, int]) -> tuple[Condition, Condition | None]:
+def _conditions(
+    rule: Rule, channels: Sequence[Channel], numbers: dict[str, int], aliases: Aliases
+) -> tuple[Condition, Condition | None]:
     if rule.kind == "expression":
-        condition = _expression(rule, channels, numbers)
+        condition = _expression(rule, channels, numbers, aliases)
     else:
         found = condition_of(rule, channels, numbers)
         if found is None:
@@ -78,8 +83,8 @@ def _conditions(rule: Rule, channels: Sequence[Channel], numbers: dict[str, int]
     return condition, guard
 
 
-def _expression(rule: Rule, channels: Sequence[Channel], numbers: dict[str, int]) -> Condition:
-    program = compile_expression(rule.expression, channels)
+def _expression(rule: Rule, channels: Sequence[Channel], numbers: dict[str, int], aliases: Aliases) -> Condition:
+    program = compile_expression(rule.expression, channels, aliases=aliases)
     if program.needs_laps:
         raise UserError(f"{rule.expression}: functions of laps cannot be used in an alarm")
     return Condition(Kind.EXPRESSION, tuple(numbers[name] for name in program.inputs), program=program)

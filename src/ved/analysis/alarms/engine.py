@@ -12,6 +12,7 @@ from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.life import Change, Life, Turn
 from ved.analysis.alarms.look import Batch, Columns, Looker, Steps, make_batch
 from ved.model.alarmrule import Rule
+from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 
 _WORSE: Final[dict[str, np.ufunc]] = {"above": np.fmax, "below": np.fmin}
@@ -21,11 +22,19 @@ class Engine:
     """The rules of one vehicle under one set of channels.
 
     `take` the frames in order; what happens does not depend on how they are cut. Time is that of the frames, in µs.
-    Rules that are switched off, or whose channels nobody knows, do nothing; `idle` says why (id -> one line).
+    A rule may name a channel as it was called before (`aliases`). Rules that are switched off, or whose channels nobody
+    knows, do nothing; `idle` says why (id -> one line).
     """
 
-    def __init__(self, rules: Sequence[Rule], channels: Sequence[Channel], *, with_silence: bool = True) -> None:
-        bound = bind(rules, channels, with_silence=with_silence)
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        channels: Sequence[Channel],
+        aliases: Aliases = NO_ALIASES,
+        *,
+        with_silence: bool = True,
+    ) -> None:
+        bound = bind(rules, channels, aliases, with_silence=with_silence)
         self.rules = tuple(one.rule for one in bound.rules)
         self.idle = bound.idle
         self.now_us = NO_TIME
