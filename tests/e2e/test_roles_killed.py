@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ved.db.database import Database
+from ved.db.ledger import list_ledger_epochs, read_ledger
 from ved.lake.lake import Lake
 
 
@@ -43,6 +45,20 @@ def test_each_role_killed_while_a_car_drives(served, eventually: Callable):
     assert runs == [(1, rows)], "every frame once, without a hole"
     assert f"{rows:,} frames are in the lake" in output
     assert rows > 6_000 * 30
+    eventually(lambda: ledger_of(served.ved.data, "fs") == (rows, 0), "the gap ledger has each frame once")
+
+
+def ledger_of(data: Path, vehicle: str) -> tuple[int, int]:
+    """Frames that came, and frames that did not, by the gap ledger."""
+    db = Database(f"sqlite:///{data / 'db.sqlite'}")
+    try:
+        ((epoch, first_us, last_us),) = [
+            (one.epoch, one.t_first_us, one.t_last_us) for one in list_ledger_epochs(db, vehicle)
+        ]
+        blocks, spans = read_ledger(db, vehicle, epoch, first_us, last_us)
+    finally:
+        db.close()
+    return sum(int(counts.sum()) for counts in blocks.values()), sum(span.frames for span in spans)
 
 
 def came_back(served, role: str, before: int) -> bool:
