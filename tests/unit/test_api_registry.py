@@ -209,3 +209,14 @@ def test_numbers_are_found_under_all_names():
     aliases = Aliases([("a", "b"), ("x", "y")])
     assert aliases.extend({"b": 3, "c": 4}) == {"a": 3, "b": 3, "c": 4}
     assert aliases.extend({"a": 1, "b": 3}) == {"a": 1, "b": 3}
+
+
+def test_sql_knows_both_names(folder: Folder):
+    assign(folder.db, RENAMED.replace("Motor: 8", "Drive: 8"))
+    add_aliases(folder.db, "fs", [("Motor.Torque", "Drive.MotorTorque"), ("Motor.Speed", "Drive.Speed")], "engineer")
+    with ved.open(folder.path) as lake:
+        for query in (
+            "SELECT max(MotorTorque), max(Speed) FROM fs.Drive",
+            "SELECT max(Torque), max(Speed) FROM fs.Motor",
+        ):
+            assert [tuple(row.values()) for row in lake.sql(query).to_dicts()] == [(49.5, 99.0)]

@@ -148,7 +148,8 @@ def run_sql(lake: Lake, sessions: Sequence[RecordedSession], query: str) -> SqlR
 def tables_of(sessions: Sequence[RecordedSession]) -> dict[tuple[str, str], dict[str, Channel]]:
     """(vehicle, table) -> column -> channel: a table for each message, a column for each of its signals.
 
-    A signal whose name is taken (`time`, or one that differs in case alone) gets underscores at its end.
+    A signal whose name is taken (`time`, or one that differs in case alone) gets underscores at its end. Former names
+    of channels are columns as well, where nothing else has that name.
     """
     out: dict[tuple[str, str], dict[str, Channel]] = {}
     for vehicle, channels in _channels_of(sessions).items():
@@ -163,7 +164,25 @@ def tables_of(sessions: Sequence[RecordedSession]) -> dict[tuple[str, str], dict
                 while name.lower() in taken:
                     name += "_"
                 columns[name] = channel
+    _add_former_names(out, sessions)
     return out
+
+
+def _add_former_names(tables: dict[tuple[str, str], dict[str, Channel]], sessions: Sequence[RecordedSession]) -> None:
+    """A query that was written before a rename goes on working; a table still holds channels of one message only."""
+    aliases = {session.vehicle: session.aliases for session in sessions}
+    for (vehicle, _), columns in list(tables.items()):
+        for channel in list(columns.values()):
+            for former in aliases[vehicle].others(channel.name):
+                message, _, signal = former.rpartition(".")
+                known = tables.get((vehicle, message))
+                if known is None:
+                    if any((vehicle, message.lower()) == (owner, name.lower()) for owner, name in tables):
+                        continue
+                    known = tables[vehicle, message] = {}
+                taken = {*_TAKEN, *(name.lower() for name in known)}
+                if signal.lower() not in taken and {message_of(one) for one in known.values()} <= {message_of(channel)}:
+                    known[signal] = channel
 
 
 def _register(connection: Any, lake: Lake, sessions: Sequence[RecordedSession]) -> None:
