@@ -25,7 +25,7 @@ from ved.ingest import server
 from ved.link.certificates import ensure_server_certificates
 from ved.link.connection import Answer, LinkConnection, Sent, Wiring
 from ved.link.credentials import Credentials, load_credentials, make_code, parse_server_url
-from ved.link.dial import PUBLISH_PATH, Dialer
+from ved.link.dial import PUBLISH_PATH, Dialer, open_endpoint
 from ved.link.enrol import enrol
 from ved.link.span import span_of
 from ved.link.trust import client_context
@@ -512,13 +512,12 @@ def test_a_clock_in_1970_still_checks_the_name(site: Site) -> None:
             await car.close()
             dialer = Dialer([parse_server_url(credentials.server_urls[0])])
             [endpoint] = await dialer.resolve()
-            from ved.link.dial import open_endpoint
-
+            elsewhere = replace(endpoint, host="elsewhere")
             for now in (time.time(), LONG_AGO_UTC_S):
+                plain = await asyncio.to_thread(socket.create_connection, (endpoint.ip, endpoint.port))
+                plain.setblocking(False)
                 with pytest.raises(LinkRefusedError, match="mismatch"):
-                    await open_endpoint(
-                        replace(endpoint, host="elsewhere"), PUBLISH_PATH, client_context(credentials.ca_pem, now), {}
-                    )
+                    await open_endpoint(elsewhere, PUBLISH_PATH, client_context(credentials.ca_pem, now), {}, plain)
 
     asyncio.run(go())
 

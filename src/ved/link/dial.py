@@ -6,6 +6,8 @@ import logging
 import socket
 import ssl
 import threading
+from asyncio import FIRST_COMPLETED
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +21,8 @@ from ved.errors import LinkLostError, LinkRefusedError, VedError
 from ved.link.credentials import ServerAddress
 
 CONNECT_TIMEOUT_S: Final = 5.0
+TRY_S: Final = 0.3
+OPEN_TIMEOUT_S: Final = 5.0
 RESOLVE_TIMEOUT_S: Final = 5.0
 PUBLISH_PATH: Final = "/publish"
 ENROL_PATH: Final = "/enrol"
@@ -37,6 +41,11 @@ class Endpoint:
     host: str
     ip: str
     port: int
+
+    @property
+    def where(self) -> str:
+        """For a person."""
+        return f"{self.host} ({self.ip}) port {self.port}"
 
 
 class Dialer:
@@ -66,16 +75,79 @@ class Dialer:
 
     async def open(self, path: str, tls: ssl.SSLContext, headers: dict[str, str]) -> ClientConnection:
         """A connection over the first endpoint that answers. LinkRefusedError, or LinkLostError when none does."""
+        endpoints = await self.resolve()
         worst: VedError | None = None
-        for endpoint in await self.resolve():
+        while endpoints:
             try:
-                return await open_endpoint(endpoint, path, tls, headers)
+                endpoint, plain = await _first_to_answer(endpoints)
+            except LinkLostError as error:
+                raise worst or error from None
+            try:
+                return await open_endpoint(endpoint, path, tls, headers, plain)
             except LinkRefusedError as error:
                 worst = error
             except LinkLostError as error:
                 worst = worst or error
+            endpoints.remove(endpoint)
         assert worst is not None
         raise worst
+
+
+async def _first_to_answer(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, socket.socket]:
+    """The first endpoint that takes a TCP connection; LinkLostError when none does within `CONNECT_TIMEOUT_S`.
+
+    A new try begins every `TRY_S`, each endpoint in turn, and the older ones go on: where nothing gets through, the
+    kernel repeats a try ever more rarely, and the link may be back at any moment.
+    """
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + CONNECT_TIMEOUT_S
+    left, failure = deque(dict.fromkeys(endpoints)), ""
+    tries: dict[asyncio.Task[socket.socket], Endpoint] = {}
+    try:
+        while (now_s := loop.time()) < until_s and (left or tries):
+            if left:
+                tries[asyncio.create_task(_connect(left[0]))] = left[0]
+                left.rotate(-1)
+            done, _ = await asyncio.wait(tries, timeout=min(TRY_S, until_s - now_s), return_when=FIRST_COMPLETED)
+            for task in done:
+                endpoint, error = tries[task], task.exception()
+                if error is None:
+                    del tries[task]
+                    return endpoint, task.result()
+                del tries[task]
+                failure = f"{endpoint.where}: {_reason(error)}"
+                left = deque(one for one in left if one != endpoint)  # it says no: another try would hear the same
+        raise LinkLostError(failure or f"{endpoints[0].where} does not answer")
+    finally:
+        for task in tries:
+            _abandon(task)
+
+
+async def _connect(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.ip else socket.AF_INET
+    plain = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        plain.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(plain, (endpoint.ip, endpoint.port))
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def _abandon(task: "asyncio.Task[socket.socket]") -> None:
+    """Another try was faster, or nobody waits any more."""
+
+    def close(done: "asyncio.Task[socket.socket]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            done.result().close()
+
+    task.cancel()
+    task.add_done_callback(close)
+
+
+def _reason(error: BaseException) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 async def _look_up(address: ServerAddress) -> list[Endpoint]:
@@ -108,10 +180,13 @@ def _resolve(address: ServerAddress, loop: asyncio.AbstractEventLoop, answer: "a
 
 
 async def open_endpoint(
-    endpoint: Endpoint, path: str, tls: ssl.SSLContext, headers: dict[str, str]
+    endpoint: Endpoint, path: str, tls: ssl.SSLContext, headers: dict[str, str], plain: socket.socket
 ) -> ClientConnection:
-    """A connection to this endpoint, whose certificate must carry `host`. LinkLostError or LinkRefusedError."""
-    where = f"{endpoint.host} ({endpoint.ip}) port {endpoint.port}"
+    """TLS and WebSocket over `plain` to this endpoint, whose certificate must carry `host`.
+
+    LinkLostError or LinkRefusedError.
+    """
+    where = endpoint.where
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     try:
         return await connect(
@@ -121,14 +196,13 @@ async def open_endpoint(
             additional_headers=headers,
             user_agent_header=None,
             proxy=None,
-            open_timeout=CONNECT_TIMEOUT_S,
+            open_timeout=OPEN_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
             ping_interval=None,
             max_size=MAX_MESSAGE_BYTES,
             logger=_quiet,
             ssl=tls,
-            host=endpoint.ip,
-            port=endpoint.port,
+            sock=plain,
             server_hostname=endpoint.host,
         )
     except ssl.SSLCertVerificationError as error:

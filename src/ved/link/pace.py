@@ -6,6 +6,8 @@ Nothing here reads a clock: `now_s` is any monotonic time in seconds, the same o
 from collections import deque
 from typing import Final
 
+from ved.link.trains import LEAST_TRAIN_RECORDS, UplinkMeter
+
 PEAK_S: Final = 5.0
 SAMPLE_S: Final = 1.0
 BASE_S: Final = 30.0
@@ -17,15 +19,12 @@ MOST_WINDOW_BYTES: Final = 256 << 10
 WINDOW_S: Final = 0.4
 
 UPLINK_SHARE: Final = 0.6
-FIRST_RATE: Final = 32_000.0
+"""Of what the uplink carries, for the backlog."""
+
+TOTAL_SHARE: Final = 0.9
+"""Of what the uplink carries, for both lanes together."""
+
 LEAST_RATE: Final = 1_000.0
-FIRST_GROWTH: Final = 1.15
-GROWTH: Final = 1.07
-"""Of the backfill's rate, per round trip that was measured (about eight per second); the first time it hurries."""
-
-VALID_S: Final = 20.0
-"""So long a measured uplink holds; then it is measured anew."""
-
 RISE_S: Final = 0.05
 RISE_SHARE: Final = 0.25
 RISE_BYTES: Final = 4096
@@ -37,9 +36,14 @@ LONGER_S: Final = 5.0
 """A round trip that stays long although the backlog stopped is not its doing: the way has become longer."""
 
 STOPPED_S: Final = 0.05
-BURST_S: Final = 0.1
 MOST_BACKFILL_BYTES: Final = 128 << 10
-_LEAST_BACKFILL_BYTES: Final = 1
+CAUTION: Final = 0.85
+"""The backlog gets this much less each time that the round trip rises, and a little more with each good train."""
+
+TRUST: Final = 1.02
+LEAST_CAUTION: Final = 0.4
+FIRST_CHECK_S: Final = 0.01
+LATE_CHECK_S: Final = 0.2
 
 
 class DeliveryRate:
@@ -105,65 +109,74 @@ def live_window_bytes(rate: float | None, base_rtt_s: float | None) -> int:
 class BackfillPacer:
     """Lets the backlog follow at 60 % of the uplink at most, and not at all while the live lane's round trip rises.
 
-    The uplink is measured when it is full: the rate grows until the round trip rises, and what arrived in that second
-    is what the uplink carries.
+    It goes in trains: some records at once, then nothing. How fast a train arrives says what the uplink carries; how
+    often one is sent makes the rate.
     """
 
     def __init__(self) -> None:
-        self._delivered = DeliveryRate()
+        self._meter = UplinkMeter()
+        self._live = DeliveryRate()
         self._base = ShortestTrip()
         self._latest: deque[float] = deque(maxlen=RISE_SAMPLES)
-        self._measured: float | None = None
-        self._measured_s = -VALID_S
-        self._rate = FIRST_RATE
-        self._free_at_s = 0.0
+        self._caution = 1.0
+        self._last_train = (0.0, 0)  # when it began, and its bytes
+        self._train_s = 0.0
+        self._train_bytes = 0
+        self._train_records = 0
         self._risen_s = 0.0
         self.is_risen = False
         self.is_following = False
-        """True while there is a backlog: otherwise the rate would grow for nothing."""
-
-    @property
-    def rate(self) -> float:
-        """Bytes per second of the backlog."""
-        return self._rate
+        """True while there is a backlog: only then a rise is its doing."""
 
     def uplink(self, now_s: float) -> float | None:
-        """Bytes per second that the uplink carries; None while it is to be measured."""
-        return self._measured if now_s - self._measured_s < VALID_S else None
+        """Bytes per second that the uplink carries; None while it is not known."""
+        return self._meter.rate(now_s)
 
-    def note_delivered(self, size_bytes: int, now_s: float) -> None:
-        """The server received so much, over either lane."""
-        self._delivered.note(size_bytes, now_s)
+    def rate(self, now_s: float) -> float | None:
+        """Bytes per second of the backlog; None while the uplink is not known: then one train goes at a time."""
+        uplink = self.uplink(now_s)
+        if uplink is None:
+            return None
+        left = TOTAL_SHARE * uplink - self._live.latest(now_s)
+        return max(LEAST_RATE, min(UPLINK_SHARE * uplink, left) * self._caution)
+
+    def note_delivered(self, size_bytes: int, now_s: float, *, is_backfill: bool) -> None:
+        """The server received so much over one of the lanes."""
+        if is_backfill:
+            if self._meter.note_backfill(size_bytes, now_s):
+                self._caution = min(1.0, self._caution * TRUST)
+        else:
+            self._live.note(size_bytes, now_s)
+            self._meter.note_live(size_bytes)
 
     def note_trip(self, rtt_s: float, now_s: float) -> None:
         """A small message of the live lane took so long."""
         self._base.note(rtt_s, now_s)
         if not self.is_following:
+            self._latest.clear()
+            self.is_risen = False
             return
         self._latest.append(rtt_s)
         was_risen, self.is_risen = self.is_risen, self._has_risen(now_s)
         if self.is_risen and not was_risen:
             self._risen_s = now_s
-        if self.is_risen and now_s - self._risen_s > LONGER_S:
+            self._caution = max(LEAST_CAUTION, self._caution * CAUTION)
+        elif self.is_risen and now_s - self._risen_s > LONGER_S:
             self._base = ShortestTrip()
             self._base.note(min(self._latest), now_s)
             self.is_risen = False
-        elif self.is_risen:
-            self._measure(now_s, self._measured or 0.0 if was_risen else 0.0)
-        elif self._rate < 2 * max(FIRST_RATE, self._delivered.latest(now_s)):
-            self._rate *= FIRST_GROWTH if self._measured is None else GROWTH
-        uplink = self.uplink(now_s)
-        if uplink is not None:
-            self._rate = min(self._rate, UPLINK_SHARE * uplink)
 
-    def note_full(self, now_s: float) -> None:
-        """The live lane alone fills the uplink."""
-        self._measure(now_s, 0.0)
-        self._rate = min(self._rate, UPLINK_SHARE * (self._measured or 0.0))
+    def note_new_way(self) -> None:
+        """The live lane has a new connection: round trips are not those of the one before."""
+        self._base = ShortestTrip()
+        self._latest.clear()
+        self.is_risen = False
 
-    def _measure(self, now_s: float, known: float) -> None:
-        self._measured = max(self._delivered.latest(now_s), known, LEAST_RATE / UPLINK_SHARE)
-        self._measured_s = now_s
+    def note_lost(self) -> None:
+        """The backfill lane's connection ended: what was on its way will not be acknowledged."""
+        self._meter.forget_way()
+        self._train_bytes = self._train_records = 0
+        self._last_train = (0.0, 0)
 
     def _has_risen(self, now_s: float) -> bool:
         base_s, uplink = self._base.rtt_s, self.uplink(now_s)
@@ -174,13 +187,39 @@ class BackfillPacer:
 
     def note_sent(self, size_bytes: int, now_s: float) -> None:
         """A record of the backlog was put on its way."""
-        self._free_at_s = max(now_s, self._free_at_s) + size_bytes / self._rate
+        if not self._train_records:
+            self._train_s = now_s
+            self._meter.begin_train()
+        self._train_bytes += size_bytes
+        self._train_records += 1
+        self._meter.note_sent(size_bytes)
+        if self._train_bytes >= self._meter.train_bytes and self._train_records >= LEAST_TRAIN_RECORDS:
+            self._end_train()
+
+    def note_empty(self) -> None:
+        """The backlog has nothing more at the moment."""
+        if self._train_records:
+            self._end_train()
+
+    def _end_train(self) -> None:
+        self._meter.end_train()
+        self._last_train = (self._train_s, self._train_bytes)
+        self._train_bytes = self._train_records = 0
 
     def wait_s(self, now_s: float) -> float:
         """How long the next record has to wait at least; 0 when it may go."""
-        return STOPPED_S if self.is_risen else max(0.0, self._free_at_s - now_s)
+        if self._train_records:
+            return 0.0
+        if self.is_risen:
+            return STOPPED_S
+        rate = self.rate(now_s)
+        if rate is None:
+            return FIRST_CHECK_S if self._meter.is_on_way else 0.0
+        began_s, size_bytes = self._last_train
+        return max(0.0, min(began_s + size_bytes / rate - now_s, LATE_CHECK_S))
 
     def window_bytes(self) -> int:
-        """How much of the backlog may be on its way."""
+        """How much of the backlog may be on its way: two trains, and what the way itself holds."""
         base_s = self._base.rtt_s or 0.0
-        return int(min(max(self._rate * (base_s + BURST_S), _LEAST_BACKFILL_BYTES), MOST_BACKFILL_BYTES))
+        way = self._meter.last_rate * UPLINK_SHARE * base_s
+        return int(min(2 * self._meter.train_bytes + way, MOST_BACKFILL_BYTES))

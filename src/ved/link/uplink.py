@@ -80,6 +80,7 @@ class Uplink:
         self._work = asyncio.Event()
         self._stored = asyncio.Event()
         self._live_up = asyncio.Event()
+        self._live_down = asyncio.Event()
         self._settled = asyncio.Event()
         self._live: LinkConnection | None = None
         self._backfill: LinkConnection | None = None
@@ -180,11 +181,11 @@ class Uplink:
         """Connect, use the connection, and again. The backfill lane waits for the live one and for something to do."""
         while True:
             if lane == Lane.BACKFILL:
-                await self._live_up.wait()
                 await self._wait_for_work()
+                await self._live_up.wait()
+            pause_s, began_s = random.uniform(*RECONNECT_S), time.monotonic()
             try:
-                connection = await self._open(lane)
-                await self._use(connection, lane)
+                await (self._connect(lane) if lane == Lane.LIVE else self._connect_while_live())
             except (LinkLostError, StorageError) as error:
                 self._say(lane, str(error))
             except LinkRefusedError as error:
@@ -192,14 +193,36 @@ class Uplink:
                 self._say(lane, str(error))
                 if not self._settings.is_realtime:
                     raise
-                await asyncio.sleep(REFUSED_S)
-            await asyncio.sleep(random.uniform(*RECONNECT_S))
+                pause_s, began_s = REFUSED_S, time.monotonic()
+            # What stood long needs no pause: its end was noticed here, and each moment counts.
+            await asyncio.sleep(max(0.0, began_s + pause_s - time.monotonic()))
+
+    async def _connect(self, lane: Lane) -> None:
+        await self._use(await self._open(lane), lane)
+
+    async def _connect_while_live(self) -> None:
+        """The backfill lane goes with the live one: what does not let that pass does not let this pass either."""
+        using = asyncio.create_task(self._connect(Lane.BACKFILL))
+        down = asyncio.create_task(self._live_down.wait())
+        try:
+            await asyncio.wait([using, down], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            down.cancel()
+            using.cancel()
+            await asyncio.wait([using])
+        if not using.cancelled():
+            await using
 
     async def _open(self, lane: Lane) -> LinkConnection:
         settings = self._settings
         tls = client_context(settings.credentials.ca_pem, time.time())
-        wiring = Wiring(settings.time_us, self._hear, self._note_delivered, layouts=self._layouts)
-        if lane == Lane.LIVE:  # the backfill lane may wait behind itself
+        is_backfill = lane == Lane.BACKFILL
+
+        def note_delivered(size_bytes: int) -> None:
+            self._pacer.note_delivered(size_bytes, time.monotonic(), is_backfill=is_backfill)
+
+        wiring = Wiring(settings.time_us, self._hear, note_delivered, layouts=self._layouts)
+        if not is_backfill:  # the backfill lane may wait behind itself
             wiring = replace(wiring, on_trip=self._note_trip)
         return await LinkConnection.open(self._dialer, tls, settings.credentials.key, settings.hello(lane), wiring)
 
@@ -209,6 +232,8 @@ class Uplink:
         self.refusal = None
         if lane == Lane.LIVE:
             self._live = connection
+            self._pacer.note_new_way()
+            self._live_down.clear()
             self._live_up.set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -223,7 +248,9 @@ class Uplink:
             if lane == Lane.LIVE:
                 self._live = None
                 self._live_up.clear()
+                self._live_down.set()
             else:
+                self._pacer.note_lost()
                 self._ping_calmly()
             self._take_back(connection, lane)
 
@@ -248,7 +275,6 @@ class Uplink:
             if passed_over:
                 self._give_up_fresh(passed_over)
                 self._overload.note(time.monotonic())
-                self._pacer.note_full(time.monotonic())
             if fresh is None:
                 await self._send_preview(connection)
             elif self.ledger.is_received(epoch, fresh.span):
@@ -277,6 +303,7 @@ class Uplink:
             await self._wait_for_turn()
             kept = await self._backlog.next(self._is_wanted)
             if kept is None:
+                self._pacer.note_empty()
                 self._ping_calmly()
                 try:
                     async with asyncio.timeout(BACKFILL_IDLE_S):
@@ -301,9 +328,6 @@ class Uplink:
             if not wait_s:
                 return
             await asyncio.sleep(wait_s)
-
-    def _note_delivered(self, size_bytes: int) -> None:
-        self._pacer.note_delivered(size_bytes, time.monotonic())
 
     def _note_trip(self, rtt_s: float) -> None:
         self._pacer.note_trip(rtt_s, time.monotonic())
