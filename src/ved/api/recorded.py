@@ -213,7 +213,7 @@ class RecordedSession:
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
     def buckets(self, channels: Sequence[str], utc_us: tuple[int, int], bucket_us: int) -> dict[str, Buckets]:
-        """Minimum, maximum and last of each bucket of UTC, for channels by full name; some minutes are read at a time."""
+        """Min, max and last of each bucket of UTC, for channels by full name; some minutes are read at a time."""
         from_us, to_us = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
         step_us = max(1, _BUCKETS_AT_ONCE_US // bucket_us) * bucket_us
         out = {name: Buckets.empty() for name in channels}
