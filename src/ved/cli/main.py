@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, server, sql
+from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, maths, server, sessions, sql
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.add_typer(dbc.app, name="dbc")
 app.add_typer(importing.app, name="import")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lake.app, name="lake")
+app.add_typer(maths.app, name="maths")
+app.add_typer(sessions.app, name="sessions")
 
 
 def main() -> None:
