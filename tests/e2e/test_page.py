@@ -1,6 +1,8 @@
 """The page in a real browser: signed in by the printed link, showing what is in the lake."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from ved.api.history import History
 from ved.db.database import Database
 from ved.lake.lake import Lake
 
+AXE = Path(__file__).parent.parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 DRIVE = Path(__file__).parent.parent / "data" / "canedge-gps"
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -144,3 +147,118 @@ def test_without_a_signin_nothing_is_told(browser: Browser, drive):
     stranger = browser.new_context()  # the same link, on another machine
     assert stranger.request.get(drive.signin_link, max_redirects=0).status >= 400
     stranger.close()
+
+
+@pytest.fixture
+def car(drive):
+    """A simulated car that drives while the test runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ved.cli", "simulate", "fs", "--minutes", "3", "--data", str(drive.ved.data)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    yield process
+    process.kill()  # What is still to send does not matter here.
+    process.wait(60)
+
+
+def signed_in(browser: Browser, drive, **options) -> Page:
+    page = browser.new_context(locale="en-GB", **options).new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(drive.ved.run("signin", "--data", str(drive.ved.data)).stdout.strip())
+    return page
+
+
+def serious_faults(page: Page) -> list[str]:
+    """What axe finds serious or critical on the page as it is."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{fault['id']}: {node['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+def test_a_workbook_is_changed_saved_and_there_again_for_its_owner_alone(page: Page, browser: Browser, drive):
+    page.goto(f"{drive.origin}/?vehicle=drive&rate=10&window=600")
+    expect(page.locator("section.chart li").first).to_be_visible()
+    panels = page.locator("section.panel")
+    before = panels.count()
+    page.keyboard.press("a")
+    page.get_by_role("button", name="Gauge").click()
+    expect(panels).to_have_count(before + 1)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo (u)").click()
+    expect(panels).to_have_count(before)
+    page.get_by_role("button", name="Redo (U)").click()
+    page.get_by_role("button", name="Workbook and sheets").click()
+    page.get_by_label("Save as a workbook of mine").fill("Tests & <b>")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Tests & <b>")
+    page.keyboard.press("Escape")
+    page.goto(f"{drive.origin}/?vehicle=drive")
+    expect(page.get_by_label("Workbook", exact=True)).to_have_value(re.compile("^[0-9a-f]{32}$"))
+    expect(panels).to_have_count(before + 1)
+    other = signed_in(browser, drive)
+    other.goto(f"{drive.origin}/?vehicle=drive")
+    expect(other.locator("section.chart li").first).to_be_visible()
+    expect(other.get_by_label("Workbook", exact=True)).to_have_value("default")
+    other.context.close()
+
+
+def test_two_people_watch_with_rates_and_windows_of_their_own_on_a_laptop_and_a_phone(
+    page: Page, browser: Browser, drive, car, eventually
+):
+    phone = signed_in(browser, drive, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.goto(f"{drive.origin}/?vehicle=fs&rate=100&window=10")
+    phone.goto(f"{drive.origin}/?vehicle=fs&rate=2&window=60")
+    for one in (page, phone):
+        expect(one.locator("header.top")).to_contain_text("LIVE")
+        expect(one.locator("section.chart .value").first).to_have_text(re.compile(r"\d"))
+        assert one.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    expect(page.get_by_label("Rate")).to_have_value("100")
+    expect(phone.get_by_label("Rate")).to_have_value("2")
+    phone.get_by_role("button", name="Pause").tap()
+    expect(phone.locator(".time-bar")).to_contain_text("PAUSED")
+    expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")
+    # Scrub on the time line, and return.
+    bar = page.get_by_role("group", name="Part of the window in view").bounding_box()
+    page.mouse.move(bar["x"] + bar["width"] - 1, bar["y"] + bar["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.locator(".time-bar")).to_contain_text("PAUSED")
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    page.locator(".time-bar").get_by_role("button", name="Go live").click()
+    expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")
+    phone.context.close()
+
+
+def test_the_page_comes_back_by_itself_when_the_server_restarts(browser: Browser, drive, car):
+    page = signed_in(browser, drive)
+    page.goto(f"{drive.origin}/?vehicle=fs&rate=20&window=30")
+    expect(page.locator("header.top")).to_contain_text("LIVE")
+    os.kill(drive.role_pid("web"), signal.SIGKILL)
+    expect(page.get_by_text("reconnecting by itself")).to_be_visible()
+    expect(page.get_by_text("reconnecting by itself")).to_have_count(0)
+    expect(page.locator("header.top")).to_contain_text("LIVE")
+    page.context.close()
+
+
+def test_nothing_serious_for_people_who_cannot_see_or_point(page: Page, drive):
+    page.goto(f"{drive.origin}/?vehicle=fs")
+    expect(page.locator("section.chart li").first).to_be_visible()
+    for theme in ("light", "dark", "sunlight"):
+        page.evaluate("(name) => { document.documentElement.dataset.theme = name; }", theme)
+        assert serious_faults(page) == [], theme
+    page.keyboard.press("?")
+    assert serious_faults(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_role("combobox", name=re.compile("^Search"))).to_be_focused()
+    assert serious_faults(page) == []
+    page.keyboard.press("Escape")
+    page.goto(f"{drive.origin}/?vehicle=fs&section=settings")
+    expect(page.get_by_role("heading", name="Display units")).to_be_visible()
+    assert serious_faults(page) == []

@@ -3,6 +3,7 @@ import type { FromEngine, News } from "../engine/messages";
 import { startFeeds } from "../extend/feeds";
 import { sectionOf } from "../extend/sections";
 import { i18n } from "../i18n/i18n.svelte";
+import { Laps } from "../laps/laps.svelte";
 import { FrameLoop } from "../plot/frameLoop";
 import { VERSION } from "../protocol/columns";
 import type { ChannelInfo, Missed, OtherMessage, ServerMessage, User, VehicleInfo, VehicleState, VehicleSummary } from "../protocol/messages";
@@ -38,6 +39,7 @@ export class Telemetry {
     dirty: () => this.loop.dirty(),
   });
   readonly markers = new Markers();
+  readonly laps = new Laps();
   readonly preferences = new Preferences();
   readonly workbooks = new Workbooks(localStorage, () => this.onWorkbook());
   readonly numbers: Numbers;
@@ -247,7 +249,14 @@ export class Telemetry {
 
   /** The window from the beginning of the session on, as far as one goes. */
   showSession(): void {
-    this.setWindow(MAX_WINDOW_S);
+    const fromUs = this.laps.sessions.at(-1)?.utc_from_us ?? -Infinity;
+    this.setWindow(Math.min(MAX_WINDOW_S, Math.max(1, Math.ceil((this.time.edgeUs - fromUs) / 1e6))));
+  }
+
+  /** Pauses and shows this time, also where it lies before the window. */
+  visit(range: TimeRange): void {
+    this.wantedRange = range;
+    if (this.isHistoryComplete) this.showWanted(range);
   }
 
   setKiosk(isKiosk: boolean): void {

@@ -1,0 +1,78 @@
+import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
+import { getLaps, getSessions, type Lap, type SessionLine } from "./rest";
+
+const EVERY_MS = 5000;
+
+/** Sessions and laps of the vehicle in view; the newest session unless another is chosen. */
+export class Laps {
+  sessions = $state.raw<readonly SessionLine[]>([]);
+  laps = $state.raw<readonly Lap[]>([]);
+  /** null: the newest. */
+  chosen = $state<string | null>(null);
+  /** Laps that are laid over each other, by number; empty: the best and the last. */
+  picked = $state.raw<readonly number[]>([]);
+  /** The part of the lap in view of all overlays, from 0 to 1. */
+  zoom = $state.raw<{ readonly from: number; readonly to: number } | null>(null);
+
+  readonly session = $derived(this.sessions.find((one) => one.id === this.chosen) ?? this.sessions.at(-1));
+  readonly best: Lap | undefined = $derived(
+    this.laps.filter((lap) => lap.is_whole).reduce<Lap | undefined>((best, lap) => (best === undefined || lap.time_s < best.time_s ? lap : best), undefined),
+  );
+  /** The laps of an overlay, the reference first. */
+  readonly compared: readonly Lap[] = $derived.by(() => {
+    const whole = this.laps.filter((lap) => lap.is_whole);
+    const wanted = this.picked.length > 0 ? this.picked : whole.slice(-1).map((lap) => lap.number);
+    const others = whole.filter((lap) => wanted.includes(lap.number) && lap !== this.best);
+    return this.best === undefined ? [] : [this.best, ...others];
+  });
+
+  private vehicle = "";
+
+  /** Keeps up with a vehicle; gives back the end of it. `onLaps`: they are other than before. */
+  follow(vehicle: string, onLaps: () => void): () => void {
+    this.vehicle = vehicle;
+    this.sessions = [];
+    this.laps = [];
+    this.chosen = null;
+    this.picked = [];
+    let isOver = false;
+    const look = async (): Promise<void> => {
+      if (!document.hidden) await this.refresh(vehicle, onLaps);
+      if (!isOver) timer = setTimeout(() => void look(), EVERY_MS);
+    };
+    let timer = setTimeout(() => void look(), 0);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }
+
+  async choose(session: string | null): Promise<void> {
+    this.chosen = session;
+    this.laps = [];
+    this.picked = [];
+    await this.refresh(this.vehicle, () => undefined);
+  }
+
+  toggle(lap: number): void {
+    this.picked = this.picked.includes(lap) ? this.picked.filter((one) => one !== lap) : [...this.picked, lap];
+  }
+
+  private async refresh(vehicle: string, onLaps: () => void): Promise<void> {
+    try {
+      const sessions = await getSessions(vehicle);
+      if (vehicle !== this.vehicle) return;
+      this.sessions = sessions;
+      const { session } = this;
+      if (session === undefined) return;
+      const laps = await getLaps(session.id);
+      if (vehicle !== this.vehicle || session.id !== this.session?.id) return;
+      if (JSON.stringify(laps) === JSON.stringify(this.laps)) return;
+      this.laps = laps;
+      onLaps();
+    } catch (error) {
+      // The connection's own state tells that the server is away; one that knows no laps has none.
+      if (!(error instanceof RefusedError || error instanceof UnreachableError || error instanceof SignedOutError)) throw error;
+    }
+  }
+}

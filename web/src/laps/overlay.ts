@@ -1,0 +1,70 @@
+import type { Lap, Series } from "./rest";
+
+/** Laps laid over each other: pure functions on the columns of one lap. */
+
+const METRES_PER_DEGREE = 111_320;
+
+/** One lap on its own time and distance. Distances are scaled to 0 … 1: laps of a slightly different way compare place by place. */
+export interface LapTrace {
+  readonly lap: Lap;
+  /** Seconds since the lap began, and the part of the way that was done then; both never decrease. */
+  readonly seconds: Float64Array;
+  readonly parts: Float64Array;
+}
+
+/** Time against way, from the positions; without usable positions the way is taken to grow evenly. */
+export function traceOf(lap: Lap, latitude: Series | undefined, longitude: Series | undefined): LapTrace {
+  const times: number[] = [];
+  const way: number[] = [];
+  let before: readonly [number, number] | null = null;
+  let metres = 0;
+  const longitudes = new Map(longitude?.t_us.map((us, i) => [us, longitude.last[i] ?? null]));
+  latitude?.t_us.forEach((us, i) => {
+    const north = latitude.last[i] ?? null;
+    const east = longitudes.get(us) ?? null;
+    if (north === null || east === null || (north === 0 && east === 0)) return;
+    if (before !== null) {
+      const [lastNorth, lastEast] = before;
+      metres += Math.hypot((north - lastNorth) * METRES_PER_DEGREE, (east - lastEast) * METRES_PER_DEGREE * Math.cos((north * Math.PI) / 180));
+    }
+    before = [north, east];
+    times.push((us - lap.utc_from_us) / 1e6);
+    way.push(metres);
+  });
+  if (times.length < 2 || metres === 0) return { lap, seconds: Float64Array.of(0, lap.time_s), parts: Float64Array.of(0, 1) };
+  return {
+    lap,
+    seconds: Float64Array.from([0, ...times, Math.max(lap.time_s, times.at(-1)!)]),
+    parts: Float64Array.from([0, ...way.map((one) => one / metres), 1]),
+  };
+}
+
+/** `y` at `at`, on the line through (x, y); x never decreases. */
+export function interpolate(x: Float64Array, y: Float64Array, at: number): number {
+  let low = 0;
+  let high = x.length - 1;
+  if (at <= x[0]!) return y[0]!;
+  if (at >= x[high]!) return y[high]!;
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (x[middle]! <= at) low = middle;
+    else high = middle;
+  }
+  const span = x[high]! - x[low]!;
+  return span > 0 ? y[low]! + ((at - x[low]!) / span) * (y[high]! - y[low]!) : y[high]!;
+}
+
+export const partAt = (trace: LapTrace, seconds: number): number => interpolate(trace.seconds, trace.parts, seconds);
+
+export const secondsAt = (trace: LapTrace, part: number): number => interpolate(trace.parts, trace.seconds, part);
+
+/** Seconds that the lap is behind the reference (negative: ahead) at equal places, at `n` places from 0 to 1. */
+export function deltas(trace: LapTrace, reference: LapTrace, n: number): Float64Array {
+  return Float64Array.from({ length: n }, (_, i) => secondsAt(trace, i / (n - 1)) - secondsAt(reference, i / (n - 1)));
+}
+
+/** Values of a channel against seconds of the lap; null values are left out. */
+export function valuesOf(lap: Lap, series: Series | undefined): { readonly seconds: Float64Array; readonly values: Float64Array } {
+  const kept = (series?.t_us ?? []).map((us, i) => [(us - lap.utc_from_us) / 1e6, series!.last[i] ?? null] as const).filter((pair): pair is readonly [number, number] => pair[1] !== null);
+  return { seconds: Float64Array.from(kept, ([one]) => one), values: Float64Array.from(kept, ([, one]) => one) };
+}
