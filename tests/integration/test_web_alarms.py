@@ -64,10 +64,10 @@ def test_an_alarm_comes_to_the_page_and_is_acknowledged_and_shelved_there(tmp_pa
             async with httpx.AsyncClient(base_url=server.url, headers=server.headers) as client:
                 origin = {"Origin": server.url}
                 answer = await client.post(f"/api/alarms/{alarm['id']}/acknowledge", headers=origin)
-                assert answer.status_code == 202
+                assert answer.status_code == 204
                 await until(lambda: alarms_of(page)[-1]["acked_by"] == "admin")
                 shelve = "/api/vehicles/fs/rules/fast/shelve"
-                assert (await client.post(shelve, json={"minutes": 5}, headers=origin)).status_code == 202
+                assert (await client.post(shelve, json={"minutes": 5}, headers=origin)).status_code == 204
                 await until(lambda: alarms_of(page)[-1]["shelved_until_utc_us"] is not None)
                 (listed,) = (await client.get("/api/vehicles/fs/rules")).json()
                 assert listed["shelved_until_utc_us"] > time.time_ns() // 1000

@@ -58,6 +58,7 @@ describe("alarms", () => {
     for (const other of [null, 3, {}, { ...ALARM, severity: "odd" }]) expect(isAlarm(other)).toBe(false);
     const marker = markerOf(with_({ utc_cleared_us: 2000 }), "Hot", () => undefined);
     expect([marker.kind, marker.fromUs, marker.toUs, marker.severity]).toEqual(["alarm", 1000, 2000, "critical"]);
+    expect(markerOf(with_({ severity: "warning", utc_cleared_us: 2000 }), "Hot", () => undefined).toUs).toBe(1000);
   });
 
   it("tell their value, the worst beside it, or what the server says", () => {

@@ -65,9 +65,10 @@ export function merged(known: ReadonlyMap<string, Alarm>, news: readonly Alarm[]
   return out;
 }
 
-/** Where an alarm stands on the time axis. */
+/** Where an alarm stands on the time axis: a line where it began, for critical ones a band as long as it held. */
 export function markerOf(alarm: Alarm, text: string, onSelect: () => void): Marker {
-  return { id: alarm.id, kind: "alarm", fromUs: alarm.utc_raised_us, toUs: alarm.utc_cleared_us, text, severity: alarm.severity, onSelect };
+  const toUs = alarm.severity === "critical" ? alarm.utc_cleared_us : alarm.utc_raised_us;
+  return { id: alarm.id, kind: "alarm", fromUs: alarm.utc_raised_us, toUs, text, severity: alarm.severity, onSelect };
 }
 
 /** True when `value` looks like an alarm: what a newer server may send otherwise is left alone. */

@@ -102,12 +102,12 @@ def add_alarms(app: FastAPI, state: WebState) -> None:
             for one, count in zip(found, counts, strict=True)
         ]
 
-    @app.post("/api/alarms/{alarm}/acknowledge", status_code=202, response_model=None)
+    @app.post("/api/alarms/{alarm}/acknowledge", status_code=204, response_model=None)
     async def acknowledged(alarm: Key, user: Engineer) -> Response:
         if await asyncio.to_thread(get_alarm, state.db, alarm) is None and not _is_fresh(alarm):
             return denied(404, "unknown_alarm", "no alarm has this id")
         await asyncio.to_thread(acknowledge, state.db, alarm, user.name, utc_us())
-        return Response(status_code=202)
+        return Response(status_code=204)
 
     @app.get("/api/alarms/{alarm}/samples", response_model=None)
     async def samples(alarm: Key, _user: Viewer) -> dict[str, Any] | Response:
@@ -174,12 +174,12 @@ def add_alarm_rules(app: FastAPI, state: WebState) -> None:
 def add_rule_actions(app: FastAPI, state: WebState) -> None:
     """What is done with a rule and does not change it."""
 
-    @app.post("/api/vehicles/{name}/rules/{rule}/shelve", status_code=202)
+    @app.post("/api/vehicles/{name}/rules/{rule}/shelve", status_code=204)
     async def put_on_shelf(name: Name, rule: Key, shelf: ShelfIn, user: Engineer) -> Response:
         now_us = utc_us()
         row = Shelf(0, name, rule, now_us + shelf.minutes * 60_000_000, now_us, user.name)
         await asyncio.to_thread(shelve, state.db, row)
-        return Response(status_code=202)
+        return Response(status_code=204)
 
     @app.post("/api/vehicles/{name}/rules/try", response_model=None)
     async def attempt(name: Name, trial: TrialIn, _user: Engineer) -> dict[str, Any] | Response:
