@@ -3,6 +3,9 @@ import { Telemetry } from "../src/app/telemetry.svelte";
 import { panelOf } from "../src/extend/panels";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 
+// Features come with the page, and some look at once at what they stored.
+vi.hoisted(() => Object.assign(globalThis, { localStorage: { getItem: () => null, setItem: () => undefined } }));
+
 class FakeSocket {
   static last: FakeSocket;
   readyState = 0;
@@ -49,6 +52,7 @@ let items: Map<string, string>;
 let place: { protocol: string; host: string; search: string };
 
 function respond(path: string): object {
+  if (path.includes("/sessions") || path.includes("/alarms")) return [];
   if (path.startsWith("/api/workbooks") || path === "/api/preferences") return path === "/api/preferences" ? {} : [];
   if (path === "/api/me") return { name: "a", role: "admin" };
   if (path === "/api/vehicles") return [{ name: "fs", title_en: "", title_fr: "", link: "up", age_ms: 1, epoch: null }];
