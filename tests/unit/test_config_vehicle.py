@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ved.config.vehicle import (
+    AliasTable,
     BusTable,
     ChannelTable,
     ChartTable,
@@ -210,6 +211,7 @@ TABLES = {
     "chart": ChartTable,
     "simulator": SimulatorTable,
     "maths": MathsTable,
+    "alias": AliasTable,
     "channel": ChannelTable,
 }
 

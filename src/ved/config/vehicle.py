@@ -44,6 +44,8 @@ _ALLOWED: Final = {
     "channels": "a list of 1 to 16 channels written Message.Signal",
     "simulator": "a [simulator] table",
     "maths": "[[maths]] tables",
+    "alias": "[[alias]] tables",
+    "target": "a channel written Message.Signal",
     "alarm": "[[alarm]] tables",
     "channel": "[[channel]] tables",
     "unit_en": "a text of at most 20 characters",
@@ -85,6 +87,13 @@ class ChartTable(_Table):
     channels: list[_ChannelName] = Field(min_length=1, max_length=16)
 
 
+class AliasTable(_Table):
+    """One [[alias]]."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[^\s*]{1,100}$")]
+    target: _ChannelName
+
+
 class MathsTable(_Table):
     """One [[maths]]."""
 
@@ -121,6 +130,7 @@ class VehicleTable(_Table):
     chart: list[ChartTable] = []
     simulator: SimulatorTable | None = None
     maths: list[MathsTable] = []
+    alias: list[AliasTable] = []
     alarm: list[dict[str, Any]] = []
     channel: list[ChannelTable] = []
 
@@ -153,6 +163,7 @@ def load_vehicle(folder: Path) -> Vehicle:
         charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
         simulator=table.simulator.model if table.simulator else "",
         maths=tuple(MathsDef(one.name, one.expression, one.unit, one.comment) for one in table.maths),
+        aliases=tuple((one.name, one.target) for one in table.alias),
         texts=tuple(
             ChannelTexts(one.name, one.title_en, one.title_fr, one.unit_en, one.unit_fr) for one in table.channel
         ),
@@ -250,6 +261,7 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle, channels:
     """Every channel that the file names must come from its DBC files."""
     known = [channel.name for channel in channels]
     named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
+    named += [(f"alias[{number}].target", one.target) for number, one in enumerate(table.alias)]
     named += [(f"channel[{number}].name", one.name) for number, one in enumerate(table.channel)]
     if table.map:
         named += [(f"map.{key}", value) for key, value in table.map if value is not None]

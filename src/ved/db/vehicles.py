@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 
 from ved.db.alarmrules import seed_rules
 from ved.db.database import Database
-from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
+from ved.db.dbcs import AssignmentDraft, DbcFile, add_aliases, assign_dbc, put_dbc
 from ved.db.insert import insert_if_new
 from ved.db.maths import seed_maths
 from ved.db.tables import buses, vehicles
@@ -51,6 +51,7 @@ def ensure_vehicle(db: Database, vehicle: Vehicle) -> None:
             files = tuple(DbcFile(put_dbc(db, name, text), name) for name, text in named)
             note = "from the vehicle's folder"
             assign_dbc(db, AssignmentDraft(vehicle.name, bus.index, bus.name, files, SEEDED_BY, note))
+        add_aliases(db, vehicle.name, vehicle.aliases, SEEDED_BY)
     seed_maths(db, vehicle.name, vehicle.maths)
     seed_rules(db, vehicle.name, vehicle.rules)
     seed_texts(db, vehicle.name, vehicle.texts)

@@ -53,7 +53,10 @@ class ChannelTexts:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """A vehicle folder, read: names, buses, map, default layout; `simulator` names its physical model or is empty."""
+    """A vehicle folder, read: names, buses, map, default layout; `simulator` names its physical model or is empty.
+
+    `aliases`: (short name, channel).
+    """
 
     name: str
     title_en: str
@@ -63,5 +66,6 @@ class Vehicle:
     charts: tuple[ChartPanel, ...] = ()
     simulator: str = ""
     maths: tuple[MathsDef, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     texts: tuple[ChannelTexts, ...] = ()
     rules: tuple[Rule, ...] = ()
