@@ -205,4 +205,6 @@ def _merged(selectors: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]
 
 def _printable(text: str) -> str:
     """Control characters would act on terminals and break lines; nothing else is touched, so names may hold markup."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
