@@ -63,3 +63,26 @@ def test_what_is_no_workbook_is_refused(tmp_path, wrong):
             assert answer.status_code == 422
 
     with_site(tmp_path, test)
+
+
+def test_a_note_on_the_time_line_is_seen_by_all_and_taken_away_by_its_author_or_an_engineer(tmp_path):
+    async def test(site: Site) -> None:
+        async with site.client() as engineer, site.client(signed_in=False) as viewer:
+            await viewer.get("/signin", params={"token": site.token("viewer")})
+            origin = {"Origin": site.url}
+            path = "/api/vehicles/fs/notes"
+            for client, utc_us, text in ((engineer, 2_000, "pit stop <b>"), (viewer, 1_000, "smoke?")):
+                made = await client.post(path, json={"utc_us": utc_us, "text": text}, headers=origin)
+                assert made.status_code == 201
+            seen = (await viewer.get(path)).json()
+            assert [(one["text"], one["is_mine"]) for one in seen] == [("smoke?", True), ("pit stop <b>", False)]
+            assert [one["text"] for one in (await viewer.get(path, params={"from_us": 1_500})).json()] == [
+                "pit stop <b>"
+            ]
+            assert (await viewer.delete(f"/api/notes/{seen[1]['id']}", headers=origin)).status_code == 404
+            assert (await engineer.delete(f"/api/notes/{seen[0]['id']}", headers=origin)).status_code == 204
+            assert (await engineer.delete(f"/api/notes/{seen[1]['id']}", headers=origin)).status_code == 204
+            assert (await viewer.get(path)).json() == []
+            assert (await viewer.post(path, json={"utc_us": 1, "text": " "}, headers=origin)).status_code == 422
+
+    with_site(tmp_path, test)

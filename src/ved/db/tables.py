@@ -442,3 +442,16 @@ alarm_states = Table(
     Column("name", String(128), primary_key=True),
     Column("state", Text, nullable=False),
 )
+
+# What people saw, at a time of a vehicle. Written by web.
+time_notes = Table(
+    "time_notes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("vehicle", String(64), nullable=False, index=True),
+    Column("utc_us", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("author_id", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created_utc_us", BigInteger, nullable=False),
+)

@@ -18,6 +18,7 @@ from ved.web.routes.metrics import add_metrics
 from ved.web.routes.notifications import add_notifications
 from ved.web.routes.people import add_people
 from ved.web.routes.sessions import add_sessions
+from ved.web.routes.time_notes import add_time_notes
 from ved.web.routes.tracks import add_tracks
 from ved.web.routes.vehicles import add_vehicles
 from ved.web.routes.workbooks import add_workbooks
@@ -38,6 +39,7 @@ ROUTES: Final = (
     add_metrics,
     add_notifications,
     add_workbooks,
+    add_time_notes,
     add_live,
 )
 

@@ -26,3 +26,13 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("content", sa.JSON, nullable=False),
     )
+    op.create_table(
+        "time_notes",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("vehicle", sa.String(64), nullable=False, index=True),
+        sa.Column("utc_us", sa.BigInteger, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("author_id", sa.Integer, nullable=False),
+        sa.Column("author", sa.Text, nullable=False),
+        sa.Column("created_utc_us", sa.BigInteger, nullable=False),
+    )
