@@ -210,6 +210,7 @@ class Hub:
                 "edge_utc_us": feed.edge_utc_us,
                 "frames_per_s": round(feed.frames_per_s(now_us)),
                 "rtt_ms": None if feed.rtt_us < 0 else round(feed.rtt_us / 1000, 1),
+                "sample_channels": len(feed.samples.channels),
             }
         )
 

@@ -453,7 +453,8 @@ export class Telemetry {
 
   private onState(message: VehicleState): void {
     if (message.vehicle !== this.vehicle?.name) return;
-    if (this.state !== null && this.state.epoch !== message.epoch) void this.refreshVehicle();
+    const before = this.state;
+    if (before !== null && (before.epoch !== message.epoch || before.sample_channels !== message.sample_channels)) void this.refreshVehicle();
     this.state = message;
     this.nowMs = this.stateAtMs = performance.now();
     this.time.raiseEdge(message.edge_utc_us);

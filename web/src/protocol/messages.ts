@@ -48,6 +48,8 @@ export interface VehicleState {
   readonly edge_utc_us: number | null;
   readonly frames_per_s: number;
   readonly rtt_ms: number | null;
+  /** When it changes, the vehicle has other channels of samples. */
+  readonly sample_channels?: number;
 }
 
 export interface Reset {
