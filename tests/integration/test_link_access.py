@@ -22,6 +22,7 @@ from ved.db.database import Database
 from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
 from ved.errors import LinkLostError, LinkRefusedError, UserError
 from ved.ingest import server
+from ved.ingest.addresslimit import AddressLimit
 from ved.link.certificates import ensure_server_certificates
 from ved.link.connection import Answer, LinkConnection, Sent, Wiring
 from ved.link.credentials import Credentials, load_credentials, make_code, parse_server_url
@@ -248,8 +249,7 @@ def test_an_unknown_key_is_refused(site: Site) -> None:
 
 
 def test_a_flood_of_wrong_keys_is_held_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ved.ingest.addresslimit.BURST", 3)
-    monkeypatch.setattr("ved.ingest.addresslimit.PER_S", 0.0)
+    monkeypatch.setattr(server, "AddressLimit", lambda: AddressLimit(3, 0.0))
 
     async def go() -> None:
         async with site.serving():

@@ -38,6 +38,7 @@ from ved.errors import CorruptDataError, StorageError, UserError
 from ved.ingest.accepted import Accepted
 from ved.ingest.addresslimit import AddressLimit
 from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, address_of, peer_of
+from ved.ingest.gate import Gate, GatedListener, listen
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken
@@ -86,33 +87,37 @@ class LinkServer:
         self._addresses = AddressLimit()
         self._cars: set[CarConnection] = set()
         self._shared: set[CarIdentity] = set()
-        self._server: Server | None = None
+        self._gate = Gate(self._note_turned_away)
+        self._servers: list[Server] = []
         store.tell_stored = self._tell_stored
         store.tell_storing = self._tell_storing
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. UserError when the address cannot be had."""
         try:
-            self._server = await serve(
-                self._serve_connection,
-                host,
-                port,
-                ssl=server_context(self._certificates.server_path, self._note_garbage),
-                ssl_handshake_timeout=OPEN_TIMEOUT_S,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
-                process_request=self._admit,
-                create_connection=self._socket_class(),
-                compression=None,
-                server_header=None,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=1.0,
-                ping_interval=None,
-                max_size=MAX_MESSAGE_BYTES,
-                logger=_quiet,
-            )
+            listeners = await asyncio.to_thread(listen, host, port, self._gate)
+            self._servers = [await self._listen_on(one) for one in listeners]
         except OSError as error:
             raise _listen_error(host, port, error) from error
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(listeners[0].getsockname()[1])
+
+    async def _listen_on(self, listener: GatedListener) -> Server:
+        return await serve(
+            self._serve_connection,
+            sock=listener,
+            ssl=server_context(self._certificates.server_path, self._note_garbage),
+            ssl_handshake_timeout=OPEN_TIMEOUT_S,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            process_request=self._admit,
+            create_connection=self._socket_class(),
+            compression=None,
+            server_header=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=1.0,
+            ping_interval=None,
+            max_size=MAX_MESSAGE_BYTES,
+            logger=_quiet,
+        )
 
     def _socket_class(self) -> type[CarSocket]:
         note_garbage = self._note_garbage
@@ -129,9 +134,10 @@ class LinkServer:
 
     async def stop(self) -> None:
         """Close the port and every connection."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        for server in self._servers:
+            server.close()
+        for server in self._servers:
+            await server.wait_closed()
 
     async def watch_keys(self) -> None:
         """Close the connections of revoked keys, until cancelled."""
@@ -192,6 +198,7 @@ class LinkServer:
                 socket, http.HTTPStatus.UNAUTHORIZED, "this car's key is not known here or was revoked; enrol the car"
             )
         socket.car = CarIdentity(key, found.id, found.vehicle)
+        self._gate.admit(socket.remote_address[:2])
         return None
 
     def _reject(self, socket: ServerConnection, status: http.HTTPStatus, text: str) -> Response:
@@ -278,6 +285,10 @@ class LinkServer:
         key_id = await asyncio.to_thread(add_car_key, self._db, vehicle, key)
         _log.info("%s enrolled from %s (key %d)", vehicle, peer_of(socket), key_id)
         await socket.send(encode_message(Enrolled(vehicle, key)))
+
+    def _note_turned_away(self, address: str) -> None:
+        self._counters.add(CONNECTIONS_REFUSED_TOTAL)
+        self._limit.warning("flood", "%s opens too many connections; turned away", address)
 
     def _note_garbage(self, text: str) -> None:
         self._counters.add(CONNECTIONS_GARBAGE_TOTAL)

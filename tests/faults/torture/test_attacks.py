@@ -6,11 +6,14 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.faults.torture.checker import arrivals, live_ages_ms
 from tests.faults.torture.site import Figures, Places, Site, copy_state, mono_us, wait_until
+
+from ved.ingest.gate import MAX_PENDING_OF_ONE
 
 
 class Flood:
@@ -59,13 +62,24 @@ class Flood:
             else:
                 tls = ssl.create_default_context()
                 tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-                with tls.wrap_socket(plain) as secure:
+                with tls.wrap_socket(plain, do_handshake_on_connect=False) as secure:
+                    secure.do_handshake()
                     self.handshakes[seed] += 1
                     head = b"GET /publish HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                     wrong = b"Sec-WebSocket-Protocol: ved-link.1\r\nAuthorization: Bearer " + b"A" * 43 + b"\r\n\r\n"
                     secure.sendall(chance.randbytes(5000) if how == 3 else head + key + wrong)
                     secure.recv(200)
+
+
+def open_files(site: Site) -> list[Path]:
+    """What the role ingest has open at the moment."""
+    return [one for one in Path(f"/proc/{site.roles['ingest'].pid}/fd").iterdir() if one.is_symlink()]
+
+
+def resident_kb(site: Site) -> int:
+    status = Path(f"/proc/{site.roles['ingest'].pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
 
 
 @pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=pytest.mark.slow)])
@@ -80,10 +94,15 @@ def test_garbage_floods_the_port_while_a_car_drives(tmp_path, seconds):
         before_us = mono_us()
         time.sleep(1.5)
         began_us = mono_us()
+        memory_kb = resident_kb(site)
         with Flood(site.port, 3) as flood:
             time.sleep(seconds)
             wait_until(lambda: sum(flood.tries) >= 60 and sum(flood.handshakes) >= 10, "the flood is under way", 60)
+            wait_until(lambda: "turned away" in site.log("ingest"), "one address has too many connections", 60)
+            sockets = sum("socket:" in str(one.readlink()) for one in open_files(site))
             end_us = mono_us()
+        assert sockets < MAX_PENDING_OF_ONE + 20, "connections without a key are not bounded"
+        assert resident_kb(site) - memory_kb < 64 << 10
         site.wait_stored(200)
         assert site.roles["ingest"].poll() is None
         verdict = site.settle()
