@@ -12,6 +12,7 @@ from tests.unit.simulated import log
 from typer.testing import CliRunner
 
 from ved.cli.main import app
+from ved.db.vehicles import ensure_vehicle
 from ved.model.frames import FrameColumns
 
 UTC0 = 1_700_000_000_000_000
@@ -24,7 +25,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Folder(out / "ved-data")
     add_drive(folder)
     drive = log("fs", 190, 3)
-    kept = [drive.of(name) for name in ("GpsPosition", "GpsStatus", "LapTimer", "VehicleMotion", "Inverter")]
+    wanted = ("GpsPosition", "GpsStatus", "LapTimer", "VehicleMotion", "Inverter", "BatteryPack")
+    kept = [drive.of(name) for name in wanted]
+    ensure_vehicle(folder.db, drive.vehicle)
     joined = FrameColumns.concatenate(kept)
     buses = {bus.index: (bus.name, bus.dbc_texts[0]) for bus in drive.vehicle.buses}
     folder.add("fs", [(joined.take(np.argsort(joined.t_us, kind="stable")), UTC0)], buses)
@@ -57,14 +60,28 @@ def test_the_commands_of_the_guide(root: Path, place: Path, monkeypatch: pytest.
         assert out.stat().st_size > 10_000
 
 
-def test_the_notebook(root: Path, place: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(place)
-    notebook = json.loads((root / "examples" / "lap_for_simulation.ipynb").read_text(encoding="utf-8"))
+def run_notebook(file: Path) -> dict[str, object]:
+    """What is there after all cells ran."""
     seen: dict[str, object] = {}
-    for number, cell in enumerate(notebook["cells"]):
+    for number, cell in enumerate(json.loads(file.read_text(encoding="utf-8"))["cells"]):
         if cell["cell_type"] == "code":
             assert cell["outputs"] == []
             exec(compile("".join(cell["source"]), f"cell {number}", "exec"), seen)
+    return seen
+
+
+def test_the_notebook_on_the_recorded_drive(root: Path, place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    seen = run_notebook(root / "examples" / "recorded_drive.ipynb")
+    assert seen["laps"] == []
+    assert seen["way_m"] == pytest.approx(seen["odometer_m"], rel=0.02)
+    assert seen["table"].columns[:2] == ["time_s", "utc"]
+    assert len(seen["table"]) == len(seen["frame"]) > 5_000
+
+
+def test_the_notebook(root: Path, place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    seen = run_notebook(root / "examples" / "lap_for_simulation.ipynb")
     assert seen["distance_m"][-1] == pytest.approx(1_020, rel=0.03)
     assert 50 < seen["energy_wh"] < 1_000
     assert (place / "best-lap.parquet").is_file()

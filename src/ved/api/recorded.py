@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ved.analysis.decimate import Buckets, buckets, merge
 from ved.analysis.laps import LapSpan
-from ved.analysis.maths.channelset import MathsRun, MathsSet
+from ved.analysis.maths.channelset import MathsRun, MathsSet, computed_channel
+from ved.analysis.maths.program import compile_expression
 from ved.analysis.naming import find_channels
 from ved.analysis.resample import MOST_GAP_US, resample, time_grid
 from ved.api.comparing import Difference, compare_parts
@@ -205,6 +206,20 @@ class RecordedSession:
     def samples(self, channel: str) -> ChannelSamples:
         """The samples of one channel as they came, in the order of time."""
         return self.read_channel(channel, self.utc_us)
+
+    def compute(self, expression: str, unit: str = "") -> ChannelSamples:
+        """The values of an expression over the session's channels (docs/spec/maths.md), in `unit`.
+
+        As a maths channel of the vehicle gives them, without keeping it. ExpressionError, a UserError, says where the
+        expression is wrong.
+        """
+        program = compile_expression(expression, self.channels, unit or None, self.aliases)
+        laps = self._found_laps.start_series() if program.needs_laps else None
+        read = self._read(program.inputs, self.utc_us)
+        found = program.evaluate(
+            {name: (one.utc_us, one.values) for name, one in read.items()}, program.start(), laps=laps
+        )
+        return ChannelSamples(self.utc_from_us, computed_channel(expression, program), found.t_us, found.values)
 
     def read_channel(self, channel: str, utc_us: tuple[int, int]) -> ChannelSamples:
         """As `samples`, for utc_us[0] <= utc < utc_us[1]; `time_s` counts from utc_us[0]."""

@@ -46,7 +46,7 @@ class MathsSet:
                 except ExpressionError as error:
                     late[full] = error
                     continue
-                programs[full], made[full] = program, _channel(one, program)
+                programs[full], made[full] = program, computed_channel(one.name, program, one.comment)
                 del waiting[full]
             if len(waiting) == count:
                 errors.update({waiting[full].name: error for full, error in late.items()})
@@ -98,15 +98,16 @@ class MathsRun:
         return max(reach.values(), default=0)
 
 
-def _channel(one: MathsDef, program: Program) -> Channel:
+def computed_channel(name: str, program: Program, comment: str = "") -> Channel:
+    """The channel that a program gives, under the full name `Maths.name`."""
     return Channel(
-        name=one.channel,
+        name=f"{MATHS_MESSAGE}.{name}",
         unit=program.unit,
         kind=program.kind,
         bus=None,
         message=MATHS_MESSAGE,
-        signal=one.name,
+        signal=name,
         arbitration_id=NO_FRAME,
         is_extended=False,
-        comment=one.comment,
+        comment=comment,
     )
