@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ved.broker.base import StreamName
+from ved.broker.cluster import FORWARDED, KafkaCluster, KafkaReach
 from ved.cli.lock import FolderLock
 from ved.cli.supervisor import RoleSpec, Supervisor
 from ved.config.places import can_write_package, page_folder, vehicles_folder
-from ved.config.settings import ServerSettings
+from ved.config.settings import Role, ServerSettings
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
 from ved.db.dbcs import assignments
@@ -66,8 +68,8 @@ class Server:
         said = await self._supervisor.start()
         self.running = RunningServer(
             pid=os.getpid(),
-            link_url=f"wss://127.0.0.1:{said['ingest']['port']}",
-            web_url=f"http://{_shown(self.settings.web_host)}:{said['web']['port']}" if self._with_page else "",
+            link_url=f"wss://127.0.0.1:{said['ingest']['port']}" if "ingest" in said else "",
+            web_url=f"http://{_shown(self.settings.web_host)}:{said['web']['port']}" if "web" in said else "",
         )
         text = json.dumps({"pid": os.getpid(), "link_url": self.running.link_url, "web_url": self.running.web_url})
         (self.data / "run" / "server.json").write_text(text)
@@ -91,6 +93,7 @@ class Server:
 
     def _specs(self) -> list[RoleSpec]:
         settings, data = self.settings, self.data
+        kafka = _kafka_of(settings)
         specs = [
             RoleSpec(
                 "ingest",
@@ -102,13 +105,26 @@ class Server:
                     names=settings.link_names,
                     keep_bytes=int(settings.journal_gib * GIB),
                     keep_us=int(settings.journal_hours * 3_600_000_000),
+                    keep_for=_readers_of_journal(settings),
+                    kafka=kafka,
                 ),
             ),
             RoleSpec(
                 "record",
-                RecordSettings(data=data, db_url=settings.database, lake_url=settings.lake, commit_s=settings.commit_s),
+                RecordSettings(
+                    data=data,
+                    db_url=settings.database,
+                    lake_url=settings.lake,
+                    commit_s=settings.commit_s,
+                    keep_days=settings.lake_keep_days,
+                    keep_gib=settings.lake_keep_gib,
+                    kafka=kafka,
+                ),
             ),
-            RoleSpec("watch", WatchSettings(data=data, db_url=settings.database, notify=_notify_settings(settings))),
+            RoleSpec(
+                "watch",
+                WatchSettings(data=data, db_url=settings.database, notify=_notify_settings(settings), kafka=kafka),
+            ),
         ]
         if self._with_page:
             web: Any = WebSettings(
@@ -120,9 +136,10 @@ class Server:
                 secret_path=data / "keys" / "web.secret",
                 page_dir=page_folder(),
                 metrics_token=settings.metrics_token.get_secret_value(),
+                kafka=kafka,
             )
             specs.append(RoleSpec("web", web))
-        return specs
+        return [spec for spec in specs if spec.name in settings.roles]
 
 
 def find_running(data: Path) -> RunningServer | None:
@@ -176,6 +193,35 @@ def known_buses(settings: ServerSettings, vehicle: str) -> dict[str, int]:
         return {row.bus_name: row.bus_index for row in assignments(db, vehicle)}
     finally:
         db.close()
+
+
+def _kafka_of(settings: ServerSettings) -> KafkaReach | None:
+    """The cluster, and the streams whose writers run elsewhere. UserError where a role could not reach its stream."""
+    writers: dict[StreamName, Role] = {"frames": "ingest", "events": "watch"}
+    elsewhere = tuple(name for name, role in writers.items() if role not in settings.roles)
+    if not settings.kafka_servers:
+        if elsewhere:
+            missing = ", ".join(writers[name] for name in elsewhere)
+            raise UserError(f"roles: without {missing} here, set kafka_servers so that the others find the streams")
+        return None
+    if elsewhere and settings.database.startswith("sqlite"):
+        raise UserError("roles: on several machines people's data need PostgreSQL; set db_url")
+    cluster = KafkaCluster(
+        settings.kafka_servers,
+        settings.kafka_prefix,
+        settings.kafka_partitions,
+        settings.kafka_replicas,
+        int(settings.journal_hours * 3_600_000_000),
+        int(settings.journal_gib * GIB),
+        {name: value.get_secret_value() for name, value in settings.kafka_options.items()},
+    )
+    return KafkaReach(cluster, elsewhere)
+
+
+def _readers_of_journal(settings: ServerSettings) -> tuple[str, ...]:
+    """Cursors that the journal of frames is never trimmed past."""
+    record = ("record",) if "record" in settings.roles else ()
+    return (*record, *((FORWARDED,) if settings.kafka_servers else ()))
 
 
 def _notify_settings(settings: ServerSettings) -> NotifySettings:

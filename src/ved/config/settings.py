@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -13,6 +13,9 @@ from pydantic_settings import (
 )
 
 from ved.errors import UserError
+
+Role = Literal["ingest", "record", "watch", "web"]
+ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web")
 
 
 class ServerSettings(BaseSettings):
@@ -31,6 +34,8 @@ class ServerSettings(BaseSettings):
     journal_gib: float = Field(20.0, gt=0, description="Size to which the server's journal may grow, in GiB.")
     journal_hours: float = Field(24.0, gt=0, description="How long the server's journal is kept, in hours.")
     commit_s: float = Field(5.0, gt=0, le=600, description="Seconds between two commits to the lake.")
+    lake_keep_days: float = Field(0.0, ge=0, description="How long the lake keeps data, in days; 0: for ever.")
+    lake_keep_gib: float = Field(0.0, ge=0, description="Size to which the lake may grow, in GiB; 0: no limit.")
     log_format: Literal["text", "json"] = Field("text", description="Logs as lines of text, or one JSON object a line.")
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Token with which Prometheus reads /metrics; empty: only people who are signed in."
@@ -40,6 +45,13 @@ class ServerSettings(BaseSettings):
     notify_apprise: tuple[SecretStr, ...] = Field((), description="Addresses of apprise services for alarms.")
     notify_severity: Literal["info", "warning", "critical"] = Field("warning", description="The least that is told.")
     notify_every_s: float = Field(30.0, ge=0, le=86_400, description="Least time between two messages, in seconds.")
+
+    roles: tuple[Role, ...] = Field(ROLES, description="Roles that run here; the others run on other machines.")
+    kafka_servers: str = Field("", description="Apache Kafka (host:port,…) that carries the streams; empty: journals.")
+    kafka_prefix: str = Field("ved", pattern=r"^[a-zA-Z0-9._-]{1,64}$", description="Begin of its topics' names.")
+    kafka_partitions: int = Field(4, ge=1, le=256, description="Partitions of a new topic, which divide the vehicles.")
+    kafka_replicas: int = Field(1, ge=1, le=9, description="Copies that a new topic keeps of everything.")
+    kafka_options: dict[str, SecretStr] = Field({}, description="More settings of librdkafka: TLS, SASL.")
 
     @classmethod
     def settings_customise_sources(

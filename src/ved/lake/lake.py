@@ -128,9 +128,9 @@ class Lake:
         merged = self.frame_rows.compact(is_final=is_final, stop=stop)
         return merged + self.samples.compact(is_final=is_final, stop=stop)
 
-    def vacuum(self, older_than_s: float) -> int:
+    def vacuum(self, older_than_s: float, dead_for_s: float | None = None) -> int:
         """See RowStore.vacuum; both tables."""
-        return self.frame_rows.vacuum(older_than_s) + self.samples.vacuum(older_than_s)
+        return self.frame_rows.vacuum(older_than_s, dead_for_s) + self.samples.vacuum(older_than_s, dead_for_s)
 
     def live_paths(self) -> set[str]:
         """Paths of the live files of frames, relative to their table."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic
 
-import numpy as np
 import pyarrow as pa
 from deltalake.transaction import AddAction
 
@@ -172,12 +171,22 @@ class RowStore(Generic[B, R, W]):
                 return len(there)
         raise StorageError(f"the lake at {self._store.url} is busy: another writer commits all the time")
 
-    def vacuum(self, older_than_s: float) -> int:
+    def orphans(self) -> int:
+        """How many data files the newest version does not name: `vacuum` deletes them in its time."""
+        found = [file.path for file in self._store.walk()]
+        self.refresh()
+        with self._lock:
+            live = self._table.files.paths()
+        return len(set(found) - live)
+
+    def vacuum(self, older_than_s: float, dead_for_s: float | None = None) -> int:
         """Delete data files that the newest version does not name (orphans, merged files); how many.
 
-        Only those that were written, and were found dead by a call of this object, at least `older_than_s` ago: a
-        reader that holds an older version, or a write on its way to its commit, is not disturbed.
+        Only those that were written at least `older_than_s` ago, and were found dead by a call of this object at least
+        `dead_for_s` ago (None: the same): a write on its way to its commit, or a reader that holds an older version, is
+        not disturbed. (A reader that is disturbed starts again.)
         """
+        dead_for_s = older_than_s if dead_for_s is None else dead_for_s
         found = list(self._store.walk())  # before the refresh: what is committed meanwhile is then seen as live
         self.refresh()
         with self._lock:
@@ -187,7 +196,9 @@ class RowStore(Generic[B, R, W]):
         with self._lock:
             self._dead_since_s = {path: self._dead_since_s.get(path, now_s) for path in dead}
         doomed = [
-            path for path, since_s in self._dead_since_s.items() if min(dead[path], now_s - since_s) >= older_than_s
+            path
+            for path, since_s in self._dead_since_s.items()
+            if dead[path] >= older_than_s and now_s - since_s >= dead_for_s
         ]
         for path in doomed:
             self._store.delete(path)
@@ -318,11 +329,8 @@ class RowStore(Generic[B, R, W]):
         channels: ChannelMap = {}
         for entry in self._table.files:
             rows = self._read(entry, self._format.all)
-            seq = np.sort(rows.seq)
-            cuts = np.flatnonzero(np.diff(seq) > 1)
-            firsts, lasts = seq[np.r_[0, cuts + 1]] if len(seq) else seq, seq[np.r_[cuts, len(seq) - 1]]
             runs = intervals.setdefault(entry.key, Intervals())
-            for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+            for first, last in Intervals.of(rows.seq):
                 runs.add(first, last)
             found = {one.name: one for one in self._format.channels(rows)}
             channels = merged_channels(channels, {entry.vehicle: found} if found else {})

@@ -3,6 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Intervals:
     """A mutable set of integers kept as [first, last] runs; neighbours are joined."""
@@ -14,6 +17,17 @@ class Intervals:
         self._lasts: list[int] = []
         for first, last in runs:
             self.add(first, last)
+
+    @staticmethod
+    def of(numbers: NDArray[np.int64]) -> "Intervals":
+        """The set of these numbers (i64[n], in any order, also more than once)."""
+        out = Intervals()
+        ordered = np.unique(numbers)
+        if len(ordered):
+            cuts = np.flatnonzero(np.diff(ordered) > 1)
+            out._firsts = ordered[np.r_[0, cuts + 1]].tolist()
+            out._lasts = ordered[np.r_[cuts, len(ordered) - 1]].tolist()
+        return out
 
     def add(self, first: int, last: int) -> None:
         """Put all of first..last (inclusive) into the set; ValueError when last < first."""

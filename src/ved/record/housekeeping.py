@@ -1,4 +1,4 @@
-"""Background work on the lake: small files into big ones, files that nobody needs any more deleted."""
+"""Background work on the lake: small files into big ones, old data let go of, dead files deleted."""
 
 import asyncio
 import logging
@@ -6,9 +6,12 @@ import threading
 import time
 from typing import Final
 
+from ved.db.database import Database
 from ved.errors import StorageError
 from ved.lake.lake import Lake
+from ved.lake.retention import Retention
 from ved.metrics import TASK_FAILURES_TOTAL, Counters
+from ved.record.forgetting import forget
 from ved.record.recorder import EpochKey
 
 _log = logging.getLogger(__name__)
@@ -19,8 +22,10 @@ _KEEP_DEAD_FILES_S: Final = 3600.0
 class Housekeeping:
     """One task beside the recording; its work runs in a thread and stops between two merges."""
 
-    def __init__(self, lake: Lake, quiet_s: float, counters: Counters) -> None:
+    def __init__(self, lake: Lake, db: Database, quiet_s: float, retention: Retention, counters: Counters) -> None:
         self._lake = lake
+        self._db = db
+        self._retention = retention
         self._quiet_s = quiet_s
         self._counters = counters
         self._started_s = time.monotonic()
@@ -41,6 +46,8 @@ class Housekeeping:
             try:
                 await asyncio.to_thread(self._lake.compact, is_final=self._is_quiet, stop=self._stop.is_set)
                 if time.monotonic() - vacuumed_s >= _VACUUM_EVERY_S:
+                    if self._retention.is_limited:
+                        await asyncio.to_thread(forget, self._lake, self._db, self._retention, self._is_quiet)
                     await asyncio.to_thread(self._lake.vacuum, _KEEP_DEAD_FILES_S)
                     vacuumed_s = time.monotonic()
             except StorageError as error:

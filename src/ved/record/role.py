@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from ved.broker.base import Stream, StreamName
+from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError
 from ved.lake.lake import Lake
+from ved.lake.retention import Retention
 from ved.metrics import LAG, QUEUE, Counters
 from ved.model.records import RecordKind
 from ved.record.housekeeping import Housekeeping
@@ -35,7 +37,8 @@ _RETRY_S: Final = 1.0
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
     """`commit_s` or `commit_frames`, whichever comes first, makes a commit; an epoch without frames for `quiet_s` is
-    packed for good; `housekeeping_s` is the pause between two looks for files to merge.
+    packed for good; `housekeeping_s` is the pause between two looks for files to merge. `keep_days` and `keep_gib`: how
+    much of the past the lake keeps (0: no limit).
     """
 
     data: Path
@@ -45,6 +48,17 @@ class RecordSettings:
     commit_frames: int = 262_144
     quiet_s: float = 60.0
     housekeeping_s: float = 20.0
+    keep_days: float = 0.0
+    keep_gib: float = 0.0
+    kafka: KafkaReach | None = None
+
+    @property
+    def retention(self) -> Retention:
+        """What the lake keeps."""
+        return Retention(
+            round(self.keep_days * 86_400e6) if self.keep_days else None,
+            round(self.keep_gib * (1 << 30)) if self.keep_gib else None,
+        )
 
 
 async def run_record(
@@ -61,9 +75,14 @@ async def run_record(
     db = Database(settings.db_url)
     try:
         lake = await asyncio.to_thread(Lake.for_writing, settings.lake_url)
-        housekeeping = Housekeeping(lake, settings.quiet_s, counters)
+        housekeeping = Housekeeping(lake, db, settings.quiet_s, settings.retention, counters)
         recordings = [
-            _Recording(settings, open_stream(settings.data, name), Recorder(db, lake, counters, kinds), housekeeping)
+            _Recording(
+                settings,
+                open_stream(settings.data, name, settings.kafka, share=CURSOR),
+                Recorder(db, lake, counters, kinds),
+                housekeeping,
+            )
             for name, kinds in KEPT.items()
         ]
         counters.gauge(QUEUE, lambda: sum(one.rows_waiting for one in recordings))

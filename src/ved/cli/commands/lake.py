@@ -6,12 +6,7 @@ import typer
 
 from ved.cli.commands.arguments import ConfigFile, Data
 
-app = typer.Typer(help="The long-term store: what is in it.", no_args_is_help=True)
-
-
-@app.callback()
-def lake() -> None:
-    """Keep `stats` a command of its own although it is the only one."""
+app = typer.Typer(help="The long-term store: what is in it, whether it is whole.", no_args_is_help=True)
 
 
 @app.command()
@@ -25,3 +20,29 @@ def stats(
     from ved.cli.options import server_settings
 
     print_stats(server_settings(data, config), as_json=as_json)
+
+
+@app.command()
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Read every byte: broken files are named, rows that are missing or there twice are counted. Exit code 1 then."""
+    from ved.cli.lake import verify_lake
+    from ved.cli.options import server_settings
+
+    if not verify_lake(server_settings(data, config), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def vacuum(data: Data = None, config: ConfigFile = None) -> None:
+    """Delete data files that no version needs any more: leftovers of kills and merges, and what was let go of.
+
+    A running server does so by itself.
+    """
+    from ved.cli.lake import vacuum_lake
+    from ved.cli.options import server_settings
+
+    vacuum_lake(server_settings(data, config))
