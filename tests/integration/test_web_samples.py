@@ -68,6 +68,6 @@ def test_a_vehicle_without_frames_is_live_by_its_samples(tmp_path):
             server.append(samples(1, [0, 1_000_000], [1.0, 2.0], vehicle="box"))
             await until(lambda: page.column("pack.temperature").last.tolist() == [1.0, 2.0])
             await until(lambda: page.state.get("edge_utc_us") == START_UTC_US + 1_000_000)
-            await until(lambda: page.state["sample_channels"] == 1)
+            await until(lambda: page.state["sample_channels"] == len(CHANNELS))
 
     run(tmp_path, go)
