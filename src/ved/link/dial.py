@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -24,6 +25,10 @@ CONNECT_TIMEOUT_S: Final = 5.0
 TRY_S: Final = 0.3
 OPEN_TIMEOUT_S: Final = 5.0
 RESOLVE_TIMEOUT_S: Final = 5.0
+SEGMENT_BYTES: Final = 1220
+"""TCP's segments, both ways: with IPv6 and TCP headers 1280 bytes, which every path carries. Many a radio link drops
+larger ones and tells nobody."""
+
 PUBLISH_PATH: Final = "/publish"
 ENROL_PATH: Final = "/enrol"
 
@@ -128,6 +133,8 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
     plain = socket.socket(family, socket.SOCK_STREAM)
     try:
         plain.setblocking(False)
+        if hasattr(socket, "TCP_MAXSEG"):
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         await asyncio.get_running_loop().sock_connect(plain, (endpoint.ip, endpoint.port))
     except BaseException:
         plain.close()
@@ -147,7 +154,7 @@ def _abandon(task: "asyncio.Task[socket.socket]") -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
 async def _look_up(address: ServerAddress) -> list[Endpoint]:

@@ -1,7 +1,8 @@
 """What the uplink carries, measured by trains: records sent at once arrive as far apart as the uplink is slow.
 
-One train says little (an acknowledgement may wait for a busy processor), so the median of the last ones counts. The length of
-a train follows what was measured: long enough to be told from chance, short enough that the live lane does not feel it.
+One train says little (an acknowledgement may wait for a busy processor), so the median of the last ones counts. The
+length of a train follows what was measured: long enough to be told from chance, short enough that the live lane does
+not feel it.
 Nothing here reads a clock.
 """
 

@@ -184,3 +184,20 @@ def test_mtu_1280(tmp_path):
         assert up.too_large == 0
         assert up.largest_bytes > 1200, "no packet came near the limit"
         finish(site, "MTU 1280", [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_path_that_becomes_narrow(tmp_path):
+    """Packets over 1280 bytes vanish from the middle of a drive on, and no ICMP tells of it: a black hole."""
+    with world(tmp_path) as (site, net):
+        net.both(bad(largest_bytes=1280))
+        site.stop_car()
+        site.rate = 6000
+        before = net.counts()[0]
+        site.start_car()
+        site.wait_stored(12_000)
+        up = net.counts()[0].since(before)
+        assert up.largest_bytes > 1200, "no packet came near the limit"
+        assert up.too_large == 0
+        finish(site, "path MTU 1280 without ICMP", [])
