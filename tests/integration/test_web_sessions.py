@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 
 import httpx
@@ -11,8 +12,10 @@ from tests.integration.recorded_helpers import Folder
 from tests.integration.web_live import Server, run
 from tests.unit.simulated import log
 
+from ved.db.laps import LapRow, write_laps
 from ved.db.maths import seed_maths
 from ved.db.people import create_signin_token
+from ved.db.sessions import found_sessions, save_sessions
 from ved.db.vehicles import ensure_vehicle
 from ved.model.frames import FrameColumns
 
@@ -58,6 +61,17 @@ def test_sessions_are_described_split_and_merged_by_engineers(tmp_path):
             bad = await engineer.patch(f"/api/sessions/{one}", json={"track": "nowhere"})
             assert (bad.status_code, bad.json()["error"]["message"]) == (400, "track 'nowhere': there is none")
 
+            row = LapRow("fs", UTC0 + SECOND, UTC0 + 10 * SECOND, one, "t", 1, 900.0, True, (SECOND, -1))
+            with server.db.engine.begin() as connection:
+                write_laps(connection, [row])
+            (listed,) = (await viewer.get("/api/vehicles/fs/sessions")).json()
+            assert (listed["laps"], listed["best_lap_s"], listed["track"]["id"]) == (1, pytest.approx(9), "t")
+            (kept,) = found_sessions(server.db)
+            save_sessions(server.db, [dataclasses.replace(kept, is_open=True)])
+            going = (await viewer.get(f"/api/sessions/{one}/laps")).json()
+            assert (going["track"]["id"], going["laps"][0]["sectors_s"]) == ("t", [1.0, None])
+            save_sessions(server.db, [kept])
+
             cut = {"utc_us": UTC0 + 100 * SECOND}
             assert (await viewer.post(f"/api/sessions/{one}/split", json=cut)).status_code == 403
             new = (await engineer.post(f"/api/sessions/{one}/split", json=cut)).json()["id"]
@@ -81,6 +95,7 @@ def test_laps_series_and_exports(tmp_path):
             laps = (await viewer.get(f"/api/sessions/{one}/laps")).json()
             assert [lap["number"] for lap in laps["laps"]] == [1, 2, 3]
             assert sum(laps["laps"][1]["sectors_s"]) == pytest.approx(laps["laps"][1]["time_s"], abs=1e-4)
+            assert (await viewer.get(f"/api/sessions/{one}/laps")).json() == laps
             names = [row["name"] for row in (await viewer.get(f"/api/sessions/{one}/channels")).json()]
             assert {"VehicleMotion.Speed", "Maths.Power"} <= set(names)
 

@@ -25,6 +25,8 @@ Id = Annotated[str, StringConstraints(max_length=64)]
 _Short = Annotated[str, StringConstraints(max_length=200)]
 _Long = Annotated[str, StringConstraints(max_length=10_000)]
 MAX_TAGS: Final = 50
+MAX_FOUND: Final = 100
+"""Sessions whose laps are kept."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -112,6 +114,7 @@ class _Desk:
     def __init__(self, state: WebState) -> None:
         self._db = state.db
         self._opened = OpenedLake(state.lake, state.db)
+        self._found: dict[str, tuple[Any, dict[str, Any]]] = {}
 
     def every(self, vehicle: str, wanted: Wanted) -> list[dict[str, Any]]:
         return self._lines(choose_sessions(self._db, list_sessions(self._db, vehicle), wanted))
@@ -135,13 +138,25 @@ class _Desk:
         return self.show(session)
 
     def laps(self, session: str) -> dict[str, Any]:
-        self._row(session)
-        laps = self._opened.session(session).laps
-        track = laps[0].track if laps else None
-        return {
-            "track": None if track is None else {"id": track.id, "name": track.name},
-            "laps": [_lap_line(lap) for lap in laps],
-        }
+        """Of a session that goes on, those that watch saw; of one that is over, those of its data, found once."""
+        row, chosen = self._row(session), get_notes(self._db, session).track
+        tracks = list_tracks(self._db)
+        if row.is_open and not chosen:
+            rows = laps_of(list_laps(self._db, row.vehicle), [row]).get(row.id, [])
+            names = {one.id: one.name for one in tracks}
+            last = rows[-1].track_id if rows else ""
+            track = {"id": last, "name": names.get(last, last)} if last else None
+            return {"track": track, "laps": [_lap_row_line(one) for one in rows]}
+        key = (session, row.utc_from_us, row.utc_to_us, chosen, tuple(tracks))
+        found = self._found.get(session)
+        if found is None or found[0] != key:
+            laps = self._opened.session(session).laps
+            on = laps[0].track if laps else None
+            told = {"track": on and {"id": on.id, "name": on.name}, "laps": [_lap_line(lap) for lap in laps]}
+            found = self._found[session] = key, told
+            while len(self._found) > MAX_FOUND:
+                self._found.pop(next(iter(self._found)))
+        return found[1]
 
     def _row(self, session: str) -> Session:
         found = next((one for one in list_sessions(self._db) if one.id == session), None)
@@ -188,6 +203,18 @@ def _lap_line(lap: Lap) -> dict[str, Any]:
         "length_m": round(lap.length_m, 1),
         "is_whole": lap.is_whole,
         "sectors_s": [one if one == one else None for one in lap.sectors_s],  # noqa: PLR0124  (NaN is no JSON)
+    }
+
+
+def _lap_row_line(lap: LapRow) -> dict[str, Any]:
+    return {
+        "number": lap.number,
+        "utc_from_us": lap.utc_from_us,
+        "utc_to_us": lap.utc_to_us,
+        "time_s": (lap.utc_to_us - lap.utc_from_us) / 1e6,
+        "length_m": round(lap.length_m, 1),
+        "is_whole": lap.is_whole,
+        "sectors_s": [one / 1e6 if one >= 0 else None for one in lap.sectors_us],
     }
 
 
