@@ -9,10 +9,10 @@ import pytest
 from tests.services.kafka_server import KafkaServer, running_kafka
 
 from ved.broker.base import StreamEntry
-from ved.broker.forwarder import CURSOR, Forwarder
+from ved.broker.cluster import FORWARDED, KafkaCluster
+from ved.broker.forwarder import Forwarder
 from ved.broker.journal import JournalStream
 from ved.broker.kafka import KafkaStream
-from ved.broker.kafka_cluster import KafkaCluster
 from ved.codec.records import encode_record
 from ved.errors import StorageError
 from ved.model.records import Arrival, Lane, LinkState
@@ -77,7 +77,7 @@ async def forwarding(journal: Journal, cluster: KafkaCluster) -> AsyncIterator[F
 
 async def until_forwarded(journal: Journal) -> None:
     async with asyncio.timeout(90):
-        while (journal.stream.cursor(CURSOR) or 0) < len(journal.written):
+        while (journal.stream.cursor(FORWARDED) or 0) < len(journal.written):
             await asyncio.sleep(0.05)
 
 
@@ -124,7 +124,7 @@ def test_kafka_comes_late_and_the_journal_waits(server: KafkaServer, cluster: Ka
             async with asyncio.timeout(60):
                 while not forwarder.why:
                     await asyncio.sleep(0.05)
-            assert journal.stream.cursor(CURSOR) is None
+            assert journal.stream.cursor(FORWARDED) is None
             await asyncio.to_thread(server.start)
             await until_forwarded(journal)
         check(await all_of(cluster), journal)

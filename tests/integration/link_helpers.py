@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.keys import add_car_key
@@ -148,7 +148,7 @@ class Site:
         """Everything in the stream, decoded, in order."""
 
         async def read() -> list[Record]:
-            reader = open_stream(self.data, "frames").reader("earliest")
+            reader = open_journal(self.data, "frames").reader("earliest")
             try:
                 out: list[Record] = []
                 while entries := await reader.read(timeout_s=0):

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.broker_suite import BrokerSuite, arrival_of, put, take
 
 from ved.broker.journal import JournalStream
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.errors import StorageError, UserError
 from ved.journal.journal import Journal
 
@@ -47,7 +47,7 @@ class TestJournalBroker(BrokerSuite):
 
 def test_streams_have_their_places(tmp_path):
     for name in ("frames", "events"):
-        writer = open_stream(tmp_path, name).writer()
+        writer = open_journal(tmp_path, name).writer()
         writer.close()
     assert sorted(path.name for path in (tmp_path / "streams").iterdir()) == ["events", "frames"]
 

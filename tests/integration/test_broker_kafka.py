@@ -7,8 +7,8 @@ import pytest
 from tests.integration.broker_suite import BrokerSuite
 from tests.services.kafka_server import running_kafka
 
+from ved.broker.cluster import KafkaCluster
 from ved.broker.kafka import KafkaStream
-from ved.broker.kafka_cluster import KafkaCluster
 
 pytestmark = pytest.mark.xdist_group("kafka")
 NUMBERS = itertools.count()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.integration.link_helpers import Site, make_frames
 
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import decode_record, encode_record
 from ved.errors import UserError
 from ved.link.courier import Courier, Parcel
@@ -36,7 +36,7 @@ def stored(site: Site) -> list[int]:
     """First seqs of the batches in the journal, in its order."""
 
     async def read() -> list[int]:
-        reader = open_stream(site.data, "frames").reader("earliest")
+        reader = open_journal(site.data, "frames").reader("earliest")
         out = []
         while entries := await reader.read(timeout_s=0):
             out += [decode_record(entry.record) for entry in entries]
@@ -104,7 +104,7 @@ def test_samples_go_the_same_way(tmp_path: Path):
             courier = Courier(site.credentials())
             for _ in range(2):
                 await courier.deliver(Parcel("fs", EPOCH, iter([encode_record(batch)]), 9))
-            reader = open_stream(site.data, "frames").reader("earliest")
+            reader = open_journal(site.data, "frames").reader("earliest")
             entries = await reader.read(timeout_s=0)
             reader.close()
             return [entry.record for entry in entries]

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import peek
 from ved.errors import UserError
 from ved.link.credentials import save_credentials
@@ -130,7 +130,7 @@ def test_after_a_dead_zone_the_newest_comes_first_and_the_rest_over_backfill(sit
     assert report.lost_frames == 0
 
     async def arrivals() -> list[tuple[Lane, int]]:
-        reader = open_stream(site.data, "frames").reader("earliest")
+        reader = open_journal(site.data, "frames").reader("earliest")
         out = []
         while entries := await reader.read(timeout_s=0):
             out += [(one.arrival.lane, peek(one.record).number) for one in entries if is_batch(one.record)]

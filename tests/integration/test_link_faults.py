@@ -11,7 +11,7 @@ import pytest
 
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
 from ved.broker.journal import JournalStream
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import decode_record
 from ved.errors import StorageError
 from ved.journal.reader import JournalReader
@@ -205,8 +205,8 @@ class FullDisk:
     def __init__(self) -> None:
         self.is_full = False
 
-    def open_stream(self, data: Path, name: Literal["frames", "events"]) -> JournalStream:
-        disk, stream = self, open_stream(data, name)
+    def open_journal(self, data: Path, name: Literal["frames", "events"]) -> JournalStream:
+        disk, stream = self, open_journal(data, name)
         open_writer = stream.writer
 
         class Writer:
@@ -230,7 +230,7 @@ def test_full_server_disk_keeps_everything_in_the_car(tmp_path: Path, monkeypatc
     site = Site(tmp_path / "data")
     site.prepare("fs")
     disk, counters = FullDisk(), Counters()
-    monkeypatch.setattr("ved.ingest.role.open_stream", disk.open_stream)
+    monkeypatch.setattr("ved.ingest.role.open_journal", disk.open_journal)
     monkeypatch.setattr("ved.ingest.store.MAX_PENDING_BYTES", 10_000)
 
     async def go() -> AgentReport:

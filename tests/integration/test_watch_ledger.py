@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ved.analysis.ledger import MISSING, SECOND_US
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import encode_record
 from ved.db.database import Database
 from ved.db.ledger import list_ledger_epochs, read_ledger
@@ -38,7 +38,7 @@ def url(tmp_path: Path) -> str:
 
 def watch(data: Path, url: str, lane: Lane, *records: Record) -> None:
     """Put records into the stream, and let watch run to its end."""
-    writer = open_stream(data, "frames").writer()
+    writer = open_journal(data, "frames").writer()
     for record in records:
         writer.append(Arrival(0, 7, lane), encode_record(record))
     writer.sync()

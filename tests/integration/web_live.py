@@ -12,7 +12,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 from ved.analysis.decimate import Buckets, merge
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.live import LiveKind, decode_message
 from ved.codec.records import encode_record
 from ved.db.database import Database
@@ -59,7 +59,7 @@ class Server:
         )
         self.db = Database(self.settings.db_url)
         self.db.migrate()
-        self.stream = open_stream(self.settings.data, "frames")
+        self.stream = open_journal(self.settings.data, "frames")
         self.writer = self.stream.writer()
         self.lake = Lake(self.settings.lake_url)
         self.next_seq: dict[bytes, int] = {}

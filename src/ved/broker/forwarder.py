@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from ved.broker.base import StreamEntry, StreamReader
+from ved.broker.cluster import FORWARDED, KafkaCluster
 from ved.broker.journal import JournalStream
 from ved.broker.kafka import KafkaStream
-from ved.broker.kafka_cluster import KEEPS_POSITIONS, KafkaCluster
+from ved.broker.kafka_topic import KEEPS_POSITIONS
 from ved.broker.kafka_writer import KafkaStreamWriter, partition_of, vehicle_key
 from ved.codec.stream import pack_entry
 from ved.errors import StorageError
 
-CURSOR: Final = "kafka"
-"""What is in Kafka for good: the journal keeps the rest. `kafka-…` says it of one topic: a new one gets all again."""
 _READ_S: Final = 0.2
 _COMMIT_S: Final = 1.0
 _RETRY_S: Final = 1.0
@@ -25,7 +24,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Target:
-    """The topic as it was when forwarding began."""
+    """The topic as it was when forwarding began. The cursor is this topic's own: one made anew gets all again."""
 
     identity: str
     cursor: str
@@ -67,7 +66,7 @@ class Forwarder:
         writer = self._kafka.writer()
         identity = self._kafka.topic.identity()
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        return _Target(identity, f"{CURSOR}-{name}", writer)
+        return _Target(identity, f"{FORWARDED}-{name}", writer)
 
     async def _carry(self, target: _Target, reader: StreamReader, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -123,7 +122,7 @@ class Forwarder:
 
     def _commit(self, cursor: str, position: int) -> None:
         self._journal.commit_cursor(cursor, position)
-        self._journal.commit_cursor(CURSOR, position)
+        self._journal.commit_cursor(FORWARDED, position)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

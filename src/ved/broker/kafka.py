@@ -9,9 +9,10 @@ from weakref import WeakSet
 from confluent_kafka import Consumer, TopicPartition
 
 from ved.broker.base import Start, Stream, StreamName
+from ved.broker.cluster import KafkaCluster
 from ved.broker.journal import utc_now_us
-from ved.broker.kafka_cluster import ANSWER_S, KafkaCluster, Topic, TopicScan, storage_errors
 from ved.broker.kafka_reader import KafkaStreamReader
+from ved.broker.kafka_topic import ANSWER_S, Topic, TopicScan, storage_errors
 from ved.broker.kafka_writer import KafkaStreamWriter
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

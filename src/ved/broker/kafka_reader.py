@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ved.broker.base import StreamEntry, StreamReader
-from ved.broker.kafka_cluster import ANSWER_S, AT_END, Topic, TopicScan, position_of, storage_errors
+from ved.broker.kafka_topic import ANSWER_S, AT_END, Topic, TopicScan, position_of, storage_errors
 from ved.codec.stream import unpack_entry
 from ved.errors import CorruptDataError, StorageError
 

@@ -9,7 +9,7 @@ import google_crc32c
 from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 
 from ved.broker.base import StreamWriter
-from ved.broker.kafka_cluster import (
+from ved.broker.kafka_topic import (
     ANSWER_S,
     KEEPS_POSITIONS,
     MAX_MESSAGE_BYTES,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.cli.progress import LateProgress
 from ved.config.settings import ServerSettings
 from ved.errors import StorageError, VedError
@@ -41,7 +41,7 @@ class Expected:
 
 async def await_in_lake(expected: Expected, settings: ServerSettings) -> None:
     """Return when the lake holds every row of the epoch and watch has seen them. VedError when nothing moves."""
-    stream = open_stream(settings.data.resolve(), "frames")
+    stream = open_journal(settings.data.resolve(), "frames")
     reader = stream.reader("latest")
     end = reader.position
     reader.close()

@@ -7,10 +7,15 @@ from ved.errors import UserError
 
 
 def server_settings(
-    data: Path | None, config: Path | None, web_port: int | None = None, link_port: int | None = None
+    data: Path | None,
+    config: Path | None,
+    web_port: int | None = None,
+    link_port: int | None = None,
+    roles: str | None = None,
 ) -> ServerSettings:
     """Settings from the options that were given, over environment and file."""
-    return load_settings(config, {"data": data, "web_port": web_port, "link_port": link_port})
+    chosen = None if roles is None else tuple(one.strip() for one in roles.split(","))
+    return load_settings(config, {"data": data, "web_port": web_port, "link_port": link_port, "roles": chosen})
 
 
 def parse_speed(text: str) -> float:

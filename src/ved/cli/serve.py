@@ -77,7 +77,9 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
 
 
 async def _say_ready(server: Server, running: RunningServer) -> None:
-    console.print(f"Page:     {running.web_url}")
-    console.print(f"Sign in:  {server.signin_link()}   (one time; 'ved signin' makes another)")
-    console.print(f"Cars:     {running.link_url.replace('127.0.0.1', server.settings.link_host)}")
+    if running.web_url:
+        console.print(f"Page:     {running.web_url}")
+        console.print(f"Sign in:  {server.signin_link()}   (one time; 'ved signin' makes another)")
+    if running.link_url:
+        console.print(f"Cars:     {running.link_url.replace('127.0.0.1', server.settings.link_host)}")
     console.print(f"Data:     {server.data}   (Ctrl-C stops the server)")

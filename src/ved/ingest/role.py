@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ved.broker.open import open_stream
+from ved.broker.cluster import KafkaReach
+from ved.broker.open import open_forwarder, open_journal
 from ved.db.database import Database
 from ved.errors import StorageError
 from ved.ingest.accepted import Accepted
@@ -18,7 +19,6 @@ from ved.ingest.writer import TrimOrder
 from ved.link.certificates import ensure_server_certificates
 from ved.metrics import Counters
 
-KEEP_FOR: Final = ("record",)
 CHECKPOINT_S: Final = 10.0
 
 _log: Final = logging.getLogger("ved.ingest")
@@ -28,7 +28,8 @@ _log: Final = logging.getLogger("ved.ingest")
 class IngestSettings:
     """`names` are the host names and addresses under which cars reach this server. `port` 0 takes a free one.
 
-    The stream keeps `keep_bytes` and `keep_us`, whichever is less, but always what record has still to read.
+    The stream keeps `keep_bytes` and `keep_us`, whichever is less, but always what a reader in `keep_for` has still to
+    read. With `kafka` it is carried on to that cluster.
     """
 
     data: Path
@@ -38,6 +39,8 @@ class IngestSettings:
     names: tuple[str, ...]
     keep_bytes: int
     keep_us: int
+    keep_for: tuple[str, ...] = ("record",)
+    kafka: KafkaReach | None = None
 
 
 async def run_ingest(
@@ -56,7 +59,7 @@ async def run_ingest(
         certificates = await asyncio.to_thread(
             ensure_server_certificates, settings.data / "keys", tuple(settings.names)
         )
-        stream = open_stream(settings.data, "frames")
+        stream = open_journal(settings.data, "frames")
         writer = await asyncio.to_thread(stream.writer)
         try:
             accepted = Accepted()
@@ -92,7 +95,10 @@ class _Keeping:
 
 async def _serve(server: LinkServer, store: Store, keeping: _Keeping, stop: asyncio.Event) -> None:
     """Run the loops beside the connections until `stop`."""
+    forwarder = open_forwarder(keeping.settings.data, "frames", keeping.settings.kafka)
     async with asyncio.TaskGroup() as group:
+        if forwarder is not None:
+            group.create_task(forwarder.run(stop))
         tasks = [group.create_task(server.watch_keys()), group.create_task(_keep_house(store, keeping))]
         await stop.wait()
         for task in tasks:
@@ -101,7 +107,7 @@ async def _serve(server: LinkServer, store: Store, keeping: _Keeping, stop: asyn
 
 async def _keep_house(store: Store, keeping: _Keeping) -> None:
     """Checkpoint and trim, now and then, until cancelled."""
-    order = TrimOrder(keeping.settings.keep_bytes, keeping.settings.keep_us, KEEP_FOR)
+    order = TrimOrder(keeping.settings.keep_bytes, keeping.settings.keep_us, keeping.settings.keep_for)
     while True:
         await asyncio.sleep(CHECKPOINT_S)
         await _save(store, keeping.checkpoint_path, keeping.accepted)

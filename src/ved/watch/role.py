@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from ved.broker.base import Stream, StreamEntry, StreamReader
-from ved.broker.open import open_stream
+from ved.broker.cluster import KafkaReach
+from ved.broker.open import open_forwarder, open_journal, open_stream
 from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
@@ -31,6 +32,9 @@ from ved.watch.sessions import SessionWatcher
 CURSOR: Final = "watch"
 TICK_S: Final = 0.2
 SAVE_US: Final = 1_000_000
+SYNC_US: Final = 5_000_000
+"""A flush to a busy disk may take longer than an alarm may: it comes seldom. After a power cut, what was found since is
+found again and told again."""
 TRIM_US: Final = 60_000_000
 EVENTS_BYTES: Final = 1 << 30
 EVENTS_US: Final = 86_400_000_000
@@ -46,6 +50,7 @@ class WatchSettings:
     data: Path
     db_url: str
     notify: NotifySettings = field(default_factory=NotifySettings)
+    kafka: KafkaReach | None = None
 
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
@@ -63,33 +68,40 @@ async def run_watch(
     counters: Counters | None = None,
 ) -> None:
     """Follow the stream `frames` until `stop`, then read it to its end and save."""
-    db = Database(settings.db_url)
-    frames = open_stream(settings.data, "frames")
+    db = Database(settings.db_url, is_found_again=True)
+    frames = open_stream(settings.data, "frames", settings.kafka)
     has_cursor = frames.cursor(CURSOR) is not None
     reader = _reader(frames, db)
-    events = open_stream(settings.data, "events").writer()
+    events = open_journal(settings.data, "events").writer()
     counters = counters or Counters()
     watching = Watching(db, make_parts(db, now()), counters)
-    notifier = Notifier(db, open_stream(settings.data, "events"), settings.notify, counters)
+    notifier = Notifier(db, open_journal(settings.data, "events"), settings.notify, counters)
     cursor = reader.position
 
     async def settle() -> None:
-        """Save, make the events durable, then say how far the stream was read."""
-        nonlocal cursor, has_cursor
+        """Save what was found, with the position: that does not wait for the disk."""
+        nonlocal has_cursor
         if reader.position != cursor and not has_cursor:
             frames.commit_cursor(CURSOR, cursor)
             has_cursor = True
         await asyncio.to_thread(watching.save, reader.position)
         watching.publish(events.append)
-        events.sync()
+
+    async def sync() -> None:
+        """Make the events durable, then say how far the stream was read."""
+        nonlocal cursor
+        await asyncio.to_thread(events.sync)
         if reader.position != cursor:
             frames.commit_cursor(CURSOR, reader.position)
             cursor = reader.position
 
-    telling = asyncio.create_task(notifier.run())
+    helpers = [asyncio.create_task(notifier.run())]
+    forwarder = open_forwarder(settings.data, "events", settings.kafka)
+    if forwarder is not None:
+        helpers.append(asyncio.create_task(forwarder.run(asyncio.Event())))
     try:
         ready({})
-        settled_us = trimmed_us = now().mono_us
+        settled_us = synced_us = trimmed_us = now().mono_us
         while True:
             is_last = stop.is_set()
             entries = await reader.read(timeout_s=0.0 if is_last else TICK_S)
@@ -100,13 +112,18 @@ async def run_watch(
             if now().mono_us - settled_us >= SAVE_US:
                 settled_us = now().mono_us
                 await settle()
+            if now().mono_us - synced_us >= SYNC_US:
+                synced_us = now().mono_us
+                await sync()
             if now().mono_us - trimmed_us >= TRIM_US:
                 trimmed_us = now().mono_us
                 events.trim(EVENTS_BYTES, EVENTS_US, KEEP_FOR)
         await settle()
+        await sync()
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
         reader.close()
         events.close()
         db.close()

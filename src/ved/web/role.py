@@ -6,13 +6,15 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from ved.api.history import History
+from ved.broker.base import StreamName
+from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import UserError
@@ -27,6 +29,7 @@ from ved.web.state import WebState
 
 log = logging.getLogger(__name__)
 
+STREAMS: Final[tuple[StreamName, ...]] = ("frames", "events")
 CLOSE_S: Final = 0.8
 """How long viewers may take to close before uvicorn does it."""
 STOP_S: Final = 1
@@ -44,7 +47,8 @@ class WebSettings:
     port: int
     secret_path: Path
     page_dir: Path
-    metrics_token: str = ""
+    metrics_token: str = field(default="", repr=False)
+    kafka: KafkaReach | None = None
 
 
 async def run_web(
@@ -61,7 +65,8 @@ async def run_web(
         state = WebState(
             db, Auth(db, load_secret(settings.secret_path), settings.metrics_token), hub, lake, settings.page_dir
         )
-        follower = Follower(hub, db, open_stream(settings.data, "frames"), open_stream(settings.data, "events"))
+        frames, events = (open_stream(settings.data, name, settings.kafka) for name in STREAMS)
+        follower = Follower(hub, db, frames, events)
         hub.counters.gauge(QUEUE, hub.waiting)
         hub.counters.gauge(LAG, lambda: follower.lag_ms)
         server = _Server(

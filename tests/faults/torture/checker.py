@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.faults.torture.oracle import read_truth, rows_of
 
-from ved.broker.open import open_stream
+from ved.broker.open import open_journal
 from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.epochs import list_losses
@@ -186,7 +186,7 @@ def arrivals(data: Path) -> list[Came]:
     """All batches of the server's stream, in order."""
 
     async def read() -> list[Came]:
-        reader = open_stream(data, "frames").reader("earliest")
+        reader = open_journal(data, "frames").reader("earliest")
         out: list[Came] = []
         try:
             while entries := await reader.read(timeout_s=0):

@@ -22,15 +22,27 @@ def demo(data: Data = None, config: ConfigFile = None, web_port: WebPort = None,
 
 
 @app.command()
-def serve(data: Data = None, config: ConfigFile = None, web_port: WebPort = None, link_port: LinkPort = None) -> None:
+def serve(
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE,ROLE,…", help="Only these of ingest, record, watch, web run here.", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    config: ConfigFile = None,
+    web_port: WebPort = None,
+    link_port: LinkPort = None,
+) -> None:
     """Run the server: cars connect, people watch, all is stored.
 
-    Prints the page's address with a one-time sign-in link. Ctrl-C stops it.
+    Prints the page's address with a one-time sign-in link. Ctrl-C stops it. With --roles, the other roles run on other
+    machines; kafka_servers and db_url then say how they meet.
     """
     from ved.cli.options import server_settings
     from ved.cli.serve import run_server
 
-    run_server(server_settings(data, config, web_port, link_port))
+    run_server(server_settings(data, config, web_port, link_port, roles))
 
 
 @app.command()

@@ -1,10 +1,9 @@
-"""The Kafka cluster behind a stream: settings, its topic, and where the topic begins and ends."""
+"""A stream's topic on a Kafka cluster, and where it begins and ends."""
 
 import contextlib
 import struct
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,6 +12,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from ved.broker.base import StreamName
+from ved.broker.cluster import KafkaCluster
 from ved.errors import StorageError, UserError
 
 POSITION_HEADER: Final = "p"
@@ -26,41 +26,6 @@ _SETTINGS_ARE_WRONG.add(KafkaError.SASL_AUTHENTICATION_FAILED)
 _POSITION: Final = struct.Struct("<Q")
 KEEPS_POSITIONS: Final = frozenset({"frames"})
 """Streams whose entries carry the position that they have in the journal before the topic."""
-_PARTITIONS: Final = {"events": 1}
-"""Events are few, and watch may have several instances: in one partition Kafka itself puts them in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaCluster:
-    """`servers`: host:port,…; `options`: more of librdkafka's settings (TLS, SASL).
-
-    `partitions` divide `frames` by vehicle; `keep_us` and `keep_bytes` (of a partition) bound what a topic keeps.
-    """
-
-    servers: str
-    prefix: str = "ved"
-    partitions: int = 4
-    replicas: int = 1
-    keep_us: int = 24 * 3_600_000_000
-    keep_bytes: int = 20 << 30
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def client(self, **more: Any) -> dict[str, Any]:
-        """What every client is made with."""
-        quick = {"reconnect.backoff.max.ms": 1000, "socket.keepalive.enable": True, "log.connection.close": False}
-        return {"bootstrap.servers": self.servers, **quick, **self.options, **more}
-
-    def topic(self, name: StreamName) -> str:
-        """The topic of a stream."""
-        return f"{self.prefix}.{name}"
-
-    def group(self, name: StreamName, cursor: str) -> str:
-        """The consumer group that keeps a cursor."""
-        return f"{self.topic(name)}.{cursor}"
-
-    def partition_count(self, name: StreamName) -> int:
-        """How many partitions a new topic gets."""
-        return _PARTITIONS.get(name, self.partitions)
 
 
 @contextlib.contextmanager
