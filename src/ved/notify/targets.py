@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -16,9 +16,9 @@ class NotifySettings:
     between two messages. The URLs are secrets.
     """
 
-    webhook: str = ""
+    webhook: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()
-    apprise: tuple[str, ...] = ()
+    apprise: tuple[str, ...] = field(default=(), repr=False)
     severity: int = 2
     every_s: float = 30.0
 
@@ -56,7 +56,7 @@ class WebhookTarget:
 class AppriseTarget:
     """A service of apprise, by its URL; `number` tells several of one kind apart."""
 
-    url: str
+    url: str = field(repr=False)
     number: int
 
     @property

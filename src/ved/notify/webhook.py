@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -47,7 +47,7 @@ def addresses_of(host: str, port: int) -> list[str]:
 class Webhook:
     """Where to POST. `hosts` are those that may be used: an address among them may be private, a name never has one."""
 
-    url: str
+    url: str = field(repr=False)
     hosts: Collection[str]
     resolve: Resolve = addresses_of
 
