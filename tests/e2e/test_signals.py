@@ -1,0 +1,82 @@
+"""The signals section in a real browser: upload, preview, put in force; history reads anew, no frame is rewritten."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+from tests.e2e.test_page import ARGUMENTS, DRIVE, WAIT_MS
+
+import ved as product
+
+HOSTILE = "<img src=x onerror=document.title='owned'>.dbc"
+
+
+@pytest.fixture
+def page(chromium: str, served) -> Iterator[Page]:
+    """A signed-in page; anything that the browser complains about fails the test."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB").new_page()
+        page.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def lake_files(data: Path) -> dict[str, str]:
+    files = sorted((data / "lake" / "frames").rglob("*.parquet"))
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def altitudes(data: Path, channel: str) -> list[float]:
+    with product.open(data) as lake:
+        return lake.sessions("survey")[-1].samples(channel).values.tolist()
+
+
+def test_upload_preview_assign_and_history_changes(page: Page, served):
+    data = served.ved.data
+    done = served.ved.run(
+        "replay", str(DRIVE / "drive-9min.MF4"), "--dbc", str(DRIVE / "canmod-gps.dbc"), "--vehicle", "survey",
+        "--speed", "max", "--data", str(data),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, files = altitudes(data, "gnss_altitude.Altitude"), lake_files(data)
+    assert len(before) == 510
+    text = (DRIVE / "canmod-gps.dbc").read_text()
+    text = text.replace("SG_ Altitude : 1|18@1+ (0.1,-6000)", "SG_ Height : 1|18@1+ (0.2,-6000)")
+    assert "Height" in text
+
+    page.goto(f"{served.origin}/?vehicle=survey&section=signals")
+    page.get_by_role("combobox", name=re.compile("^Bus")).select_option(label="CAN2")
+    upload = {"name": HOSTILE, "mimeType": "text/plain", "buffer": text.encode()}
+    page.locator("input[type=file]").set_input_files(upload)
+    page.get_by_label("Why").fill("the scale was half")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    preview = page.get_by_role("region", name="What this would do")
+    expect(preview).to_contain_text("gnss_altitude.Altitude → gnss_altitude.Height")
+    expect(preview).to_contain_text("510 of 510 samples differ")
+    expect(preview).to_contain_text("<img src=x")
+    assert page.title() != "owned"
+    assert altitudes(data, "gnss_altitude.Altitude") == before  # nothing counts yet
+
+    page.get_by_role("button", name="Put in force").click()
+    expect(page.get_by_role("status")).to_contain_text("In force")
+    expect(page.get_by_role("region", name="History")).to_contain_text("the scale was half")
+    for name in ("gnss_altitude.Altitude", "gnss_altitude.Height"):
+        assert altitudes(data, name) == pytest.approx([2 * (value + 6000) - 6000 for value in before])
+    assert lake_files(data) == files
+
+    page.get_by_role("button", name="Compare", exact=True).click()
+    side_by_side = page.get_by_role("region", name="Two versions side by side")
+    expect(side_by_side).to_contain_text("Channels that differ: 1")
+    side_by_side.get_by_role("button", name="Show the curve").click()
+    expect(side_by_side.locator("svg path")).to_have_count(2)
+    expect(side_by_side.locator("svg path.after")).to_have_attribute("d", re.compile("^M.*L"))
