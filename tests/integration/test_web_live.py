@@ -141,14 +141,19 @@ def test_previews_are_shown_and_their_frames_come_again_late(tmp_path):
             server.send_clock()
             server.send([0, 20_000], [1, 2])
             await until(lambda: page.last() == [1, 2])
+            assert page.state["previews_from_utc_us"] is None
             server.append(Preview("fs", E1, 1, frames_of([100_000], [7])))
-            await until(lambda: page.last() == [1, 2, 7])
-            server.send([40_000, 60_000, 100_000], [3, 4, 7], lane=Lane.BACKFILL)
+            server.append(Preview("fs", E1, 2, frames_of([120_000], [8])))
+            await until(lambda: page.last() == [1, 2, 7, 8])
+            await until(lambda: page.state["previews_from_utc_us"] == START_UTC_US + 100_000)
+            server.send([160_000], [9])
+            await until(lambda: page.state["previews_from_utc_us"] is None)
+            server.send([40_000, 60_000, 100_000, 120_000], [3, 4, 7, 8], lane=Lane.BACKFILL)
             await asyncio.sleep(0.3)
             async with server.page() as second:
                 await second.watch("Motor.speed")
                 await until(lambda: second.is_history_done)
-                assert second.last() == [1, 2, 3, 4, 7]  # once: the preview itself is kept nowhere
+                assert second.last() == [1, 2, 3, 4, 7, 8, 9]  # once: the preview itself is kept nowhere
 
     run(tmp_path, go)
 

@@ -62,7 +62,7 @@ class Follower:
         self.lag_ms = 0.0
         """How long the newest entry had waited when it was dealt with; 0 when nothing waits."""
         self._reset_at_us: dict[str, int] = {}
-        self._told: dict[str, tuple[str, str | None]] = {}
+        self._told: dict[str, tuple[str, str | None, int | None]] = {}
         self._decoders: dict[str, Decoder | None] = {}
 
     async def follow(self) -> None:
@@ -204,7 +204,7 @@ class Follower:
         flush.batches.append(FrameBatch(preview.vehicle, preview.epoch, 1, preview.frames))
         flush.frames += len(preview.frames)
         flush.arrived_us = arrived_us
-        feed.take_preview(len(preview.frames), arrived_us)
+        feed.take_preview(preview, arrived_us)
 
     def _flush(self, flush: _Flush) -> None:
         """Move the edge and send. Without a clock nobody knows when the frames were: they wait with the recent ones."""
@@ -278,7 +278,8 @@ class Follower:
         return True
 
     def _tell_changes(self, feed: VehicleFeed) -> None:
-        now = (feed.link, None if feed.current is None else feed.current.epoch.hex())
+        epoch = None if feed.current is None else feed.current.epoch.hex()
+        now = (feed.link, epoch, feed.previews_from_utc_us)
         if self._told.get(feed.name) != now:
             self._told[feed.name] = now
             self._hub.send_state(feed)

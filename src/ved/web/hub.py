@@ -211,6 +211,7 @@ class Hub:
                 "frames_per_s": round(feed.frames_per_s(now_us)),
                 "rtt_ms": None if feed.rtt_us < 0 else round(feed.rtt_us / 1000, 1),
                 "sample_channels": len(feed.samples.channels),
+                "previews_from_utc_us": feed.previews_from_utc_us,
             }
         )
 

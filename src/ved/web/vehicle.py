@@ -16,7 +16,7 @@ from ved.dbc.decode import Decoder
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
-from ved.model.records import Clock, Description, Lane, LinkState
+from ved.model.records import Clock, Description, Lane, LinkState, Preview
 from ved.web.samplefeed import SampleFeed
 
 LinkWord = Literal["up", "down", "unknown"]
@@ -93,6 +93,7 @@ class VehicleFeed:
     _edge_arrived_us: int | None = None
     _heard_us: int | None = None
     _counts: deque[tuple[int, int]] = field(default_factory=deque)
+    _previews_from: tuple[bytes, int] | None = None  # epoch, and time in it
     _was_current: set[bytes] = field(default_factory=set)
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -134,12 +135,23 @@ class VehicleFeed:
         self._trim_counts(arrived_us)
         if lane == Lane.LIVE:
             self._hear(arrived_us)
+            self._previews_from = None
 
-    def take_preview(self, frames: int, arrived_us: int) -> None:
+    def take_preview(self, preview: Preview, arrived_us: int) -> None:
         """Count a preview's frames and keep nothing; the car is there."""
-        self._counts.append((arrived_us, frames))
+        self._counts.append((arrived_us, len(preview.frames)))
         self._trim_counts(arrived_us)
         self._hear(arrived_us)
+        if self._previews_from is None or self._previews_from[0] != preview.epoch:
+            self._previews_from = (preview.epoch, int(preview.frames.t_us.min()))
+
+    @property
+    def previews_from_utc_us(self) -> int | None:
+        """Since when the live lane brings previews alone; None while it brings everything."""
+        if self._previews_from is None or self.current is None or self.current.offset_us is None:
+            return None
+        epoch, t_us = self._previews_from
+        return t_us + self.current.offset_us if epoch == self.current.epoch else None
 
     def _hear(self, arrived_us: int) -> None:
         self._is_linked = True

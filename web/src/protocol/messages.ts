@@ -50,6 +50,8 @@ export interface VehicleState {
   readonly rtt_ms: number | null;
   /** When it changes, the vehicle has other channels of samples. */
   readonly sample_channels?: number;
+  /** Values of this time and later are previews: every 50 to 100 ms the latest of each id, the rest comes later. */
+  readonly previews_from_utc_us?: number | null;
 }
 
 export interface Reset {
