@@ -45,11 +45,13 @@ class Shelf:
 
 def write_alarms(connection: Connection, rows: Iterable[Alarm]) -> None:
     """Make or replace alarms."""
-    for row in rows:
-        values = asdict(row) | {"is_open": row.is_open}
+    written = [{name: getattr(row, name) for name in _FIELDS} | {"is_open": row.is_open} for row in rows]
+    if not written:
+        return
+    for values in written:
         values |= {key: None if isnan(values[key]) else values[key] for key in ("value", "worst")}
-        if not insert_if_new(connection, alarms, values):
-            connection.execute(update(alarms).where(alarms.c.id == row.id).values(**values))
+    connection.execute(delete(alarms).where(alarms.c.id.in_([values["id"] for values in written])))
+    connection.execute(insert(alarms), written)
 
 
 def open_alarms(db: Database, vehicle: str | None = None) -> list[Alarm]:

@@ -15,12 +15,18 @@ class Database:
     Whatever is done through the engine raises StorageError when the database cannot be reached, opened or written.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_found_again: bool = False) -> None:
+        """`is_found_again`: commits do not wait for the disk; a power cut may take the newest, whole and in order.
+
+        Right where the position in a stream is in the same commit, so that what it found is found again.
+        """
         self.url = url
         self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         event.listen(self.engine, "handle_error", _name_refusal)
         if make_url(url).get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _tune_sqlite)
+        if is_found_again:
+            event.listen(self.engine, "connect", _do_not_wait)
 
     def migrate(self) -> None:
         """Bring the schema to this version. Raises StorageError when the database cannot be opened or written."""
@@ -42,6 +48,13 @@ class Database:
 def _name_refusal(context: ExceptionContext) -> None:
     if isinstance(context.sqlalchemy_exception, OperationalError) and context.engine is not None:
         raise StorageError(f"database {context.engine.url!s}: {context.original_exception}") from None
+
+
+def _do_not_wait(connection: Any, _record: Any) -> None:
+    is_sqlite = type(connection).__module__.startswith("sqlite3")
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=NORMAL" if is_sqlite else "SET synchronous_commit TO off")
+    cursor.close()
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

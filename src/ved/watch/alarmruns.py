@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -144,12 +145,14 @@ class Run:
 
     def around(self, channels: Sequence[str], epoch: bytes, t_us: tuple[int, int]) -> dict[str, Kept]:
         """The samples at hand of these channels with t_us[0] <= t < t_us[1]."""
+        within = [
+            one for one in self._recent if one.epoch == epoch and one.t_from_us < t_us[1] and one.t_to_us >= t_us[0]
+        ]
         out: dict[str, list[Kept]] = {}
-        for recent in self._recent:
-            if recent.epoch == epoch and recent.t_from_us < t_us[1] and recent.t_to_us >= t_us[0]:
-                for name, (times, values) in _columns(recent, channels):
-                    inside = (times >= t_us[0]) & (times < t_us[1])
-                    out.setdefault(name, []).append((times[inside], values[inside]))
+        for _, group in groupby(within, key=lambda one: id(one.decoder)):
+            for name, (times, values) in _columns(list(group), channels):
+                inside = (times >= t_us[0]) & (times < t_us[1])
+                out.setdefault(name, []).append((times[inside], values[inside]))
         return {
             name: (np.concatenate([one[0] for one in parts]), np.concatenate([one[1] for one in parts]))
             for name, parts in out.items()
@@ -230,17 +233,21 @@ def _channel(of: SampleChannel) -> Channel:
     return Channel(of.name, of.unit, of.kind, None, "", of.name, 0, False)
 
 
-def _columns(recent: _Recent, channels: Sequence[str]) -> list[tuple[str, Kept]]:
-    if recent.samples is not None:
-        samples = recent.samples
-        names = {channel.name: number for number, channel in enumerate(samples.channels)}
-        picked = [(name, samples.samples.channel == names[name]) for name in channels if name in names]
-        return [(name, (samples.samples.t_us[mask], samples.samples.value[mask])) for name, mask in picked]
-    assert recent.decoder is not None
-    assert recent.frames is not None
-    numbers = recent.decoder.dbc_set.numbers
+def _columns(group: Sequence[_Recent], channels: Sequence[str]) -> list[tuple[str, Kept]]:
+    """The samples of channels in recent frames of one decoder, or in recent samples."""
+    decoder = group[0].decoder
+    if decoder is None:
+        return [pair for one in group if one.samples is not None for pair in _sample_columns(one.samples, channels)]
+    numbers = decoder.dbc_set.numbers
     found = [(name, numbers[name]) for name in channels if name in numbers]
-    wanted = np.zeros(len(recent.decoder.channels), np.bool_)
+    wanted = np.zeros(len(decoder.channels), np.bool_)
     wanted[[number for _, number in found]] = True
-    decoded = recent.decoder.decode(recent.frames, wanted)
+    frames = FrameColumns.concatenate([one.frames for one in group if one.frames is not None])
+    decoded = decoder.decode(frames, wanted)
     return [(name, decoded.column(number)) for name, number in found]
+
+
+def _sample_columns(batch: SampleBatch, channels: Sequence[str]) -> list[tuple[str, Kept]]:
+    names = {channel.name: number for number, channel in enumerate(batch.channels)}
+    picked = [(name, batch.samples.channel == names[name]) for name in channels if name in names]
+    return [(name, (batch.samples.t_us[mask], batch.samples.value[mask])) for name, mask in picked]

@@ -20,6 +20,7 @@ from ved.codec.records import encode_record
 from ved.db.alarmrules import list_rules, rules_mark
 from ved.db.alarms import (
     Ack,
+    Kept,
     acks_after,
     get_alarm,
     open_alarms,
@@ -45,6 +46,8 @@ INCIDENT_US: Final = 180_000_000
 EARLY_US: Final = 600_000_000
 """An acknowledgement waits so long for an alarm that watch does not know (again) yet."""
 MAX_CAPTURES: Final = 50
+MAX_CAPTURES_AT_ONCE: Final = 6
+"""So that saving never holds up the next alarm for long."""
 _MARKS: Final = "marks"
 _INCIDENTS: Final = {
     IncidentKind.KEY_SHARED: ("incident-key-shared", 2, "Two agents use one key", "Deux agents utilisent la même clé"),
@@ -306,19 +309,24 @@ class AlarmWatcher:
                 if alarm is not None and not isnan(worst) and worst != alarm.worst:
                     self._put(replace(alarm, worst=worst))
 
-    def _due_captures(self) -> Iterator[tuple[str, int, dict[str, tuple]]]:  # type: ignore[type-arg]
-        """What is at hand before an alarm's begin, and what came after it once all of that did."""
+    def _due_captures(self) -> Iterator[tuple[str, int, dict[str, Kept]]]:
+        """What is at hand before an alarm's begin, and what came after it once all of it did; some at a time."""
+        given = 0
         for capture in list(self._captures):
             run = self._runs.get(capture.run)
             if run is None:
                 self._captures.remove(capture)
                 continue
+            if given >= MAX_CAPTURES_AT_ONCE:
+                break
             reached_us = run.reached_us(capture.epoch)
             if capture.until_us is None:
+                given += 1
                 until_us = min(capture.to_us, reached_us + 1)
                 yield capture.alarm, 0, run.around(capture.channels, capture.epoch, (capture.from_us, until_us))
                 capture.until_us = until_us
             if reached_us >= capture.to_us or run.epoch != capture.epoch:
+                given += 1
                 span = capture.until_us, capture.to_us
                 yield capture.alarm, 1, run.around(capture.channels, capture.epoch, span)
                 self._captures.remove(capture)

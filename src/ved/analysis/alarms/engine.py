@@ -11,7 +11,7 @@ from ved.analysis.alarms.binding import NO_GUARD, bind
 from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.life import Change, Life, Turn
 from ved.analysis.alarms.look import Batch, Columns, Looker, Steps, make_batch
-from ved.model.alarmrule import Rule
+from ved.model.alarmrule import Rule, rule_values
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 
@@ -36,6 +36,8 @@ class Engine:
     ) -> None:
         bound = bind(rules, channels, aliases, with_silence=with_silence)
         self.rules = tuple(one.rule for one in bound.rules)
+        self.values = tuple(rule_values(rule) for rule in self.rules)
+        """The rules as plain values."""
         self.idle = bound.idle
         self.now_us = NO_TIME
         self.lives = [Life(one.on_delay_ms * 1000, one.off_delay_ms * 1000) for one in self.rules]

@@ -7,16 +7,15 @@ import numpy as np
 from ved.analysis.alarms.conditions import Memory
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import Life, Phase
-from ved.model.alarmrule import rule_values
 
 
 def engine_state(engine: Engine) -> dict[str, Any]:
     """What `restore` needs; values of JSON, NaN among them. The running memory of expressions is left out."""
     looker = engine.looker
     rules = {}
-    for rule, bound, life, worst in zip(engine.rules, engine.bound, engine.lives, engine.worst, strict=True):
-        rules[rule.id] = {
-            "rule": rule_values(rule),
+    for values, bound, life, worst in zip(engine.values, engine.bound, engine.lives, engine.worst, strict=True):
+        rules[values["id"]] = {
+            "rule": values,
             "life": [int(life.phase), life.is_true, life.deadline_us],
             "worst": worst,
             "parts": [_memory_values(looker.memory, part) for part in bound.parts],
@@ -40,17 +39,17 @@ def restore(engine: Engine, state: dict[str, Any]) -> list[str]:
         if name in state["channels"]:
             looker.last_us[at], looker.last_value[at] = state["channels"][name]
     saved = dict(state["rules"])
-    for number, (rule, bound) in enumerate(zip(engine.rules, engine.bound, strict=True)):
-        known = saved.get(rule.id)
-        if known is None or known["rule"] != rule_values(rule) or len(known["parts"]) != len(bound.parts):
+    for number, (values, bound) in enumerate(zip(engine.values, engine.bound, strict=True)):
+        known = saved.get(values["id"])
+        if known is None or known["rule"] != values or len(known["parts"]) != len(bound.parts):
             continue
-        del saved[rule.id]
+        del saved[values["id"]]
         phase, is_true, deadline_us = known["life"]
         was = engine.lives[number]
         engine.lives[number] = Life(was.on_delay_us, was.off_delay_us, Phase(phase), is_true, deadline_us)
         engine.worst[number] = known["worst"]
-        for part, values in zip(bound.parts, known["parts"], strict=True):
-            _put_memory(looker.memory, part, values)
+        for part, memory in zip(bound.parts, known["parts"], strict=True):
+            _put_memory(looker.memory, part, memory)
     return [rule for rule, known in saved.items() if known["life"][0] >= Phase.ACTIVE]
 
 
