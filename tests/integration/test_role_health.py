@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ved.cli import rolehealth
-from ved.cli.rolehealth import report_health
+from ved.cli.rolehealth import instance_of, report_health
 from ved.db.database import Database
 from ved.db.health import RoleRow, read_health
 from ved.metrics import LAG, Counters
@@ -20,6 +21,12 @@ def rows(url: str) -> list[RoleRow]:
             return read_health(connection)
     finally:
         db.close()
+
+
+def test_roles_on_several_machines_have_rows_of_their_own() -> None:
+    assert instance_of("web", object()) == "web"
+    assert instance_of("web", SimpleNamespace(kafka=None)) == "web"
+    assert instance_of("web", SimpleNamespace(kafka="broker:9092")).startswith("web@")
 
 
 async def until(holds) -> None:

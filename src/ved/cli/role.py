@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from pydantic import TypeAdapter
 
 from ved.cli.logs import set_up_logging
-from ved.cli.rolehealth import report_health
+from ved.cli.rolehealth import instance_of, report_health
 from ved.errors import UserError
 from ved.metrics import Counters
 
@@ -54,7 +54,7 @@ async def _run(name: str, function: Any, settings: Any) -> None:
     counters = Counters()
     health = None
     if hasattr(settings, "db_url"):  # a role of the server; a simulated car has no database
-        health = asyncio.create_task(report_health(name, settings.db_url, settings.data, counters))
+        health = asyncio.create_task(report_health(instance_of(name, settings), settings.db_url, settings.data, counters))
     try:
         counted = {"counters": counters} if "counters" in inspect.signature(function).parameters else {}
         await function(settings, lambda info: _say("ready", info), stop, **counted)

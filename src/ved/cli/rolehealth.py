@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import socket
 import time
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import psutil
 
@@ -16,6 +17,12 @@ from ved.metrics import Counters
 EVERY_S: Final = 1.0
 _MB: Final = 1e6
 _log = logging.getLogger("ved.health")
+
+
+def instance_of(role: str, settings: Any) -> str:
+    """The name under which the process reports: that of the role, with the machine's where there may be several."""
+    is_spread = getattr(settings, "kafka", None) is not None
+    return f"{role}@{socket.gethostname()}"[:64] if is_spread else role
 
 
 async def report_health(role: str, db_url: str, data: Path, counters: Counters) -> NoReturn:
