@@ -16,7 +16,15 @@ import pytest
 from ved.broker.open import open_stream
 from ved.codec.records import encode_record
 from ved.db.database import Database
-from ved.db.notifications import ask_test, list_targets, newest_notifications
+from ved.db.notifications import (
+    Draft,
+    add_notifications,
+    ask_test,
+    claim,
+    list_targets,
+    newest_notifications,
+    waiting_notifications,
+)
 from ved.metrics import NOTIFICATIONS_FAILED_TOTAL, NOTIFICATIONS_SENT_TOTAL, Counters
 from ved.model.alarm import Alarm
 from ved.model.records import Arrival, Lane
@@ -166,6 +174,16 @@ def test_a_test_goes_to_every_target_apprise_among_them(bench: Bench, taker) -> 
     (failed,) = [one for one in newest_notifications(bench.db) if one.state == "failed"]
     assert "does not know" in failed.error
     gc.collect()  # apprise leaves closing its sockets to the collector, which warns of it: here, not in another test
+
+
+def test_two_that_deliver_send_it_once(bench: Bench) -> None:
+    with bench.db.engine.begin() as connection:
+        add_notifications(connection, [Draft(1, "webhook 127.0.0.1", "title", "text")])
+    (seen,) = waiting_notifications(bench.db, 5)
+    assert claim(bench.db, seen, 100)
+    assert not claim(bench.db, seen, 100)  # the other one looked before the first had it
+    assert waiting_notifications(bench.db, 99) == []
+    assert [one.id for one in waiting_notifications(bench.db, 100)] == [seen.id]  # the first ended without a word
 
 
 def test_without_targets_nothing_is_told(bench: Bench) -> None:

@@ -54,7 +54,8 @@ async def _run(name: str, function: Any, settings: Any) -> None:
     counters = Counters()
     health = None
     if hasattr(settings, "db_url"):  # a role of the server; a simulated car has no database
-        health = asyncio.create_task(report_health(instance_of(name, settings), settings.db_url, settings.data, counters))
+        instance = instance_of(name, settings)
+        health = asyncio.create_task(report_health(instance, settings.db_url, settings.data, counters))
     try:
         counted = {"counters": counters} if "counters" in inspect.signature(function).parameters else {}
         await function(settings, lambda info: _say("ready", info), stop, **counted)

@@ -76,6 +76,18 @@ def waiting_notifications(db: Database, now_us: int, limit: int = 20) -> list[No
         return [_notification(row) for row in connection.execute(wanted)]
 
 
+def claim(db: Database, one: Notification, until_utc_us: int) -> bool:
+    """Keep others (and the next look) from sending it until then; False when somebody else was faster."""
+    here = (
+        notifications.c.id == one.id,
+        notifications.c.state == "waiting",
+        notifications.c.next_utc_us == one.next_utc_us,
+    )
+    with db.engine.begin() as connection:
+        claimed = connection.execute(update(notifications).where(*here).values(next_utc_us=until_utc_us))
+    return claimed.rowcount == 1
+
+
 def newest_notifications(db: Database, limit: int = 50) -> list[Notification]:
     """The newest first."""
     wanted = select(notifications).order_by(notifications.c.id.desc()).limit(limit)

@@ -16,6 +16,7 @@ from ved.db.notifications import (
     Draft,
     Notification,
     add_notifications,
+    claim,
     newest_notifications,
     note_failure,
     note_sent,
@@ -44,6 +45,8 @@ READ_S: Final = 0.5
 RESTART_S: Final = 5.0
 MAX_ATTEMPTS: Final = 6
 FIRST_PAUSE_US: Final = 10_000_000
+CLAIM_US: Final = 120_000_000
+"""Longer than any delivery takes: then another one may try, should this process have ended meanwhile."""
 MARK_EVERY: Final = 1000
 """Stream entries without an alarm after which the position is written all the same."""
 _log = logging.getLogger("ved.notify")
@@ -158,6 +161,8 @@ class Notifier:
                 return
 
     def _send(self, one: Notification) -> bool:
+        if not claim(self._db, one, _utc_us() + CLAIM_US):
+            return True
         try:
             self._deliver_to(one)
         except DeliveryError as error:
