@@ -39,7 +39,6 @@ from ved.journal.layout import (
     MIN_SEGMENT_BYTES,
     RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
-    TEMPORARY_SUFFIX,
     Mark,
     SegmentHeader,
     SegmentName,
@@ -48,6 +47,7 @@ from ved.journal.layout import (
     max_records,
     pack_record,
 )
+from ved.journal.newsegment import make_segment, take_back
 from ved.journal.notify import WakeSender
 from ved.journal.reader import JournalReader
 from ved.journal.recovery import Recovered, RecoveryReport, SegmentInfo, recover
@@ -356,42 +356,20 @@ class Journal:
         if not previous and self._segments:
             previous = self._segments[-1].serial
         header = SegmentHeader(self._identity, serial, first, previous, previous_end, self._segment_bytes)
-        name = SegmentName(serial, first)
-        path = self.path / name.text
-        temporary = path.with_suffix(TEMPORARY_SUFFIX)
-        data = b"".join((header.pack(), *records))
         try:
-            fd = self._files.open(temporary, "create")
-            try:
-                append_all(self._files, fd, data)
-                self._files.sync(fd)
-            finally:
-                self._files.close(fd)
-            self._files.rename(temporary, path)
-            self._files.sync_folder(self.path)
-            fd = self._files.open(path, "append")
+            fd, size_bytes = make_segment(self.path, header, records, self._files)
         except OSError:
             self._is_sealed = True
-            self._remove_failed(temporary, SegmentInfo(serial, first, first, 0))
+            if not take_back(self.path, SegmentName(serial, first), self._files):
+                self._doomed.append(SegmentInfo(serial, first, first, 0))
             raise
         self._is_sealed = False
         if self._fd >= 0:
             self._files.close(self._fd)
-        self._fd, self._offset = fd, len(data)
-        self._size_bytes += len(data)
-        self._segments.append(SegmentInfo(serial, first, first + len(records), len(data)))
+        self._fd, self._offset = fd, size_bytes
+        self._size_bytes += size_bytes
+        self._segments.append(SegmentInfo(serial, first, first + len(records), size_bytes))
         self._is_mark_stale = True
-
-    def _remove_failed(self, temporary: Path, segment: SegmentInfo) -> None:
-        """Take away a segment that could not be made."""
-        with contextlib.suppress(OSError):
-            self._files.unlink(temporary)
-        try:
-            self._files.unlink(self.path / segment.name)
-        except FileNotFoundError:
-            return
-        except OSError:
-            self._doomed.append(segment)
 
     def _publish(self) -> None:
         """Tell readers the durable position and the newest segment."""
