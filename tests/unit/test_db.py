@@ -1,12 +1,16 @@
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from ved.db import dbcs, epochs, keys, people, sessions, tables, vehicles
 from ved.db.database import Database
 from ved.db.tables import metadata
+from ved.db.texts import list_texts, seed_texts
 from ved.errors import StorageError
 from ved.model.records import (
     BusDescription,
@@ -17,7 +21,7 @@ from ved.model.records import (
     LossPlace,
 )
 from ved.model.session import Session, SessionPart
-from ved.model.vehicle import ChartPanel, MapChannels, Vehicle, VehicleBus
+from ved.model.vehicle import ChannelTexts, ChartPanel, MapChannels, Vehicle, VehicleBus
 
 EPOCH = b"e" * 16
 
@@ -143,3 +147,27 @@ def test_sessions_are_replaced_as_they_grow(db: Database):
     assert sessions.list_sessions(db, "fs") == [grown]
     assert sessions.list_sessions(db, "pe") == []
     assert sessions.count_sessions(db) == 1
+
+
+def test_what_was_assigned_before_the_registry_kept_a_history_is_its_first_entry(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO dbc_files VALUES ('d1', 'a.dbc', 'BU_:')")
+        connection.exec_driver_sql("INSERT INTO dbc_assignments VALUES ('fs', 0, 'powertrain', '[\"d1\", \"d2\"]')")
+    database.migrate()
+    (row,) = dbcs.assignments(database, "fs")
+    assert (row.bus_index, row.bus_name, row.valid_from_us, row.valid_to_us) == (0, "powertrain", None, None)
+    assert row.files == (dbcs.DbcFile("d1", "a.dbc"), dbcs.DbcFile("d2", "d2"))
+    database.close()
+
+
+def test_titles_are_seeded_once(db: Database):
+    seed_texts(db, "fs", [ChannelTexts("A.b", "Speed", "Vitesse"), ChannelTexts("A.b", "Speed", "Allure")])
+    seed_texts(db, "fs", [ChannelTexts("A.b", "Other", "Autre")])
+    assert list_texts(db, "fs") == {"A.b": ChannelTexts("A.b", "Speed", "Allure")}
+    assert list_texts(db, "pe") == {}

@@ -13,6 +13,7 @@ from ved.analysis.positions import find_map_channels
 from ved.analysis.series import Series
 from ved.analysis.tracks import LapFinder, origin_of, reference_of
 from ved.api.maths import ReadSamples
+from ved.api.registry import load_registry
 from ved.db.database import Database
 from ved.db.vehicles import get_vehicle
 from ved.model.channel import Channel
@@ -38,9 +39,11 @@ class FoundLaps:
 def map_channels(db: Database, vehicle: str, channels: Sequence[Channel]) -> MapChannels | None:
     """The channels that place the vehicle: as it says, or found by their names."""
     row = get_vehicle(db, vehicle)
-    known = {channel.name for channel in channels}
-    if row is not None and row.map is not None and {row.map.latitude, row.map.longitude} <= known:
-        return row.map
+    known, aliases = {channel.name for channel in channels}, load_registry(db, vehicle).aliases
+    if row is not None and row.map is not None:
+        places = [aliases.current(name, known) for name in (row.map.latitude, row.map.longitude)]
+        if None not in places:
+            return row.map
     return find_map_channels(channels)
 
 

@@ -8,13 +8,12 @@ from sqlalchemy import Connection
 
 from ved.analysis.fixes import FixReader
 from ved.analysis.laps import LapStep
-from ved.analysis.positions import find_map_channels
 from ved.analysis.tracks import LapFinder
+from ved.api.laps import map_channels
 from ved.codec.records import encode_record
 from ved.db.database import Database
 from ved.db.laps import LapRow, read_lap_states, write_lap_state, write_laps
 from ved.db.tracks import list_tracks, write_learned
-from ved.db.vehicles import get_vehicle
 from ved.dbc.decode import Decoder
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Lane, LapEvent
@@ -151,11 +150,7 @@ class LapWatcher:
 @functools.lru_cache(maxsize=64)
 def _places_of(db: Database, vehicle: str, decoder: Decoder) -> MapChannels | None:
     """The channels that place the vehicle, if these DBCs have them."""
-    row = get_vehicle(db, vehicle)
-    numbers = decoder.dbc_set.numbers
-    if row is not None and row.map is not None and row.map.latitude in numbers and row.map.longitude in numbers:
-        return row.map
-    return find_map_channels(decoder.channels)
+    return map_channels(db, vehicle, decoder.channels)
 
 
 def _event(row: LapRow, epoch: bytes) -> LapEvent:

@@ -35,6 +35,7 @@ MAX_FLUSH_FRAMES: Final = 30_000
 STATE_S: Final = 0.5
 RESET_US: Final = 1_000_000
 REGISTRY_S: Final = 1.0
+AROUND_US: Final = 86_400_000_000
 log = logging.getLogger(__name__)
 
 
@@ -244,9 +245,9 @@ class Follower:
         return registry, self._load_decoding(vehicle, epoch, None, utc_us()), clock_pairs(self._db, vehicle, epoch)
 
     def _load_decoding(self, vehicle: str, epoch: bytes, description: Description | None, at_us: int) -> Decoding:
-        """Read from the database; the decoder of `at_us` is made here, so that the event loop finds it ready."""
+        """Read from the database; decoders that hold around `at_us` are made here: the event loop finds them ready."""
         decoding = decoding_for(self._db, vehicle, epoch, description)
-        decoding.at(at_us)
+        decoding.between(at_us - AROUND_US, at_us + AROUND_US)
         return decoding
 
     async def _take_description(self, description: Description) -> None:

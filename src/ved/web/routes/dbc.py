@@ -24,6 +24,7 @@ from ved.dbc.formats import READABLE
 from ved.dbc.intake import MAX_FILE_BYTES, Intake
 from ved.errors import UserError
 from ved.web.answers import needs
+from ved.web.limits import MAX_NAME_CHARS
 from ved.web.state import WebState
 
 MAX_BODY_BYTES: Final = 16 << 20
@@ -33,6 +34,7 @@ SHOWN_CHANNELS: Final = 500
 SERIES_BUCKETS: Final = 600
 
 Name = Annotated[str, StringConstraints(max_length=64)]
+Wanted = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
 Version = Annotated[str, StringConstraints(pattern=r"^(recorded|now|\d{1,9})$")]
 
 
@@ -96,7 +98,7 @@ def add_dbc(app: FastAPI, state: WebState) -> None:
             return await _answer(desk.compare, name, session, before, after)
 
     @app.get("/api/vehicles/{name}/dbc/series")
-    async def series(name: Name, session: Name, before: Version, after: Version, channel: str) -> dict[str, Any]:
+    async def series(name: Name, session: Name, before: Version, after: Version, channel: Wanted) -> dict[str, Any]:
         async with desk.turn:
             return await _answer(desk.series, name, session, (before, after), channel)
 
