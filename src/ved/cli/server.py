@@ -123,7 +123,13 @@ class Server:
             ),
             RoleSpec(
                 "watch",
-                WatchSettings(data=data, db_url=settings.database, notify=_notify_settings(settings), kafka=kafka),
+                WatchSettings(
+                    data=data,
+                    db_url=settings.database,
+                    notify=_notify_settings(settings),
+                    kafka=kafka,
+                    keep_for=_readers_of_journal(settings),
+                ),
             ),
         ]
         if self._with_page:
@@ -219,7 +225,7 @@ def _kafka_of(settings: ServerSettings) -> KafkaReach | None:
 
 
 def _readers_of_journal(settings: ServerSettings) -> tuple[str, ...]:
-    """Cursors that the journal of frames is never trimmed past."""
+    """Cursors that the journals are never trimmed past."""
     record = ("record",) if "record" in settings.roles else ()
     return (*record, *((FORWARDED,) if settings.kafka_servers else ()))
 

@@ -38,19 +38,21 @@ found again and told again."""
 TRIM_US: Final = 60_000_000
 EVENTS_BYTES: Final = 1 << 30
 EVENTS_US: Final = 86_400_000_000
-KEEP_FOR: Final = ("record",)
-"""Readers of the stream `events` for whom it is kept whatever its size."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """Data folder and database of the deployment, and where people are told of alarms."""
+    """Data folder and database of the deployment, and where people are told of alarms.
+
+    The stream `events` keeps a day, but always what a reader in `keep_for` has still to read.
+    """
 
     data: Path
     db_url: str
     notify: NotifySettings = field(default_factory=NotifySettings)
     kafka: KafkaReach | None = None
+    keep_for: tuple[str, ...] = ("record",)
 
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:
@@ -117,7 +119,7 @@ async def run_watch(
                 await sync()
             if now().mono_us - trimmed_us >= TRIM_US:
                 trimmed_us = now().mono_us
-                events.trim(EVENTS_BYTES, EVENTS_US, KEEP_FOR)
+                events.trim(EVENTS_BYTES, EVENTS_US, settings.keep_for)
         await settle()
         await sync()
     finally:
