@@ -5,6 +5,8 @@ export const en = {
   "section.label": "Sections",
   "section.live": "Live",
   "section.signals": "Signals",
+  "section.sessions": "Sessions",
+  "section.maths": "Maths channels",
   "section.failed": "This part of the page could not be loaded. Reload the page.",
   "lamp.live": "LIVE",
   "lamp.stale": "STALE",

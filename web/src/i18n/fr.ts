@@ -7,6 +7,8 @@ export const fr: Record<Key, string> = {
   "section.label": "Rubriques",
   "section.live": "Direct",
   "section.signals": "Signaux",
+  "section.sessions": "Sessions",
+  "section.maths": "Voies calculées",
   "section.failed": "Cette partie de la page n’a pas pu être chargée. Rechargez la page.",
   "lamp.live": "EN DIRECT",
   "lamp.stale": "FIGÉ",

@@ -1,0 +1,81 @@
+import { getJson, sendJson } from "../protocol/rest";
+
+/** Sessions, laps and tracks as the server tells them (docs/api.md). Times are UTC in µs since 1970. */
+
+export interface TrackName {
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface Notes {
+  readonly name: string;
+  readonly driver: string;
+  readonly setup: string;
+  readonly notes: string;
+  readonly tags: readonly string[];
+}
+
+export interface SessionLine extends Notes {
+  readonly id: string;
+  readonly vehicle: string;
+  readonly utc_from_us: number;
+  readonly utc_to_us: number;
+  readonly duration_s: number;
+  readonly is_open: boolean;
+  readonly has_moved: boolean;
+  readonly track: TrackName | null;
+  readonly laps: number;
+  readonly best_lap_s: number | null;
+}
+
+export interface Edit {
+  readonly utc_us: number;
+  readonly who: string;
+  readonly before: Readonly<Record<string, unknown>> | null;
+  readonly after: Readonly<Record<string, unknown>> | null;
+}
+
+export interface SessionDetail extends SessionLine {
+  readonly edits: readonly Edit[];
+}
+
+export interface Lap {
+  readonly number: number;
+  readonly utc_from_us: number;
+  readonly time_s: number;
+  readonly length_m: number;
+  readonly is_whole: boolean;
+  readonly sectors_s: readonly (number | null)[];
+}
+
+export interface Laps {
+  readonly track: TrackName | null;
+  readonly laps: readonly Lap[];
+}
+
+export type Change = Partial<Notes> & { readonly track?: string };
+
+const at = (session: string): string => `/api/sessions/${encodeURIComponent(session)}`;
+
+export const listSessions = (vehicle: string): Promise<SessionLine[]> => getJson(`/api/vehicles/${encodeURIComponent(vehicle)}/sessions`);
+
+export const getSession = (session: string): Promise<SessionDetail> => getJson(at(session));
+
+export const getLaps = (session: string): Promise<Laps> => getJson(`${at(session)}/laps`);
+
+export const listTracks = (): Promise<TrackName[]> => getJson("/api/tracks");
+
+export const editSession = (session: string, change: Change): Promise<unknown> => sendJson("PATCH", at(session), change);
+
+export const splitSession = (session: string, utcUs: number): Promise<unknown> => sendJson("POST", `${at(session)}/split`, { utc_us: utcUs });
+
+export const mergeSessions = (session: string, other: string): Promise<unknown> => sendJson("POST", `${at(session)}/merge`, { session: other });
+
+export const EXPORTS = ["csv", "parquet", "mat", "motec", "mcap", "candump", "blf", "mf4"] as const;
+
+/** Where a file of the session, or of one lap of it, comes from. */
+export function exportUrl(session: string, format: string, lap: number | null): string {
+  const query = new URLSearchParams({ format });
+  if (lap !== null) query.set("lap", String(lap));
+  return `${at(session)}/export?${query.toString()}`;
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { positionIn } from "../src/maths/rest";
+import { exportUrl, type SessionLine } from "../src/sessions/rest";
+import { changesOf, fits, moment, tagsOf } from "../src/sessions/text";
+
+const session: SessionLine = {
+  id: "a1",
+  vehicle: "fs",
+  utc_from_us: Date.UTC(2026, 6, 4, 14, 30) * 1000,
+  utc_to_us: Date.UTC(2026, 6, 4, 15, 0) * 1000,
+  duration_s: 1800,
+  is_open: false,
+  has_moved: true,
+  name: "Endurance",
+  driver: "Léa",
+  setup: "",
+  notes: "",
+  tags: ["Rain", "night"],
+  track: { id: "t", name: "Montlhéry" },
+  laps: 3,
+  best_lap_s: 60.5,
+};
+
+describe("sessions", () => {
+  it("are found by all words of a search, in any order and case", () => {
+    expect(fits(session, "")).toBe(true);
+    expect(fits(session, "rain léa")).toBe(true);
+    expect(fits(session, "MONT endur 2026-07")).toBe(true);
+    expect(fits(session, "rain dry")).toBe(false);
+  });
+
+  it("have tags as people write them", () => {
+    expect(tagsOf(" rain, night,,rain ")).toEqual(["rain", "night"]);
+    expect(tagsOf("")).toEqual([]);
+  });
+
+  it("tell what was changed", () => {
+    const edit = { utc_us: 0, who: "ada", before: { name: "", tags: ["a"], notes: "x" }, after: { name: "Run", tags: ["a", "b"], notes: "x" } };
+    expect(changesOf(edit)).toEqual([
+      ["name", "Run"],
+      ["tags", "a, b"],
+    ]);
+    expect(changesOf({ utc_us: 0, who: "ada", before: null, after: { split: "b2" } })).toEqual([["split", "b2"]]);
+  });
+
+  it("come as files, whole or a lap", () => {
+    expect(exportUrl("a/1", "csv", null)).toBe("/api/sessions/a%2F1/export?format=csv");
+    expect(exportUrl("a1", "mat", 3)).toBe("/api/sessions/a1/export?format=mat&lap=3");
+    expect(moment(session.utc_from_us)).toBe("2026-07-04 14:30");
+  });
+});
+
+describe("an expression", () => {
+  it("is wrong where the server says", () => {
+    expect(positionIn("position 23: channel 'Currnt': there is none")).toBe(23);
+    expect(positionIn("vehicle 'x': there is none")).toBeNull();
+  });
+});
