@@ -7,12 +7,12 @@ loses and doubles nothing.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ved.broker.base import Stream, StreamEntry, StreamReader
+from ved.broker.base import Stream, StreamEntry, StreamReader, StreamWriter
 from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal, open_stream
 from ved.db.database import Database
@@ -70,58 +70,16 @@ async def run_watch(
     counters: Counters | None = None,
 ) -> None:
     """Follow the stream `frames` until `stop`, then read it to its end and save."""
+    counters = counters or Counters()
     db = Database(settings.db_url, is_found_again=True)
     frames = open_stream(settings.data, "frames", settings.kafka)
-    has_cursor = frames.cursor(CURSOR) is not None
     reader = _reader(frames, db)
     events = open_journal(settings.data, "events").writer()
-    counters = counters or Counters()
-    watching = Watching(db, make_parts(db, now()), counters)
-    notifier = Notifier(db, open_journal(settings.data, "events"), settings.notify, counters)
-    cursor = reader.position
-
-    async def settle() -> None:
-        """Save what was found, with the position: that does not wait for the disk."""
-        nonlocal has_cursor
-        if reader.position != cursor and not has_cursor:
-            frames.commit_cursor(CURSOR, cursor)
-            has_cursor = True
-        await asyncio.to_thread(watching.save, reader.position)
-        watching.publish(events.append)
-
-    async def sync() -> None:
-        """Make the events durable, then say how far the stream was read."""
-        nonlocal cursor
-        await asyncio.to_thread(events.sync)
-        if reader.position != cursor:
-            frames.commit_cursor(CURSOR, reader.position)
-            cursor = reader.position
-
-    helpers = [asyncio.create_task(notifier.run())]
-    forwarder = open_forwarder(settings.data, "events", settings.kafka)
-    if forwarder is not None:
-        helpers.append(asyncio.create_task(forwarder.run(asyncio.Event())))
+    following = _Following(frames, reader, events, Watching(db, make_parts(db, now()), counters))
+    helpers = [asyncio.create_task(run) for run in _helpers(settings, db, counters)]
     try:
         ready({})
-        settled_us = synced_us = trimmed_us = now().mono_us
-        while True:
-            is_last = stop.is_set()
-            entries = await reader.read(timeout_s=0.0 if is_last else TICK_S)
-            watching.take(entries)
-            watching.publish(events.append)
-            if is_last and not entries:
-                break
-            if now().mono_us - settled_us >= SAVE_US:
-                settled_us = now().mono_us
-                await settle()
-            if now().mono_us - synced_us >= SYNC_US:
-                synced_us = now().mono_us
-                await sync()
-            if now().mono_us - trimmed_us >= TRIM_US:
-                trimmed_us = now().mono_us
-                events.trim(EVENTS_BYTES, EVENTS_US, settings.keep_for)
-        await settle()
-        await sync()
+        await following.run(stop, settings.keep_for)
     finally:
         for task in helpers:
             task.cancel()
@@ -129,6 +87,65 @@ async def run_watch(
         reader.close()
         events.close()
         db.close()
+
+
+def _helpers(settings: WatchSettings, db: Database, counters: Counters) -> list[Coroutine[object, object, None]]:
+    """What goes on beside the parts: people are told of alarms, and the events go on to the cluster."""
+    helpers = [Notifier(db, open_journal(settings.data, "events"), settings.notify, counters).run()]
+    forwarder = open_forwarder(settings.data, "events", settings.kafka)
+    if forwarder is not None:
+        helpers.append(forwarder.run(asyncio.Event()))
+    return helpers
+
+
+class _Following:
+    """Reads on, and now and then saves, syncs and trims."""
+
+    def __init__(self, frames: Stream, reader: StreamReader, events: StreamWriter, watching: "Watching") -> None:
+        self._frames, self._reader, self._events, self._watching = frames, reader, events, watching
+        self._has_cursor = frames.cursor(CURSOR) is not None
+        self._cursor = reader.position
+        self._done_us = dict.fromkeys(("save", "sync", "trim"), now().mono_us)
+
+    async def run(self, stop: asyncio.Event, keep_for: Sequence[str]) -> None:
+        """Until `stop`, and then to the end of the stream."""
+        while True:
+            is_last = stop.is_set()
+            entries = await self._reader.read(timeout_s=0.0 if is_last else TICK_S)
+            self._watching.take(entries)
+            self._watching.publish(self._events.append)
+            if is_last and not entries:
+                break
+            if self._is_due("save", SAVE_US):
+                await self._settle()
+            if self._is_due("sync", SYNC_US):
+                await self._sync()
+            if self._is_due("trim", TRIM_US):
+                self._events.trim(EVENTS_BYTES, EVENTS_US, keep_for)
+        await self._settle()
+        await self._sync()
+
+    def _is_due(self, what: str, every_us: int) -> bool:
+        now_us = now().mono_us
+        if now_us - self._done_us[what] < every_us:
+            return False
+        self._done_us[what] = now_us
+        return True
+
+    async def _settle(self) -> None:
+        """Save what was found, with the position: that does not wait for the disk."""
+        if self._reader.position != self._cursor and not self._has_cursor:
+            self._frames.commit_cursor(CURSOR, self._cursor)
+            self._has_cursor = True
+        await asyncio.to_thread(self._watching.save, self._reader.position)
+        self._watching.publish(self._events.append)
+
+    async def _sync(self) -> None:
+        """Make the events durable, then say how far the stream was read."""
+        await asyncio.to_thread(self._events.sync)
+        if self._reader.position != self._cursor:
+            self._frames.commit_cursor(CURSOR, self._reader.position)
+            self._cursor = self._reader.position
 
 
 def now() -> Now:
