@@ -89,6 +89,14 @@ def merge(older: Buckets, newer: Buckets, bucket_us: int) -> Buckets:
     return _summary(both, np.flatnonzero(np.append(True, key[1:] != key[:-1])))
 
 
+def coarsen(finer: Buckets, bucket_us: int) -> Buckets:
+    """Buckets (in time order) on a coarser grid, of which theirs is a part."""
+    if not len(finer.t_us):
+        return finer
+    key = finer.t_us // bucket_us
+    return _summary(finer, np.flatnonzero(np.append(True, key[1:] != key[:-1])))
+
+
 def _summary(parts: Buckets, firsts: NDArray[np.intp]) -> Buckets:
     """One bucket for each run of parts that begins at one of `firsts`."""
     lasts = np.append(firsts[1:], len(parts.t_us)) - 1

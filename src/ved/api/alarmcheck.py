@@ -10,7 +10,8 @@ from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import Change
 from ved.analysis.alarms.look import Columns
 from ved.analysis.alarms.saving import engine_state, restore
-from ved.api.history import all_of, frame_key
+from ved.api.framekeys import frame_key
+from ved.api.history import all_of
 from ved.api.parts import Part
 from ved.lake.lake import Lake
 from ved.lake.reading import FrameKey, Where

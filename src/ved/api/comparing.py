@@ -9,7 +9,8 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.api.history import all_of, frame_key
+from ved.api.framekeys import frame_key
+from ved.api.history import all_of
 from ved.api.parts import Part
 from ved.dbc.decode import Decoded
 from ved.dbc.load import DbcSet

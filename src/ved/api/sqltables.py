@@ -16,7 +16,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
-from ved.api.history import frame_key
+from ved.api.framekeys import frame_key
 from ved.api.maths import is_maths
 from ved.api.parts import Part, clip
 from ved.api.recorded import RecordedSession

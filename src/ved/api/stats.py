@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 
 from ved.api.decoding import decoding_of
-from ved.api.history import all_of, frame_key
+from ved.api.framekeys import frame_key
+from ved.api.history import all_of
 from ved.api.registry import load_registry
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs

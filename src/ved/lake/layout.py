@@ -81,6 +81,26 @@ SAMPLES: Final = TableLayout(
     limited=("seq", "t_us", "channel"),
 )
 
+ROLLUPS: Final = TableLayout(
+    name="rollups",
+    file_schema=pa.schema(
+        [
+            pa.field("channel", pa.string(), nullable=False),
+            pa.field("utc_us", pa.int64(), nullable=False),
+            pa.field("minimum", pa.float64(), nullable=False),
+            pa.field("maximum", pa.float64(), nullable=False),
+            pa.field("last", pa.float64(), nullable=False),
+            pa.field("mean", pa.float64(), nullable=False),
+            pa.field("count", pa.int64(), nullable=False),
+        ]
+    ),
+    encodings={"utc_us": "DELTA_BINARY_PACKED", "count": "DELTA_BINARY_PACKED"}
+    | dict.fromkeys(("minimum", "maximum", "last", "mean"), "BYTE_STREAM_SPLIT"),
+    dictionaries=("channel",),
+    limited=("channel", "utc_us"),
+)
+"""No Delta table: files that can be made again at any time, named by what they were made of."""
+
 APPEND_ZSTD_LEVEL: Final = 1
 COMPACT_ZSTD_LEVEL: Final = 6
 

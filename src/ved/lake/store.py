@@ -47,6 +47,9 @@ class Store(Protocol):
     def write(self, path: str, rows: ParquetRows, zstd_level: int) -> int:
         """Write a Parquet file, durable before it returns; its size in bytes. StorageError."""
 
+    def replace(self, path: str, rows: ParquetRows, zstd_level: int) -> None:
+        """As `write`, for a file that somebody may open at any moment: it shows when it is whole. StorageError."""
+
     def open(self, path: str) -> pa.NativeFile:
         """A file to read at any place; FileNotFoundError, OSError."""
 
@@ -121,6 +124,16 @@ class LocalStore:
             _remove_quietly(target)
             raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
         return size
+
+    def replace(self, path: str, rows: ParquetRows, zstd_level: int) -> None:
+        """Write a Parquet file under another name, then give it its own. StorageError."""
+        draft = f"{path}.{uuid.uuid4().hex}.new"
+        self.write(draft, rows, zstd_level)
+        try:
+            (self._root / draft).replace(self._root / path)
+        except OSError as error:
+            _remove_quietly(self._root / draft)
+            raise StorageError(f"cannot write {self._root / path}: {error.strerror or error}") from error
 
     def open(self, path: str) -> pa.NativeFile:
         """The file, memory-mapped."""
@@ -207,6 +220,10 @@ class ObjectStore:
         except OSError as error:
             raise StorageError(f"cannot write {self._url}/{path}: {error}") from error
         return size
+
+    def replace(self, path: str, rows: ParquetRows, zstd_level: int) -> None:
+        """Write a Parquet file: an object shows when it is whole. StorageError."""
+        self.write(path, rows, zstd_level)
 
     def open(self, path: str) -> pa.NativeFile:
         """The object, read by ranges."""

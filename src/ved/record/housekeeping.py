@@ -1,4 +1,4 @@
-"""Background work on the lake: small files into big ones, old data let go of, dead files deleted."""
+"""Background work on the lake: small files into big ones, rollups, old data let go of, dead files deleted."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from ved.lake.retention import Retention
 from ved.metrics import TASK_FAILURES_TOTAL, Counters
 from ved.record.forgetting import forget
 from ved.record.recorder import EpochKey
+from ved.record.rolling import make_rollups
 
 _log = logging.getLogger(__name__)
 _VACUUM_EVERY_S: Final = 600.0
@@ -45,6 +46,7 @@ class Housekeeping:
             await asyncio.sleep(every_s)
             try:
                 await asyncio.to_thread(self._lake.compact, is_final=self._is_quiet, stop=self._stop.is_set)
+                await asyncio.to_thread(make_rollups, self._lake, self._db, self._is_quiet, self._stop.is_set)
                 if time.monotonic() - vacuumed_s >= _VACUUM_EVERY_S:
                     if self._retention.is_limited:
                         await asyncio.to_thread(forget, self._lake, self._db, self._retention, self._is_quiet)
