@@ -96,8 +96,9 @@ class Fake:
         path = request.path.partition("?")[0]
         if path == "/api/live":
             return None
-        if path.startswith("/api/"):
-            return _response(json.dumps(_rest(path)).encode(), "application/json")
+        told = _rest(path)
+        if told is not None:
+            return _response(json.dumps(told).encode(), "application/json")
         file = DIST / ("index.html" if path == "/" else path.lstrip("/"))
         if not file.is_file():
             return Response(HTTPStatus.NOT_FOUND, "", Headers({"Content-Length": "0"}), b"")
@@ -178,6 +179,7 @@ def _message(number: int, kind: LiveKind, times: Any, channels: Any, is_last: bo
 
 
 def _rest(path: str) -> Any:
+    """None for what this server does not have."""
     summary = {"name": "load", "title_en": "Load", "title_fr": "Charge"}
     if path == "/api/me":
         return {"name": "bench", "role": "admin"}
@@ -196,7 +198,7 @@ def _rest(path: str) -> Any:
             for c in range(CHARTS)
         ]  # fmt: skip
         return {**summary, "channels": channels, "map": None, "charts": charts}
-    return {} if path == "/api/preferences" else []
+    return {"/api/preferences": {}, "/api/workbooks": []}.get(path)
 
 
 def _response(body: bytes, kind: str) -> Response:

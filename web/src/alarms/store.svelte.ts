@@ -1,3 +1,4 @@
+import { untrack } from "svelte";
 import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
 import { byTime, byUrgency, isAlarm, isLoud, merged, type Alarm } from "./alarm";
 import { getAlarms, getOpenAlarms } from "./rest";
@@ -35,7 +36,7 @@ export class Alarms {
 
   /** Reads what the server has; what was heard since it was asked is newer and stays. */
   async load(vehicle: string): Promise<void> {
-    const before = this.known;
+    const before = untrack(() => this.known); // An effect that loads must not run again for what it loaded.
     let found: readonly Alarm[];
     try {
       found = [...(await getAlarms(vehicle)), ...(await getOpenAlarms(vehicle))];

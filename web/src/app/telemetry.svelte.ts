@@ -392,7 +392,7 @@ export class Telemetry {
       case "fresh":
         if (message.isNewer) this.freshAtMs = performance.now();
         this.onNews(message.news);
-        this.loop.dirty();
+        if (message.isInView) this.loop.dirty();
         break;
       case "frame":
         this.onNews(message.news);

@@ -63,6 +63,11 @@ export class LiveStore {
     return isNewer;
   }
 
+  /** False for samples that a paused view does not show. */
+  isInView(message: ColumnsMessage): boolean {
+    return this.frozen === null || message.baseUs <= this.frozenEdgeUs;
+  }
+
   raiseEdge(us: number | null): void {
     if (us !== null && us > this.edgeUs) this.edgeUs = us;
   }

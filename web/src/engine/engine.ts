@@ -24,6 +24,7 @@ export class Engine {
   private receivedBytes = 0;
   private freshTimer: ReturnType<typeof setTimeout> | undefined;
   private isNewer = false;
+  private isInView = false;
 
   constructor(private readonly post: Post) {}
 
@@ -83,10 +84,11 @@ export class Engine {
     this.receivedBytes += bytes;
     const isNewer = this.store.accept(message);
     this.isNewer ||= isNewer && message.kind === KIND_INCREMENT;
+    this.isInView ||= this.store.isInView(message);
     this.freshTimer ??= setTimeout(() => {
       this.freshTimer = undefined;
-      this.post({ type: "fresh", isNewer: this.isNewer, news: this.news() }, []);
-      this.isNewer = false;
+      this.post({ type: "fresh", isNewer: this.isNewer, isInView: this.isInView, news: this.news() }, []);
+      this.isNewer = this.isInView = false;
     }, FRESH_EVERY_MS);
   }
 

@@ -38,6 +38,6 @@ export type FromEngine =
   | { readonly type: "other"; readonly message: OtherMessage }
   | { readonly type: "status"; readonly status: ConnectionStatus }
   | { readonly type: "failure" | "bad" }
-  /** Samples arrived since the last frame; `isNewer`: beyond the edge. */
-  | { readonly type: "fresh"; readonly isNewer: boolean; readonly news: News }
+  /** Samples arrived; `isNewer`: beyond the edge; `isInView`: not only such that a paused view leaves out. */
+  | { readonly type: "fresh"; readonly isNewer: boolean; readonly isInView: boolean; readonly news: News }
   | { readonly type: "frame"; readonly frame: Frame; readonly news: News; readonly answers: readonly (readonly [id: number, answer: AnyAnswer])[] };

@@ -64,7 +64,13 @@ export class FrameLoop {
     this.isPreparing = false;
     this.hasJustDrawn = true;
     this.drewMs = this.clock();
-    for (const draw of this.views) draw();
+    for (const draw of this.views) {
+      try {
+        draw();
+      } catch (error) {
+        reportError(error); // Told as any other fault of the page; the other panels go on.
+      }
+    }
     this.schedule();
   };
 }

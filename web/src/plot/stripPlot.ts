@@ -9,6 +9,7 @@ import { PixelColumns } from "./columnise";
 import { drawCurve } from "./curve";
 import { drawAnchor, drawMarkers } from "./marks";
 import { decimalsOfStep, formatChoice, formatNumber, formatTime } from "./format";
+import { isDense, Raster } from "./raster";
 import { niceRange, steadyRange, type Range } from "./range";
 
 export interface PlotSeries {
@@ -79,6 +80,8 @@ export class StripPlot {
   private readonly scales: YScale[];
   private columns: readonly PixelColumns[] = [];
   private frame: Frame | null = null;
+  private readonly raster = new Raster();
+  private readonly bitmap = document.createElement("canvas");
   /** The pointer rests, but stands for another time now. */
   private isCursorOld = false;
   private touch: { readonly id: number; x: number } | null = null;
@@ -161,17 +164,7 @@ export class StripPlot {
     ctx.beginPath();
     ctx.rect(left, top, width, height);
     ctx.clip();
-    this.options.series.forEach((series, i) => {
-      const range = this.scales.find((scale) => scale.key === scaleKeyOf(series))?.range;
-      const columns = this.columns[i];
-      if (!range || columns === undefined) return;
-      drawCurve(
-        ctx,
-        columns,
-        { leftPx: left, topPx: top, heightPx: height, low: range.low, high: range.high },
-        { colour: series.colour, widthPx: this.options.colours.lineWidth * uPlot.pxRatio, isStep: series.isStep },
-      );
-    });
+    this.drawCurves(ctx, left, top, width, height);
     if (this.frame !== null) {
       const box = { left, top, width, height, ratio: uPlot.pxRatio };
       drawMarkers(ctx, this.options.markers(), this.frame, box, this.options.colours);
@@ -179,6 +172,27 @@ export class StripPlot {
     }
     ctx.restore();
     this.drawUnits(plot);
+  }
+
+  /** Dense curves pixel by pixel, then thin ones with strokes. */
+  private drawCurves(ctx: CanvasRenderingContext2D, left: number, top: number, width: number, height: number): void {
+    const widthPx = this.options.colours.lineWidth * uPlot.pxRatio;
+    const [columnsPx, rowsPx] = [Math.round(width), Math.round(height)];
+    this.raster.begin(columnsPx, rowsPx);
+    const thin: (() => void)[] = [];
+    this.options.series.forEach((series, i) => {
+      const range = this.scales.find((scale) => scale.key === scaleKeyOf(series))?.range;
+      const columns = this.columns[i];
+      if (!range || columns === undefined || columns.n === 0) return;
+      if (isDense(columns)) this.raster.curve(columns, series.colour, { ...range, widthPx });
+      else thin.push(() => drawCurve(ctx, columns, { leftPx: left, topPx: top, heightPx: height, ...range }, { colour: series.colour, widthPx, isStep: series.isStep }));
+    });
+    if (!this.raster.isEmpty) {
+      if (this.bitmap.width !== columnsPx || this.bitmap.height !== rowsPx) Object.assign(this.bitmap, { width: columnsPx, height: rowsPx });
+      this.bitmap.getContext("2d")?.putImageData(new ImageData(this.raster.pixels, columnsPx, rowsPx), 0, 0);
+      ctx.drawImage(this.bitmap, Math.round(left), Math.round(top));
+    }
+    for (const draw of thin) draw();
   }
 
   /** The unit of each axis stands above it. */
