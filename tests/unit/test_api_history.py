@@ -246,3 +246,25 @@ def test_statistics_count_what_frames_really_carry(world: World) -> None:
     assert lake_stats(world.lake, world.db)["channels"] == 4
     world.lake.compact()
     assert lake_stats(world.lake, world.db)["channels"] == 4
+
+
+TRUCK = HEAD + (
+    f'BO_ {0x98FF0400} Truck: 8 A\n SG_ rpm : 0|16@1+ (1,0) [0|0] "rpm" A\n'
+    'BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";\n'
+    'BA_DEF_DEF_ "VFrameFormat" "J1939PG";\n'
+)
+
+
+def test_a_parameter_group_is_read_whatever_its_source(world: World) -> None:
+    world.epoch(EPOCHS[0], TRUCK, ENGINE)
+    flags = int(FrameFlag.EXTENDED)
+    world.lake.append(
+        [
+            batch(EPOCHS[0], 1, [0], [7], arbitration_id=0x18FF0400, flags=flags),
+            batch(EPOCHS[0], 2, [1], [8], arbitration_id=0x0CFF0421, flags=flags),
+            batch(EPOCHS[0], 3, [2], [9], arbitration_id=0x18FF0500, flags=flags),
+            batch(EPOCHS[0], 4, [3], [4], bus=1),
+        ]
+    )
+    assert world.samples("Truck.rpm") == [(0, 7.0), (1, 8.0)]
+    assert channels_with_samples(world.lake, world.db, "fs") == {"Truck.rpm", "Engine.speed"}

@@ -26,7 +26,7 @@ describe("times of the registry", () => {
     i18n.language = "fr";
     expect(validity(utcUs, null)).toBe("depuis 2026-05-01 00:00");
     expect([value(0.5), value(null)]).toEqual(["0,5", "–"]);
-    expect(w("kind.gone")).toBe("disparu");
+    expect(w("kind.gone")).toBe("disparue");
     i18n.language = "en";
   });
 });
