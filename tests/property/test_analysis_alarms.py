@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.look import Columns
-from ved.model.alarmrule import Guard, Rule
 from ved.analysis.alarms.saving import engine_state, restore
+from ved.model.alarmrule import Guard, Rule
 from ved.model.channel import Channel
 
 NEVER = 1 << 62
@@ -252,3 +252,26 @@ def test_vectorised_in_any_cuts_is_the_sample_by_sample_model(rules, frames, cut
     end_us = max([frame.t_us for frame in frames], default=0) + rest_ms * 1000 + 1
     expected = {rule.id: run(rule, CHANNELS, frames, end_us) for rule in rules}
     assert vectorised(rules, frames, [cut for cut in cuts if cut <= len(frames)], end_us, saves) == expected
+
+
+@settings(max_examples=80)
+@given(
+    st.builds(drive, st.integers(0, 1 << 32), st.integers(0, 60)),
+    st.lists(st.integers(0, 60), max_size=6),
+    delays,
+    delays,
+)
+def test_an_expression_raises_as_the_limit_that_says_the_same(frames, cuts, on_delay_ms, off_delay_ms):
+    given_ = {"on_delay_ms": on_delay_ms, "off_delay_ms": off_delay_ms}
+    limit = Rule("limit", "above", "l", "l", channel="M.A", limit=3.0, **given_)
+    same = Rule("same", "expression", "s", "s", expression="M.A > 3", **given_)
+    end_us = max([frame.t_us for frame in frames], default=0) + 1
+    # Of samples of one time the last counts in an expression; so times are made distinct here.
+    frames = [Frame(frame.t_us + number, frame.values) for number, frame in enumerate(sorted(frames, key=_time))]
+    end_us += len(frames)
+    found = vectorised([limit, same], frames, [cut for cut in cuts if cut <= len(frames)], end_us)
+    assert found["same"] == found["limit"] == run(limit, CHANNELS, frames, end_us)
+
+
+def _time(frame: Frame) -> int:
+    return frame.t_us

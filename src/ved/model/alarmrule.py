@@ -3,7 +3,6 @@
 import re
 from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
-from math import isfinite
 from typing import Any, Final, Literal, get_args
 
 from ved.errors import UserError
@@ -12,6 +11,7 @@ RuleKind = Literal["above", "below", "outside", "rate", "equals", "bits", "no_da
 ID_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
 MAX_DELAY_MS: Final = 3_600_000
 MAX_VALUES: Final = 32
+MAX_NUMBER: Final = 1e300
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "above": ("channel", "limit"),
     "below": ("channel", "limit"),
@@ -143,7 +143,7 @@ def _numbers(where: str, given: object) -> tuple[float, ...]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
 def _is_whole(value: object, most: int) -> bool:
@@ -155,7 +155,7 @@ def _check_types(where: str, rule: Rule) -> None:
         raise UserError(f"{where}: key 'id' must be a-z first, then a-z, 0-9 or -, at most 48 characters")
     if rule.kind not in get_args(RuleKind):
         raise UserError(f"{where}: key 'kind' must be one of {', '.join(get_args(RuleKind))}")
-    if rule.severity not in SEVERITIES:
+    if not isinstance(rule.severity, str) or rule.severity not in SEVERITIES:
         raise UserError(f"{where}: key 'severity' must be info, warning or critical")
     for key, most in (("channel", 512), ("expression", 1000), ("source", 300)):
         if not isinstance(getattr(rule, key), str) or len(getattr(rule, key)) > most:

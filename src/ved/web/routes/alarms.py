@@ -135,8 +135,10 @@ def add_alarms(app: FastAPI, state: WebState) -> None:
 def add_alarm_rules(app: FastAPI, state: WebState) -> None:
     """The rules of a vehicle: list, edit; every edit is noted."""
 
-    @app.get("/api/vehicles/{name}/rules")
-    async def rules(name: Name, _user: Viewer) -> list[dict[str, Any]]:
+    @app.get("/api/vehicles/{name}/rules", response_model=None)
+    async def rules(name: Name, _user: Viewer) -> list[dict[str, Any]] | Response:
+        if not await state.hub.is_vehicle(name):
+            return denied(404, "unknown_vehicle", "no vehicle has this name")
         known = await asyncio.to_thread(list_rules, state.db, name)
         idle = bind(known, await _channels(state, name)).idle
         shelves = {shelf.rule: shelf for shelf in await asyncio.to_thread(list_shelves, state.db, name, utc_us())}
@@ -183,6 +185,8 @@ def add_rule_actions(app: FastAPI, state: WebState) -> None:
 
     @app.post("/api/vehicles/{name}/rules/try", response_model=None)
     async def attempt(name: Name, trial: TrialIn, _user: Engineer) -> dict[str, Any] | Response:
+        if not await state.hub.is_vehicle(name):
+            return denied(404, "unknown_vehicle", "no vehicle has this name")
         try:
             rule = rule_from(trial.rule)
         except UserError as error:
