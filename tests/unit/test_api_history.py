@@ -267,4 +267,4 @@ def test_a_parameter_group_is_read_whatever_its_source(world: World) -> None:
         ]
     )
     assert world.samples("Truck.rpm") == [(0, 7.0), (1, 8.0)]
-    assert channels_with_samples(world.lake, world.db, "fs") == {"Truck.rpm", "Engine.speed"}
+    assert channels_with_samples(world.lake, world.db, "fs") == {"Truck.rpm", "Engine.speed", "Engine.late"}
