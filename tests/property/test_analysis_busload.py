@@ -52,7 +52,7 @@ def a_frame(draw) -> tuple[int, bool, bool, bytes]:
     return arbitration_id, is_extended, draw(st.booleans()), bytes(draw(st.lists(byte, max_size=8)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(a_frame(), min_size=1, max_size=12))
 def test_classic_frames_are_as_long_as_they_are(frames: list[tuple[int, bool, bool, bytes]]) -> None:
     assert frame_bits(columns(frames)).tolist() == [len(wire(*one)) for one in frames]
