@@ -41,6 +41,7 @@ from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.dial import PUBLISH_PATH, Dialer
 from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes
 from ved.link.span import Span
+from ved.link.wireuse import WireUse
 from ved.model.records import RecordKind
 
 WELCOME_TIMEOUT_S: Final = 5.0
@@ -121,6 +122,7 @@ class LinkConnection:
         self.features = 0
         self._vehicle = ""
         self._encoder = WireEncoder(wiring.layouts)
+        self._wire_use = WireUse()
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
@@ -185,9 +187,10 @@ class LinkConnection:
         """A batch is coded against those before it, where the server knows how; all else goes as it stands."""
         header = peek(record)
         is_batch = header.kind == RecordKind.BATCH and header.vehicle == self._vehicle
-        if is_batch and self.features & FEATURE_WIRE:
+        if is_batch and self.features & FEATURE_WIRE and self._wire_use.is_worth:
             body = self._encoder.encode(decode_batch(record))
             if body is not None:
+                self._wire_use.note(len(body), len(record))
                 return encode_message(WireData(body))
         return encode_message(Data(record))
 
