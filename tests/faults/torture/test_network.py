@@ -12,7 +12,9 @@ from tests.faults.netlab import lab
 from tests.faults.netlab.emulator import Faults
 from tests.faults.netlab.lab import EMULATOR, NetLab
 from tests.faults.torture.checker import arrivals, live_ages_ms, recovery_s
-from tests.faults.torture.site import Figures, Places, Site, mono_us
+from tests.faults.torture.site import Figures, Places, Site, mono_us, wait_until
+
+from ved.model.records import Lane
 
 pytestmark = pytest.mark.skipif(lab.why_not() is not None, reason=str(lab.why_not()))
 
@@ -201,3 +203,42 @@ def test_a_path_that_becomes_narrow(tmp_path):
         assert up.largest_bytes > 1200, "no packet came near the limit"
         assert up.too_large == 0
         finish(site, "path MTU 1280 without ICMP", [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("rate", "rate_bps"), [(600, 1e6), (1500, 1e6), (1500, 3e5)])
+def test_a_backlog_beside_the_live_lane(tmp_path, rate: int, rate_bps: float):
+    """20 s offline, then an uplink that is slow: how much of it the backlog takes, and what the live lane feels."""
+    with world(tmp_path) as (site, net):
+        if rate != site.rate:
+            site.stop_car()
+            site.rate = rate
+            site.start_car()
+            site.wait_stored()
+        net.set(up=bad(rate_bps=rate_bps), down=LTE)
+        time.sleep(3)
+        calm_us = mono_us()
+        time.sleep(5)
+        zone_us = mono_us()
+        with net.dead_zone():
+            time.sleep(20)
+        back_us, before = mono_us(), net.counts()[0]
+        assert before.down > 0, "the zone was not noticed"
+        wait_until(lambda: site.true_frames() - site.progress()["stored_frames"] < rate, "the backlog is stored", 120)
+        end_us, up = mono_us(), net.counts()[0].since(before)
+        came = [one for one in arrivals(site.places.data) if back_us < one.mono_us <= end_us]
+        late = [one.mono_us for one in came if one.lane == Lane.BACKFILL]
+        assert late, "nothing came over the backfill lane"
+        ages = {
+            "calm": live_ages_ms(arrivals(site.places.data), site.places.truth, calm_us, zone_us),
+            "backlog": live_ages_ms(came, site.places.truth, min(late), end_us),
+        }
+        finish(
+            site,
+            f"20 s offline at {rate} frames/s, then {rate_bps / 1e3:.0f} kbit/s",
+            [back_us],
+            backlog_s=(max(late) - back_us) / 1e6,
+            uplink_share=up.passed_bytes * 8 / rate_bps / ((end_us - back_us) / 1e6),
+            **{f"live_p{q}_ms_{when}": float(np.percentile(one, q)) for when, one in ages.items() for q in (50, 99)},
+        )
