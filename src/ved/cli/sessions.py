@@ -48,12 +48,14 @@ def print_sessions(settings: ServerSettings, vehicle: str | None, wanted: Wanted
     if as_json:
         print(json.dumps(lines, ensure_ascii=False))
         return
-    table = Table(
-        "id", "vehicle", "begin (UTC)", "minutes", "laps", "best", "name", "driver", "track", "tags", box=None
-    )
+    table = Table(box=None)
+    for head, width in (("id", 16), ("vehicle", 7), ("begin (UTC)", 16), ("min", 4), ("laps", 4), ("best", 7)):
+        table.add_column(head, no_wrap=True, min_width=width)
+    for head in ("name", "driver", "track", "tags"):
+        table.add_column(head, overflow="fold")
     for line in lines:
-        best = "" if line["best_lap_s"] is None else f"{line['best_lap_s']:.3f} s"
-        minutes = f"{line['duration_s'] / 60:.1f}" + ("…" if line["is_open"] else "")
+        best = "" if line["best_lap_s"] is None else f"{line['best_lap_s']:.3f}"
+        minutes = f"{line['duration_s'] / 60:.1f}" + ("+" if line["is_open"] else "")
         texts = (line["name"], line["driver"], line["track"], " ".join(line["tags"]))
         table.add_row(line["id"], line["vehicle"], line["begin"][:16], minutes, str(line["laps"]), best, *texts)
     console.print(table if lines else "no sessions")

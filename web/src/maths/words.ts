@@ -2,7 +2,7 @@ import { i18n } from "../i18n/i18n.svelte";
 
 const en = {
   "list": "Maths channels",
-  "list.hint": "Computed from other channels, with the same values live and in history. They stand in the channel search as Maths.…",
+  "list.hint": "Computed from other channels, with the same values live and in history. They stand in the channel search as Maths.Name.",
   "list.empty": "No maths channel yet.",
   "new": "New channel",
   "viewer": "Engineers may change maths channels.",
@@ -28,7 +28,7 @@ const en = {
 
 const fr: Record<keyof typeof en, string> = {
   "list": "Voies calculées",
-  "list.hint": "Déduites d’autres voies, avec les mêmes valeurs en direct et dans l’historique. Elles se trouvent dans la recherche sous Maths.…",
+  "list.hint": "Déduites d’autres voies, avec les mêmes valeurs en direct et dans l’historique. Elles se trouvent dans la recherche sous Maths.Nom.",
   "list.empty": "Aucune voie calculée pour l’instant.",
   "new": "Nouvelle voie",
   "viewer": "Les ingénieurs peuvent modifier les voies calculées.",
