@@ -155,7 +155,7 @@ def _check_types(where: str, rule: Rule) -> None:
         raise UserError(f"{where}: key 'id' must be a-z first, then a-z, 0-9 or -, at most 48 characters")
     if rule.kind not in get_args(RuleKind):
         raise UserError(f"{where}: key 'kind' must be one of {', '.join(get_args(RuleKind))}")
-    if not isinstance(rule.severity, str) or rule.severity not in SEVERITIES:
+    if str(rule.severity) not in SEVERITIES:
         raise UserError(f"{where}: key 'severity' must be info, warning or critical")
     for key, most in (("channel", 512), ("expression", 1000), ("source", 300)):
         if not isinstance(getattr(rule, key), str) or len(getattr(rule, key)) > most:
