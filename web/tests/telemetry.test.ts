@@ -52,7 +52,7 @@ let items: Map<string, string>;
 let place: { protocol: string; host: string; search: string };
 
 function respond(path: string): object {
-  if (path.includes("/sessions") || path.includes("/alarms")) return [];
+  if (path.startsWith("/api/vehicles/fs/")) return [];
   if (path.startsWith("/api/workbooks") || path === "/api/preferences") return path === "/api/preferences" ? {} : [];
   if (path === "/api/me") return { name: "a", role: "admin" };
   if (path === "/api/vehicles") return [{ name: "fs", title_en: "", title_fr: "", link: "up", age_ms: 1, epoch: null }];
@@ -152,6 +152,18 @@ describe("Telemetry", () => {
     FakeSocket.last.say(watching(100e6));
     FakeSocket.last.end();
     expect(telemetry.time.paused).toEqual({ fromUs: 20e6, toUs: 40e6 });
+  });
+
+  it("goes back in time beyond the window", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(watching(100e6));
+    FakeSocket.last.end();
+    telemetry.earlier();
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBe(120);
+    FakeSocket.last.say(watching(100e6));
+    FakeSocket.last.end();
+    expect(telemetry.time.paused).toEqual({ fromUs: -20e6, toUs: 40e6 });
   });
 
   it("hands messages of other types to those who listen", async () => {

@@ -259,6 +259,12 @@ export class Telemetry {
     if (this.isHistoryComplete) this.showWanted(range);
   }
 
+  /** One view further back, also beyond the window: what the page does not hold comes from the server. */
+  earlier(): void {
+    const { fromUs, toUs } = this.time.range();
+    if (Number.isFinite(fromUs)) this.visit({ fromUs: 2 * fromUs - toUs, toUs: fromUs });
+  }
+
   setKiosk(isKiosk: boolean): void {
     this.isKiosk = isKiosk;
     this.noteAddress();

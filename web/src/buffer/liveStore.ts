@@ -98,9 +98,7 @@ export class LiveStore {
     this.shown = this.incoming;
     this.incoming = null;
     if (this.frozen === null) return;
-    for (const [name, buffer] of this.shown) {
-      // A channel added while paused joins the frozen view with what the new history has of it.
-      if (!this.frozen.has(name)) this.frozen.set(name, buffer.copyUntil(this.frozenEdgeUs));
-    }
+    // The paused view takes over what the new history has of its time: added channels, or a longer window.
+    this.frozen = new Map([...this.shown].map(([name, buffer]) => [name, buffer.copyUntil(this.frozenEdgeUs)]));
   }
 }

@@ -67,6 +67,9 @@ export class Raster {
         bottom = Math.max(bottom, middle);
       }
       this.spread(columns, i, top - half, bottom + half, rgb, 1);
+      // A steep line is as thick as a level one.
+      const px = Math.floor(x[i]!) + 1;
+      if (bottom - top > frame.widthPx && px < this.width) this.run(px, top, bottom, rgb, Math.min(1, frame.widthPx - 1));
     }
     this.isEmpty = false;
   }
