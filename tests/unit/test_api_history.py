@@ -8,7 +8,7 @@ import pytest
 
 from ved.analysis.decimate import buckets
 from ved.api import history as history_module
-from ved.api.decoding import decoder_for
+from ved.api.decoding import decoding_for
 from ved.api.history import History
 from ved.api.stats import channels_with_samples, lake_stats
 from ved.db.database import Database
@@ -185,10 +185,10 @@ def test_the_registry_holds_for_its_bus_and_the_epochs_own_for_the_others(world:
 
 def test_a_description_in_hand_is_decoded_before_the_database_has_it(world: World) -> None:
     description = Description("fs", EPOCHS[0], 1, "car", (BusDescription(0, "b", (ENGINE,)),))
-    assert len(decoder_for(world.db, "fs", EPOCHS[0]).channels) == 0
-    decoder = decoder_for(world.db, "fs", EPOCHS[0], description)
+    assert len(decoding_for(world.db, "fs", EPOCHS[0]).at(UTC0).channels) == 0
+    decoder = decoding_for(world.db, "fs", EPOCHS[0], description).at(UTC0)
     assert [one.name for one in decoder.channels] == ["Engine.speed", "Engine.late"]
-    assert decoder_for(world.db, "fs", EPOCHS[0], description) is decoder
+    assert decoding_for(world.db, "fs", EPOCHS[0], description).at(UTC0) is decoder
 
 
 def test_a_dbc_that_says_nothing_is_left_out(world: World) -> None:

@@ -71,13 +71,6 @@ def decoding_for(db: Database, vehicle: str, epoch: bytes, description: Descript
     return decoding_of(load_registry(db, vehicle), buses)
 
 
-def decoder_for(
-    db: Database, vehicle: str, epoch: bytes, description: Description | None = None, utc_us: int | None = None
-) -> Decoder:
-    """The decoder of an epoch at a time (None: at the end of all, where the latest DBCs hold). Blocking."""
-    return decoding_for(db, vehicle, epoch, description).at(EVER_TO_US - 1 if utc_us is None else utc_us)
-
-
 def decoding_of(registry: Registry, buses: Sequence[BusDescription]) -> Decoding:
     """How an epoch whose Description names `buses` is read under this registry."""
     return Decoding(registry.stretches(buses))
