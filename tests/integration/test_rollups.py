@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.integration.recorded_helpers import Folder, add_drive
 from tests.integration.test_api_sql import DBC, START_US, frames
 
+import ved
 from ved.analysis.rollup import Rollup, combine, roll
 from ved.api import history as history_module
 from ved.api.history import History
@@ -83,6 +84,24 @@ def test_the_overview_is_the_same_with_and_without(tmp_path, monkeypatch):
     assert [overview(folder, *span) for span in spans] == plain
     _, decoded = frames_decoded(monkeypatch, folder)
     assert decoded < all_decoded / 4
+
+
+def test_a_session_uses_them_too(tmp_path, monkeypatch):
+    folder = made(tmp_path)
+    with ved.open(folder.path) as lake:
+        plain = [[column.tolist() for column in one] for one in session_overview(lake.sessions("car")[1])]
+        make_rollups(folder.lake, folder.db, lambda _: True)
+        decoded = []
+        decode = Decoder.decode
+        counting = lambda one, part, *rest: decoded.append(len(part)) or decode(one, part, *rest)  # noqa: E731
+        monkeypatch.setattr(Decoder, "decode", counting)
+        found = [[column.tolist() for column in one] for one in session_overview(lake.sessions("car")[1])]
+    assert found == plain
+    assert sum(decoded) < 130 * 10 * 3 / 4
+
+
+def session_overview(session) -> list:
+    return list(session.buckets(["Motor.speed", "Other.x"], session.utc_us, 2 * ROLLUP_US).values())
 
 
 def test_frames_that_come_later_a_better_clock_and_another_dbc_make_it_anew(tmp_path, monkeypatch):
@@ -167,7 +186,7 @@ def test_j1939_is_read_from_samples(tmp_path):
     folder = made(tmp_path)
     make_rollups(folder.lake, folder.db, lambda _: True)
     with (
-        mock.patch.object(history_module, "all_rolled", return_value=False),
+        mock.patch("ved.api.rolling.all_rolled", return_value=False),
         mock.patch.object(Rollups, "read") as read,
     ):
         overview(folder)

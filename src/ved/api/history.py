@@ -12,13 +12,12 @@ import numpy as np
 
 from ved.analysis.decimate import Buckets, buckets, coarsen, merge
 from ved.analysis.maths.liverun import LiveRun
-from ved.analysis.rollup import Rollup, combine
 from ved.api.decoding import Decoding, decoder_of_sources, decoding_of
 from ved.api.framekeys import frame_key
 from ved.api.maths import is_maths
 from ved.api.mathshistory import MathsHistory
 from ved.api.registry import load_registry
-from ved.api.rolling import all_rolled, key_of
+from ved.api.rolling import RolledSpan, names_asked, read_rolled
 from ved.api.samples import SampleHistory, merge_samples, sample_channels
 from ved.api.series import Samples, join
 from ved.api.timeline import EpochSpan, visible
@@ -27,7 +26,7 @@ from ved.db.epochs import EpochRow, clock_pairs, list_epochs
 from ved.dbc.decode import Decoder
 from ved.lake.lake import Lake, ReorganisedError
 from ved.lake.reading import FrameKey, Where, row_mask
-from ved.lake.rollups import ROLLUP_US, Rollups
+from ved.lake.rollups import ROLLUP_US
 from ved.lake.rows import FrameRows
 from ved.model.aliases import Aliases
 from ved.model.channel import Channel
@@ -46,7 +45,6 @@ class History:
     def __init__(self, lake: Lake, db: Database) -> None:
         self._lake = lake
         self._db = db
-        self._rollups = Rollups(lake.url)
         self._samples = SampleHistory(lake, db)
         self._maths = MathsHistory(db, self._read_decoded, self._decoded_channels)
         self._clocks: dict[tuple[str, bytes], tuple[float, ClockMap]] = {}
@@ -83,8 +81,7 @@ class History:
         stretches = [(utc_from_us, utc_to_us)]
         if bucket_us % ROLLUP_US == 0 and not any(is_maths(name) for name in channels):
             rolled, stretches = self._rolled(vehicle, channels, stretches[0], recent)
-            for name, found in rolled.items():
-                finer = Buckets(found.t_us, found.minimum, found.maximum, found.last)
+            for name, finer in rolled.items():
                 out[name].append(coarsen(finer, bucket_us))
         for stretch in stretches:
             for name, read in self._read(vehicle, channels, stretch, recent).items():
@@ -99,39 +96,25 @@ class History:
         channels: Sequence[str],
         utc_us: tuple[int, int],
         recent: Sequence[FrameBatch | SampleBatch],
-    ) -> tuple[dict[str, Rollup], list[tuple[int, int]]]:
+    ) -> tuple[dict[str, Buckets], list[tuple[int, int]]]:
         """What rollups tell of the channels, and the stretches of time of which they do not."""
         self._lake.refresh()
-        of_samples = {one.name for one in self._lake.samples.channels(vehicle)}
-        if of_samples.intersection(channels):
+        if {one.name for one in self._lake.samples.channels(vehicle)}.intersection(channels):
             return {}, [utc_us]
         registry = load_registry(self._db, vehicle)
-        asked = {other: name for name in channels for other in registry.aliases.others(name)}
-        asked |= {name: name for name in channels}
         live = {batch.epoch for batch in recent}
-        found: defaultdict[str, list[Rollup]] = defaultdict(list)
-        left, at_us = [], utc_us[0]
-        for span in sorted(self._spans(vehicle, {}), key=lambda one: max(one.seen_from_us, one.utc_first_us)):
-            first = max(utc_us[0], span.seen_from_us, span.utc_first_us)
-            end = min(utc_us[1], span.seen_to_us, span.utc_last_us + 1)
-            inside = (-(-first // ROLLUP_US) * ROLLUP_US, end // ROLLUP_US * ROLLUP_US)
-            if inside[0] >= inside[1] or inside[0] < at_us or span.epoch in live:
-                continue
-            decoding = decoding_of(registry, span.buses)
-            if not all_rolled(decoding, inside, list(asked)):
-                continue
-            key = key_of(self._lake, vehicle, span.epoch, decoding, span.clock)
-            read = self._rollups.read(vehicle, span.epoch, key, list(asked), inside)
-            if read is None:
-                continue
-            for name, one in read.items():
-                found[asked[name]].append(one)
-            left.append((at_us, inside[0]))
-            at_us = inside[1]
-        left.append((at_us, utc_us[1]))
-        return {name: combine(parts, ROLLUP_US) for name, parts in found.items()}, [
-            one for one in left if one[0] < one[1]
+        spans = [
+            RolledSpan(
+                span.epoch,
+                decoding_of(registry, span.buses),
+                span.clock,
+                max(span.seen_from_us, span.utc_first_us),
+                min(span.seen_to_us, span.utc_last_us + 1),
+            )
+            for span in self._spans(vehicle, {})
+            if span.epoch not in live
         ]
+        return read_rolled(self._lake, vehicle, spans, names_asked(channels, registry.aliases), utc_us)
 
     def channels(self, vehicle: str) -> list[Channel]:
         """All channels that the registry, an epoch's own DBCs, samples or people's maths define.

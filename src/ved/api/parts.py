@@ -1,7 +1,7 @@
 """Reading the parts of a session: stretches of epochs, each with its clock and its decoder."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,7 @@ _WINDOW_US: Final = 60_000_000
 class Part:
     """A stretch of one epoch read by one decoder, both ends inclusive, in the epoch's monotonic time.
 
-    `samples`: the channels that an epoch of samples may hold; none where it holds frames.
+    `samples`: the channels that an epoch of samples may hold; none where it holds frames. `decoding`: of all the epoch.
     """
 
     vehicle: str
@@ -46,6 +46,7 @@ class Part:
     decoder: Decoder
     aliases: Aliases
     samples: tuple[SampleChannel, ...] = ()
+    decoding: Decoding | None = None
 
     def index(self, channel: str) -> int | None:
         """The number that the channel of this name (of now, or a former one) has in `decoder`, or None."""
@@ -88,8 +89,9 @@ class PartLoader:
         for part in session.parts:
             buses = self._buses.get(part.epoch, ())
             clock = ClockMap.best(clock_pairs(self._db, self._vehicle, part.epoch))
-            pieces = decoding(buses).between(part.t_from_us + clock.offset_us, part.t_to_us + clock.offset_us + 1)
-            parts += [self._part(part.epoch, buses, clock, piece) for piece in pieces]
+            read = decoding(buses)
+            pieces = read.between(part.t_from_us + clock.offset_us, part.t_to_us + clock.offset_us + 1)
+            parts += [replace(self._part(part.epoch, buses, clock, piece), decoding=read) for piece in pieces]
         if parts and (channels := tuple(self._lake.samples.channels(self._vehicle))):
             span = (min(part.utc_from_us for part in parts), max(part.utc_to_us for part in parts) + 1)
             parts += self._sample_parts(span, channels)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ved.analysis.decimate import Buckets, buckets, merge
+from ved.analysis.decimate import Buckets, buckets, coarsen, merge
 from ved.analysis.laps import LapSpan
 from ved.analysis.maths.channelset import MathsRun, MathsSet, computed_channel
 from ved.analysis.maths.program import compile_expression
@@ -22,6 +22,7 @@ from ved.api.frame import ChannelSamples, Frame
 from ved.api.laps import FoundLaps, distance_m, find_laps, map_channels
 from ved.api.maths import MathsReader, maths_of
 from ved.api.parts import Part, PartLoader, channels_of_parts, read_frames, read_samples
+from ved.api.rolling import RolledSpan, names_asked, read_rolled
 from ved.api.series import Samples
 from ved.db.database import Database
 from ved.db.laps import list_laps
@@ -29,6 +30,7 @@ from ved.db.notes import get_notes
 from ved.db.tracks import list_tracks
 from ved.errors import UserError
 from ved.lake.lake import Lake
+from ved.lake.rollups import ROLLUP_US
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
 from ved.model.frames import FrameColumns
@@ -228,15 +230,34 @@ class RecordedSession:
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
     def buckets(self, channels: Sequence[str], utc_us: tuple[int, int], bucket_us: int) -> dict[str, Buckets]:
-        """Min, max and last of each bucket of UTC, for channels by full name; some minutes are read at a time."""
-        from_us, to_us = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
+        """Min, max and last of each bucket of UTC, for channels by full name; some minutes are read at a time.
+
+        On a grid of whole ROLLUP_US, the stretches for which there are rollups are not read. The result is the same.
+        """
+        whole = max(utc_us[0], self.utc_from_us), min(utc_us[1], self.utc_to_us)
+        rolled, stretches = self._rolled(channels, whole) if bucket_us % ROLLUP_US == 0 else ({}, [whole])
         step_us = max(1, _BUCKETS_AT_ONCE_US // bucket_us) * bucket_us
-        out = {name: Buckets.empty() for name in channels}
-        for at_us in range(from_us // bucket_us * bucket_us, to_us, step_us):
-            read = self._read(list(channels), (max(at_us, from_us), min(at_us + step_us, to_us)))
-            for name, samples in read.items():
-                out[name] = merge(out[name], buckets(*samples, bucket_us), bucket_us)
+        out = {name: coarsen(rolled.get(name, Buckets.empty()), bucket_us) for name in channels}
+        for from_us, to_us in stretches:
+            for at_us in range(from_us // bucket_us * bucket_us, to_us, step_us):
+                read = self._read(list(channels), (max(at_us, from_us), min(at_us + step_us, to_us)))
+                for name, samples in read.items():
+                    out[name] = merge(out[name], buckets(*samples, bucket_us), bucket_us)
         return out
+
+    def _rolled(
+        self, channels: Sequence[str], utc_us: tuple[int, int]
+    ) -> tuple[dict[str, Buckets], list[tuple[int, int]]]:
+        """What rollups tell of the channels, and the stretches of time of which they do not."""
+        unrolled = {one.name for part in self.parts for one in part.samples} | set(self.maths.programs)
+        if unrolled.intersection(channels):
+            return {}, [utc_us]
+        spans = [
+            RolledSpan(part.epoch, part.decoding, part.clock, part.utc_from_us, part.utc_to_us + 1)
+            for part in self.parts
+            if part.decoding is not None
+        ]
+        return read_rolled(self._lake, self.vehicle, spans, names_asked(channels, self.aliases), utc_us)
 
     @property
     def utc_us(self) -> tuple[int, int]:

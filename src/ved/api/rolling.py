@@ -3,18 +3,70 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from ved.analysis.decimate import Buckets
 from ved.analysis.rollup import Rollup, combine, roll
 from ved.api.decoding import Decoding
 from ved.api.framekeys import frame_key
 from ved.api.series import Samples, join
 from ved.lake.lake import Lake
 from ved.lake.reading import FrameKey, Where
-from ved.lake.rollups import ROLLUP_US, rollup_key
+from ved.lake.rollups import ROLLUP_US, Rollups, rollup_key
+from ved.model.aliases import Aliases
 from ved.model.clockmap import ClockMap
+
+
+@dataclass(frozen=True, slots=True)
+class RolledSpan:
+    """A stretch (from <= UTC < to) in which one epoch alone is seen, and how that is read."""
+
+    epoch: bytes
+    decoding: Decoding
+    clock: ClockMap
+    utc_from_us: int
+    utc_to_us: int
+
+
+def names_asked(channels: Sequence[str], aliases: Aliases) -> dict[str, str]:
+    """Every name under which a rollup may have one of the channels -> the name that was asked for."""
+    asked = {other: name for name in channels for other in aliases.others(name)}
+    return asked | {name: name for name in channels}
+
+
+def read_rolled(
+    lake: Lake,
+    vehicle: str,
+    spans: Sequence[RolledSpan],
+    asked: Mapping[str, str],
+    utc_us: tuple[int, int],
+) -> tuple[dict[str, Buckets], list[tuple[int, int]]]:
+    """What rollups tell of from <= UTC < to, on their own grid, and the stretches of it of which none tells."""
+    rollups = Rollups.of(lake.url)
+    found: defaultdict[str, list[Rollup]] = defaultdict(list)
+    left, at_us = [], utc_us[0]
+    for span in sorted(spans, key=lambda one: one.utc_from_us):
+        first, end = max(utc_us[0], span.utc_from_us), min(utc_us[1], span.utc_to_us)
+        inside = (-(-first // ROLLUP_US) * ROLLUP_US, end // ROLLUP_US * ROLLUP_US)
+        if inside[0] >= inside[1] or inside[0] < at_us or not all_rolled(span.decoding, inside, list(asked)):
+            continue
+        key = key_of(lake, vehicle, span.epoch, span.decoding, span.clock)
+        read = rollups.read(vehicle, span.epoch, key, list(asked), inside)
+        if read is None:
+            continue
+        for name, one in read.items():
+            found[asked[name]].append(one)
+        left.append((at_us, inside[0]))
+        at_us = inside[1]
+    left.append((at_us, utc_us[1]))
+    out = {}
+    for name, parts in found.items():
+        one = combine(parts, ROLLUP_US)
+        out[name] = Buckets(one.t_us, one.minimum, one.maximum, one.last)
+    return out, [one for one in left if one[0] < one[1]]
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ that no longer fits (another DBC, a better clock, more frames) is never found. L
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from threading import Lock
 from typing import Any, Final
 
@@ -43,6 +44,12 @@ class Rollups:
         self._store = open_rows(lake_url, ROLLUPS)
         self._footers: OrderedDict[str, tuple[Any, list[tuple[str, str]]]] = OrderedDict()
         self._lock = Lock()
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(lake_url: str) -> "Rollups":
+        """The one for a lake, with the footers that were read before."""
+        return Rollups(lake_url)
 
     def has(self, vehicle: str, epoch: bytes, key: str) -> bool:
         """True when it was made."""

@@ -19,6 +19,7 @@ from ved.api.opened import OpenedLake
 from ved.api.recorded import RecordedSession
 from ved.db.sessions import list_sessions
 from ved.errors import UserError
+from ved.lake.rollups import ROLLUP_US
 from ved.web import messages
 from ved.web.routes.sessions import Id, answer
 from ved.web.state import WebState
@@ -109,6 +110,8 @@ class _Desk:
         if to_us <= from_us:
             raise UserError(f"from_us {from_us}, to_us {to_us}: the end must lie after the begin")
         bucket_us = max(1, math.ceil((to_us - from_us) / points))
+        if bucket_us > ROLLUP_US:
+            bucket_us = math.ceil(bucket_us / ROLLUP_US) * ROLLUP_US  # then rollups serve
         read = opened.buckets([one.name for one in found.values()], (from_us, to_us), bucket_us)
         columns = {
             name: {"name": one.name, "unit": one.unit, "kind": one.kind, **_columns(read[one.name])}
