@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -18,6 +19,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 WAIT_MS = 60_000
 RULE = "joulemeter-silent"
 
@@ -45,6 +47,17 @@ def page(browser: Browser, served) -> Iterator[Page]:
     assert complaints == []
 
 
+def barriers(page: Page) -> list[str]:
+    """What axe finds serious or critical in the section as it is."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("() => axe.run('main', { resultTypes: ['violations'] })")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html']}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 def alarms_of(served) -> list[Alarm]:
     db = Database(f"sqlite:///{served.ved.data / 'db.sqlite'}")
     try:
@@ -58,6 +71,7 @@ def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(pa
     page.get_by_role("tab", name="Rules").click()
     rule = page.locator(f'[data-rule="{RULE}"]')
     rule.get_by_role("button", name="Edit").click()
+    assert barriers(page) == []
     page.get_by_label("Severity").select_option("critical")
     page.get_by_label("Clear after (ms)").fill("100")
     page.get_by_role("button", name="Save").click()
@@ -74,6 +88,7 @@ def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(pa
         page.get_by_role("tab", name=re.compile("^Open")).click()
         row = page.locator(f'li[data-rule="{RULE}"]')
         expect(row).to_be_visible()
+        assert barriers(page) == []
         os.kill(served.role_pid("watch"), signal.SIGKILL)
         banner.get_by_role("button", name="Acknowledge").click()
         expect(row).to_contain_text("acknowledged by admin")  # told by watch, which is back
@@ -94,3 +109,4 @@ def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(pa
     page.get_by_role("button", name="Check with today").click()
     found = page.get_by_role("region", name="What today’s rules find in this session")
     expect(found.get_by_role("listitem").filter(has_text="Joulemeter is silent")).to_have_count(1)
+    assert barriers(page) == []
