@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { positionIn } from "../src/maths/rest";
+import { boxOf, placeOf, pointOf, type Place } from "../src/sessions/drawing";
 import { exportUrl, type SessionLine } from "../src/sessions/rest";
 import { changesOf, fits, moment, tagsOf } from "../src/sessions/text";
 
@@ -47,6 +48,33 @@ describe("sessions", () => {
     expect(exportUrl("a/1", "csv", null)).toBe("/api/sessions/a%2F1/export?format=csv");
     expect(exportUrl("a1", "mat", 3)).toBe("/api/sessions/a1/export?format=mat&lap=3");
     expect(moment(session.utc_from_us)).toBe("2026-07-04 14:30");
+  });
+});
+
+describe("a drawing of a track", () => {
+  const places: Place[] = [
+    [48.97, 2.52],
+    [48.98, 2.53],
+  ];
+
+  it("holds all places, north up", () => {
+    const box = boxOf(places, 600, 400);
+    const [low, high] = places.map((place) => pointOf(place, box));
+    expect(low![1]).toBeGreaterThan(high![1]);
+    for (const [x, y] of [low!, high!]) {
+      expect(x).toBeGreaterThanOrEqual(0);
+      expect(x).toBeLessThanOrEqual(600);
+      expect(y).toBeGreaterThanOrEqual(0);
+      expect(y).toBeLessThanOrEqual(400);
+    }
+  });
+
+  it("gives the place of a click", () => {
+    const box = boxOf(places, 600, 400);
+    const [north, east] = placeOf(pointOf([48.9764, 2.5251], box), box);
+    expect(north).toBeCloseTo(48.9764, 9);
+    expect(east).toBeCloseTo(2.5251, 9);
+    expect(pointOf([0, 0], boxOf([], 600, 400)).every(Number.isFinite)).toBe(true);
   });
 });
 

@@ -51,13 +51,12 @@ def print_sessions(settings: ServerSettings, vehicle: str | None, wanted: Wanted
     table = Table(box=None)
     for head, width in (("id", 16), ("vehicle", 7), ("begin (UTC)", 16), ("min", 4), ("laps", 4), ("best", 7)):
         table.add_column(head, no_wrap=True, min_width=width)
-    for head in ("name", "driver", "track", "tags"):
-        table.add_column(head, overflow="fold")
+    table.add_column("name, driver, track, tags", overflow="fold")
     for line in lines:
         best = "" if line["best_lap_s"] is None else f"{line['best_lap_s']:.3f}"
         minutes = f"{line['duration_s'] / 60:.1f}" + ("+" if line["is_open"] else "")
-        texts = (line["name"], line["driver"], line["track"], " ".join(line["tags"]))
-        table.add_row(line["id"], line["vehicle"], line["begin"][:16], minutes, str(line["laps"]), best, *texts)
+        about = "; ".join(text for text in (line["name"], line["driver"], line["track"], *line["tags"]) if text)
+        table.add_row(line["id"], line["vehicle"], line["begin"][:16], minutes, str(line["laps"]), best, about)
     console.print(table if lines else "no sessions")
 
 

@@ -1,10 +1,27 @@
 import { getJson, sendJson } from "../protocol/rest";
+import type { Place } from "./drawing";
 
 /** Sessions, laps and tracks as the server tells them (docs/api.md). Times are UTC in µs since 1970. */
 
 export interface TrackName {
   readonly id: string;
   readonly name: string;
+}
+
+export interface Line {
+  readonly start: Place;
+  readonly end: Place;
+  readonly is_one_way: boolean;
+}
+
+export interface Track extends TrackName {
+  readonly lines: readonly Line[];
+}
+
+/** Channels that place the vehicle. */
+export interface MapNames {
+  readonly latitude: string;
+  readonly longitude: string;
 }
 
 export interface Notes {
@@ -63,7 +80,35 @@ export const getSession = (session: string): Promise<SessionDetail> => getJson(a
 
 export const getLaps = (session: string): Promise<Laps> => getJson(`${at(session)}/laps`);
 
-export const listTracks = (): Promise<TrackName[]> => getJson("/api/tracks");
+export const listTracks = (): Promise<Track[]> => getJson("/api/tracks");
+
+/** Makes a track of these lines (start/finish first), or changes the one of this id. */
+export function saveTrack(id: string | null, name: string, lines: readonly Line[]): Promise<unknown> {
+  const body = { name, lines };
+  return id === null ? sendJson("POST", "/api/tracks", body) : sendJson("PUT", `/api/tracks/${encodeURIComponent(id)}`, body);
+}
+
+export const removeTrack = (id: string): Promise<unknown> => sendJson("DELETE", `/api/tracks/${encodeURIComponent(id)}`);
+
+interface Column {
+  readonly t_us: readonly number[];
+  readonly last: readonly (number | null)[];
+}
+
+/** Where the vehicle was, thinned to a drawing. */
+export async function getPositions(session: string, map: MapNames): Promise<Place[]> {
+  const query = new URLSearchParams([["channel", map.latitude], ["channel", map.longitude], ["points", "3000"]]);
+  const told = await getJson<{ channels: Record<string, Column> }>(`${at(session)}/series?${query.toString()}`);
+  const east = told.channels[map.longitude];
+  const easts = new Map(east?.t_us.map((us, n) => [us, east.last[n] ?? null]));
+  const out: Place[] = [];
+  told.channels[map.latitude]?.t_us.forEach((us, n) => {
+    const north = told.channels[map.latitude]?.last[n] ?? null;
+    const longitude = easts.get(us) ?? null;
+    if (north !== null && longitude !== null && (north !== 0 || longitude !== 0)) out.push([north, longitude]);
+  });
+  return out;
+}
 
 export const editSession = (session: string, change: Change): Promise<unknown> => sendJson("PATCH", at(session), change);
 
