@@ -21,7 +21,7 @@ WINDOW_S: Final = 0.4
 UPLINK_SHARE: Final = 0.6
 """Of what the uplink carries, for the backlog."""
 
-TOTAL_SHARE: Final = 0.9
+TOTAL_SHARE: Final = 0.75
 """Of what the uplink carries, for both lanes together."""
 
 LEAST_RATE: Final = 1_000.0
