@@ -123,10 +123,14 @@ def print_comparison(settings: ServerSettings, session: str, before: str, after:
     """Print the channels of a session that two versions of the DBCs read differently, with examples. UserError."""
     with OpenedLake.of(settings) as lake:
         one = lake.session(session)
-        found = one.compare(parse_reading(before), parse_reading(after))
+        readings = parse_reading(before), parse_reading(after)
+        found = one.compare(*readings)
+        files = [one.under(reading).dbc_texts for reading in readings]
     if as_json:
         print(json.dumps([asdict(difference) for difference in found], default=bytes.hex))
         return
+    for reading, texts in zip(readings, files, strict=True):
+        console.print(f"{reading}: {_names([file_of(*named) for named in texts.items()])}")
     for difference in found[:SHOWN]:
         _print_difference(difference)
     if len(found) > SHOWN:
@@ -183,7 +187,7 @@ def _example(one: Example) -> str:
 
 
 def _names(files: Sequence[DbcFile]) -> str:
-    return ", ".join(f"{file.name} ({file.digest[:8]})" for file in files) or "none: as recorded"
+    return ", ".join(f"{file.name} ({file.digest[:8]})" for file in files) or "none"
 
 
 def _validity(one: Assignment | AssignmentDraft) -> str:
