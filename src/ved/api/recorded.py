@@ -229,6 +229,10 @@ class RecordedSession:
         read = self._read([found.name], utc_us)[found.name]
         return ChannelSamples(utc_us[0], found, read.utc_us, read.values)
 
+    def read_channels(self, names: Sequence[str], utc_us: tuple[int, int]) -> dict[str, Samples]:
+        """The samples of channels by full name with utc_us[0] <= utc < utc_us[1], read together."""
+        return self._read(names, utc_us)
+
     def buckets(self, channels: Sequence[str], utc_us: tuple[int, int], bucket_us: int) -> dict[str, Buckets]:
         """Min, max and last of each bucket of UTC, for channels by full name; some minutes are read at a time.
 

@@ -30,6 +30,8 @@ TIME: Final = pa.timestamp("us")
 WINDOW_US: Final = 300_000_000
 _LEAST_WINDOW_US: Final = 10_000_000
 _MOST_WINDOWS: Final = 2_000
+_TOGETHER: Final = 64
+"""Channels that are read in one go: at 100 samples/s 30 MB for each WINDOW_US."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +189,22 @@ class ChannelTable(Table):
             pieces_of(self._sessions, wanted, self._schema), lambda piece: piece.session
         ):
             stretches = list(pieces)
-            for channel in _kept_channels(session.channels, wanted, self._schema):
-                if is_maths(channel.name):  # it is computed from the begin of the session on
-                    yield from self._read([_hull(stretches)], channel, schema)
-                else:
-                    yield from self._read(stretches, channel, schema)
+            channels = _kept_channels(session.channels, wanted, self._schema)
+            computed = [one for one in channels if is_maths(one.name)]
+            others = [one for one in channels if not is_maths(one.name)]
+            for at in range(0, len(others), _TOGETHER):
+                for piece in stretches:
+                    yield from self._read(piece, others[at : at + _TOGETHER], schema)
+            for one in computed:  # from the begin of the session on, so in one go
+                yield from self._read(_hull(stretches), [one], schema)
 
-    def _read(self, pieces: Iterable[Piece], channel: Channel, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        for piece in pieces:
-            read = piece.session.read_channel(channel.name, (piece.utc_from_us, piece.utc_to_us))
-            if len(read):
-                columns = {"utc_us": read.utc_us, "value": pa.array(read.values)}
-                yield _batch(schema, piece.session, columns, channel)
+    def _read(self, piece: Piece, channels: Sequence[Channel], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        names = [one.name for one in channels]
+        read = piece.session.read_channels(names, (piece.utc_from_us, piece.utc_to_us))
+        for channel in channels:
+            utc_us, values = read[channel.name]
+            if len(utc_us):
+                yield _batch(schema, piece.session, {"utc_us": utc_us, "value": pa.array(values)}, channel)
 
 
 def pieces_of(
