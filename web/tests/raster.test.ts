@@ -15,7 +15,7 @@ function columnsOf(values: readonly number[], stepUs = 1, minimum = values, maxi
 function drawn(columns: PixelColumns, width: number, height: number, low = 0, high = height): number[][] {
   const raster = new Raster();
   raster.begin(width, height);
-  raster.curve(columns, "#ff0000", { low, high, widthPx: 1 });
+  raster.curve(columns, "#ff0000", { low, high, widthPx: 1, isStep: false });
   return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (__, x) => raster.pixels[(row * width + x) * 4 + 3]!));
 }
 
@@ -40,6 +40,11 @@ describe("raster", () => {
     expect(spike[2]![1]).toBeGreaterThan(60);
     expect(spike[2]![1]).toBeLessThan(100);
     expect(spike[2]![0]).toBe(0);
+  });
+
+  it("columns that are no neighbours are joined", () => {
+    const joined = drawn(columnsOf([1, 2, 3, 4, 5, 6, 7, 8], 2), 16, 10);
+    for (let x = 0; x <= 14; x++) expect(joined.some((row) => row[x]! > 100), String(x)).toBe(true);
   });
 
   it("a gap stays empty", () => {

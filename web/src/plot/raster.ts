@@ -8,6 +8,8 @@ export interface RasterFrame {
   readonly low: number;
   readonly high: number;
   readonly widthPx: number;
+  /** Discrete values hold until the next sample. */
+  readonly isStep: boolean;
 }
 
 const BAND_ALPHA = 0.3;
@@ -51,27 +53,45 @@ export class Raster {
     for (let i = 0; i < n; i++) {
       if (maximum[i]! > high[i]! || minimum[i]! < low[i]!) this.spread(columns, i, y(maximum[i]!), y(minimum[i]!), rgb, BAND_ALPHA);
     }
-    const half = frame.widthPx / 2;
     for (let i = 0; i < n; i++) {
-      let top = y(high[i]!);
-      let bottom = y(low[i]!);
-      if (i > 0 && columns.isBroken[i] === 0 && x[i]! - x[i - 1]! < 2) {
-        // Half of the way from the column before, so that steep lines are whole.
-        const middle = (y(columns.last[i - 1]!) + y(columns.first[i]!)) / 2;
-        top = Math.min(top, middle);
-        bottom = Math.max(bottom, middle);
-      }
-      if (i + 1 < n && columns.isBroken[i + 1] === 0 && x[i + 1]! - x[i]! < 2) {
-        const middle = (y(columns.last[i]!) + y(columns.first[i + 1]!)) / 2;
-        top = Math.min(top, middle);
-        bottom = Math.max(bottom, middle);
-      }
-      this.spread(columns, i, top - half, bottom + half, rgb, 1);
-      // A steep line is as thick as a level one.
-      const px = Math.floor(x[i]!) + 1;
-      if (bottom - top > frame.widthPx && px < this.width) this.run(px, top, bottom, rgb, Math.min(1, frame.widthPx - 1));
+      const isFirst = i === 0 || columns.isBroken[i] === 1;
+      const isLast = i + 1 === n || columns.isBroken[i + 1] === 1;
+      // Half of the way from the column before and to the next one, so that steep lines are whole.
+      const before = isFirst || this.between(columns, i - 1) > 1 ? y(columns.first[i]!) : (y(columns.last[i - 1]!) + y(columns.first[i]!)) / 2;
+      const after = isLast || this.between(columns, i) > 1 ? y(columns.last[i]!) : (y(columns.last[i]!) + y(columns.first[i + 1]!)) / 2;
+      this.stroke(Math.floor(x[i]!), Math.min(y(high[i]!), before, after), Math.max(y(low[i]!), before, after), rgb, frame.widthPx);
+      if (!isLast) this.bridge(columns, i, y, rgb, frame);
     }
     this.isEmpty = false;
+  }
+
+  /** Pixels from a column to the next one. */
+  private between({ x }: PixelColumns, i: number): number {
+    return Math.floor(x[i + 1]!) - Math.floor(x[i]!);
+  }
+
+  /** The line over the pixels between a column and the next one, where these are no neighbours. */
+  private bridge(columns: PixelColumns, i: number, y: (value: number) => number, rgb: readonly [number, number, number], frame: RasterFrame): void {
+    const distance = this.between(columns, i);
+    const from = y(columns.last[i]!);
+    const to = frame.isStep ? from : y(columns.first[i + 1]!);
+    const start = Math.floor(columns.x[i]!);
+    for (let k = 1; k < distance; k++) {
+      const here = from + ((to - from) * k) / distance;
+      const next = from + ((to - from) * (k + 1)) / distance;
+      this.stroke(start + k, Math.min(here, next), Math.max(here, next), rgb, frame.widthPx);
+    }
+    if (frame.isStep && distance > 1) {
+      const end = y(columns.first[i + 1]!);
+      this.stroke(start + distance, Math.min(from, end), Math.max(from, end), rgb, frame.widthPx);
+    }
+  }
+
+  /** A run as thick as the line; a steep one is so to the side, too. */
+  private stroke(px: number, top: number, bottom: number, rgb: readonly [number, number, number], widthPx: number): void {
+    if (px < 0 || px >= this.width) return;
+    this.run(px, top - widthPx / 2, bottom + widthPx / 2, rgb, 1);
+    if (bottom > top && bottom - top + widthPx > 1.5 * widthPx && px + 1 < this.width) this.run(px + 1, top - widthPx / 2, bottom + widthPx / 2, rgb, Math.min(1, widthPx - 1));
   }
 
   /** A run in the pixels from this column to the next one. */

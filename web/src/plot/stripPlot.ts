@@ -184,7 +184,7 @@ export class StripPlot {
       const range = this.scales.find((scale) => scale.key === scaleKeyOf(series))?.range;
       const columns = this.columns[i];
       if (!range || columns === undefined || columns.n === 0) return;
-      if (isDense(columns)) this.raster.curve(columns, series.colour, { ...range, widthPx });
+      if (isDense(columns)) this.raster.curve(columns, series.colour, { ...range, widthPx, isStep: series.isStep });
       else thin.push(() => drawCurve(ctx, columns, { leftPx: left, topPx: top, heightPx: height, ...range }, { colour: series.colour, widthPx, isStep: series.isStep }));
     });
     if (!this.raster.isEmpty) {
