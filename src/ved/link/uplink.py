@@ -23,6 +23,7 @@ from ved.link.backlog import Backlog
 from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, first_leaf
 from ved.link.credentials import Credentials, parse_server_url
 from ved.link.dial import Dialer
+from ved.link.following import Follower, FollowerEvents
 from ved.link.frontier import Frontier, LossReport
 from ved.link.holes import EpochEnd
 from ved.link.ledger import Ledger
@@ -38,11 +39,7 @@ BULK_WINDOW_BYTES: Final = 1 << 20
 BACKFILL_IDLE_S: Final = 10.0
 RECONNECT_S: Final = (0.3, 1.0)
 REFUSED_S: Final = 15.0
-RECHECK_S: Final = 30.0
-"""How long something may be "received" without becoming "stored" before the car asks what the server holds."""
-
 _EXPIRE_S: Final = 0.25
-_DISK_RETRY_S: Final = 1.0
 _log: Final = logging.getLogger("ved.agent")
 
 
@@ -74,11 +71,9 @@ class Uplink:
         self._queue = LiveQueue(LIVE_DEADLINE_S if settings.is_realtime else None)
         self._backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
         report = LossReport(settings.credentials.vehicle, settings.ends, self._is_on_way, settings.declare)
-        self._frontier = Frontier(settings.journal, settings.first_position, report)
-        self._end = settings.next_position
+        frontier = Frontier(settings.journal, settings.first_position, report)
         self._fresh = asyncio.Event()
         self._work = asyncio.Event()
-        self._stored = asyncio.Event()
         self._live_up = asyncio.Event()
         self._live_down = asyncio.Event()
         self._settled = asyncio.Event()
@@ -92,9 +87,15 @@ class Uplink:
         self.ledger = Ledger()
         self._server_stores = asyncio.Event()
         self._server_stores.set()
-        self._must_ask = False
         self.refusal: str | None = None
         self.on_trim: Callable[[int], None] = lambda _: None
+        events = FollowerEvents(
+            lambda: self._live,
+            self._settled.set,
+            self._trim,
+            lambda text: self._say(Lane.BACKFILL, text),
+        )
+        self._follower = Follower(frontier, self.ledger, settings.next_position, events)
 
     @property
     def trouble(self) -> str | None:
@@ -138,7 +139,7 @@ class Uplink:
 
     def note_kept(self, position: int, header: RecordHeader) -> None:
         """The car's journal has this record now, at `position`."""
-        self._end = max(self._end, position + 1)
+        self._follower.end = max(self._follower.end, position + 1)
         span = span_of(header)
         fresh = self._queue.find(span)
         if fresh is not None:
@@ -146,7 +147,7 @@ class Uplink:
         elif not self.ledger.is_received(header.epoch, span):
             self._give_up(position)
         elif self.ledger.is_stored(header.epoch, span):
-            self._stored.set()
+            self._follower.note_change()
 
     def give_up(self, header: RecordHeader) -> bool:
         """A record leaves the car unsent; False when the server has it on disk, so that nothing is lost."""
@@ -159,7 +160,7 @@ class Uplink:
 
     async def wait_settled(self) -> None:
         """Return once everything that the journal has is stored and nothing is on its way."""
-        while self._queue.pending_bytes or self._frontier.position < self._end:
+        while self._queue.pending_bytes or not self._follower.is_at_end:
             self._settled.clear()
             await self._settled.wait()
 
@@ -169,13 +170,13 @@ class Uplink:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._run_lane(Lane.LIVE))
                 group.create_task(self._run_lane(Lane.BACKFILL))
-                group.create_task(self._follow_stored())
+                group.create_task(self._follower.run())
                 group.create_task(self._expire())
         except* LinkRefusedError as errors:
             raise first_leaf(errors) from None
         finally:
             self._backlog.close()
-            self._frontier.close()
+            self._follower.close()
 
     async def _run_lane(self, lane: Lane) -> None:
         """Connect, use the connection, and again. The backfill lane waits for the live one and for something to do."""
@@ -264,7 +265,7 @@ class Uplink:
             if position is not None:
                 self._give_up(position)
         self._settled.set()
-        self._stored.set()
+        self._follower.note_change()
 
     async def _pump_live(self, connection: LinkConnection) -> None:
         window = connection.live_window_bytes if self._settings.is_realtime else _bulk_window
@@ -378,13 +379,13 @@ class Uplink:
         if isinstance(answer, Held):
             if self.ledger.replace(answer):
                 # Something that was received is not there any more (the server restarted): look at all of it again.
-                self._backlog.rescan(self._frontier.position, self._end)
+                self._backlog.rescan(self._follower.position, self._follower.end)
                 self._work.set()
         else:
             self.ledger.acknowledge(answer)
         if answer.epoch == self._settings.epoch:
             self._queue.settle_received(self.ledger.epoch(answer.epoch).received)
-        self._stored.set()
+        self._follower.note_change()
         self._settled.set()
 
     def _note_storage(self, *, is_storing: bool) -> None:
@@ -393,42 +394,10 @@ class Uplink:
             self._server_stores.clear()
         elif not self._server_stores.is_set():
             self._server_stores.set()
-            self._must_ask = True
-            self._stored.set()
+            self._follower.note_change(must_ask=True)
 
-    async def _follow_stored(self) -> None:
-        """Move the frontier, have the journal trimmed, and ask when something is received but never stored."""
-        while True:
-            before = self._frontier.trim_before
-            try:
-                async with asyncio.timeout(RECHECK_S):
-                    await self._stored.wait()
-            except TimeoutError:
-                self._must_ask = True
-            self._stored.clear()
-            if self._must_ask:
-                self._must_ask = False
-                await self._ask(self._frontier.waiting_epoch)
-            try:
-                await self._frontier.advance(self.ledger, self._end)
-            except StorageError as error:
-                # The live lane must go on without the journal; nothing is trimmed meanwhile.
-                self._say(Lane.BACKFILL, str(error))
-                await asyncio.sleep(_DISK_RETRY_S)
-                self._stored.set()
-                continue
-            if self._frontier.trim_before != before:
-                self.on_trim(self._frontier.trim_before)
-            self._settled.set()
-            await self._ask(self._frontier.asks)
-
-    async def _ask(self, epoch: bytes | None) -> None:
-        if epoch is None or self._live is None:
-            return
-        try:
-            await self._live.ask(epoch)
-        except LinkLostError:
-            return  # the lane notices too, and the next Welcome says it all
+    def _trim(self, before: int) -> None:
+        self.on_trim(before)
 
     async def _expire(self) -> None:
         """Fresh records that grew old go into the backlog."""
