@@ -18,7 +18,7 @@ _DISK_RETRY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class FollowerEvents:
-    """`live` gives the live connection; `on_moved` hears of each step, `on_trim` of a position below which all may go."""
+    """`live` gives the live connection; `on_moved` hears of each step, `on_trim` below which position all may go."""
 
     live: Callable[[], LinkConnection | None]
     on_moved: Callable[[], None]
