@@ -24,6 +24,12 @@ def list_tracks(db: Database) -> list[Track]:
     return sorted((_track(row) for row in rows), key=lambda one: (one.name, one.id))
 
 
+def has_drawn_tracks(db: Database) -> bool:
+    """True when people drew, changed or removed any."""
+    with db.engine.connect() as connection:
+        return connection.execute(select(tracks.c.id).limit(1)).first() is not None
+
+
 def put_track(db: Database, track: Track, who: str) -> None:
     """Make or change a track."""
     before = next((one for one in list_tracks(db) if one.id == track.id), None)

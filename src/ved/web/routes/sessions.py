@@ -1,6 +1,7 @@
 """Sessions and their laps: listed, described, split and merged."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
@@ -15,7 +16,7 @@ from ved.db.laps import LapRow, list_laps
 from ved.db.notes import NO_NOTES, SUBJECT, get_notes, list_notes, merge_sessions, put_notes, split_session
 from ved.db.people import User
 from ved.db.sessions import list_sessions
-from ved.db.tracks import list_tracks
+from ved.db.tracks import has_drawn_tracks, list_tracks
 from ved.errors import UserError
 from ved.model.session import Notes, Session
 from ved.web.answers import needs
@@ -25,6 +26,9 @@ Id = Annotated[str, StringConstraints(max_length=64)]
 _Short = Annotated[str, StringConstraints(max_length=200)]
 _Long = Annotated[str, StringConstraints(max_length=10_000)]
 MAX_TAGS: Final = 50
+OPEN_S: Final = 20
+"""How often the laps of a session that goes on are looked for anew in its data."""
+
 MAX_FOUND: Final = 100
 """Sessions whose laps are kept."""
 
@@ -138,16 +142,20 @@ class _Desk:
         return self.show(session)
 
     def laps(self, session: str) -> dict[str, Any]:
-        """Of a session that goes on, those that watch saw; of one that is over, those of its data, found once."""
+        """Of a session that goes on, those that watch saw; of one that is over, those of its data, found once.
+
+        Where people drew or changed tracks, those of the data too, a little late while it goes on.
+        """
         row, chosen = self._row(session), get_notes(self._db, session).track
         tracks = list_tracks(self._db)
-        if row.is_open and not chosen:
+        if row.is_open and not chosen and not has_drawn_tracks(self._db):
             rows = laps_of(list_laps(self._db, row.vehicle), [row]).get(row.id, [])
             names = {one.id: one.name for one in tracks}
             last = rows[-1].track_id if rows else ""
             track = {"id": last, "name": names.get(last, last)} if last else None
             return {"track": track, "laps": [_lap_row_line(one) for one in rows]}
-        key = (session, row.utc_from_us, row.utc_to_us, chosen, tuple(tracks))
+        end = time.monotonic() // OPEN_S if row.is_open else row.utc_to_us
+        key = (session, row.utc_from_us, end, chosen, tuple(tracks))
         found = self._found.get(session)
         if found is None or found[0] != key:
             laps = self._opened.session(session).laps
