@@ -113,9 +113,9 @@ def becomes(rule: Rule, channel: Channel, seen: Seen, is_on: bool) -> bool:
     """The condition after the newest sample of its channel."""
     value, now = seen.values[-1], seen.t_us[-1]
     if rule.kind == "equals":
-        return is_on if math.isnan(value) else value in rule.values
+        return value in rule.values if math.isfinite(value) else is_on
     if rule.kind == "bits":
-        return is_on if math.isnan(value) else bool(int(value) & rule.mask)
+        return bool(int(value) & rule.mask) if abs(value) < 2**63 else is_on
     if rule.kind == "not_plausible":
         is_frozen = bool(rule.frozen_ms) and now - seen.changed_us >= rule.frozen_ms * 1000
         low, high = channel.minimum, channel.maximum
@@ -144,7 +144,7 @@ def guards(guard: Guard, value: float, is_on: bool) -> bool:
     if math.isnan(value):
         return is_on
     if guard.equals is not None:
-        return value == guard.equals
+        return value == guard.equals if math.isfinite(value) else is_on
     return value > guard.above if guard.above is not None else value < guard.below
 
 
@@ -226,6 +226,8 @@ def drive(seed: int, length: int) -> list[Frame]:
     dice = random.Random(seed)
     steps_ms = dice.choice([(0, 1, 5, 10), (-3, 0, 1, 5, 20), (10,), (1, 40)])
     levels = dice.choice([(0, 1, 2, 3, 4, 5, 6, 7), (2, 3), (1, 2, 3, 4, math.nan), (0, 6, math.nan, math.nan)])
+    if dice.random() < 0.2:
+        levels = (*levels, 1e300, math.inf, -math.inf)
     frames, t_us = [], dice.choice([0, 5_000, -7_000_000])
     first, second = 3.0, 3.0
     for _ in range(length):

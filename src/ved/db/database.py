@@ -55,6 +55,7 @@ def _do_not_wait(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=NORMAL" if is_sqlite else "SET synchronous_commit TO off")
     cursor.close()
+    connection.commit()  # a rollback would take the setting back
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

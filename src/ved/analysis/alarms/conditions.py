@@ -26,6 +26,7 @@ Indices = NDArray[np.intp]
 
 NO_TIME: Final = -(1 << 62)
 _TOLERANCE: Final = 1e-9
+_INTEGERS: Final = 2.0**63
 
 
 class Kind(IntEnum):
@@ -108,7 +109,8 @@ def transitions(table: Table, memory: Memory, samples: Samples) -> tuple[Indices
     """
     lengths = np.diff(samples.starts)
     owner = np.repeat(np.arange(len(samples.which)), lengths)
-    trips, clears = _masks(table, memory, samples, owner)
+    with np.errstate(all="ignore"):  # infinite values, and floats that no integer holds
+        trips, clears = _masks(table, memory, samples, owner)
     at = np.flatnonzero(trips | clears)
     if not len(at):
         return at, at, np.empty(0, np.bool_)
@@ -154,7 +156,7 @@ def _of_kind(kind: Kind, table: Table, memory: Memory, block: Samples, of: Indic
         trips = (np.abs(values[:, None] - wanted) <= _TOLERANCE * np.maximum(1.0, np.abs(wanted))).any(axis=1)
         return trips, np.isfinite(values) & ~trips
     if kind is Kind.BITS:
-        is_number = np.isfinite(values)
+        is_number = np.abs(values) < _INTEGERS
         trips = (np.where(is_number, values, 0.0).astype(np.int64) & table.mask[of]) != 0
         return trips, is_number & ~trips
     if kind is Kind.PLAUSIBLE:
