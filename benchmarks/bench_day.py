@@ -91,7 +91,12 @@ def sql(folder: Path) -> dict[str, float]:
     import ved
 
     with ved.open(folder) as lake:
-        table = lake.sql('select "table", "column" from signals limit 1').to_dicts()[0]
+        first = (
+            "select channel from channels where time < (select min(start) from sessions) + interval 1 minute limit 1"
+        )
+        channel = lake.sql(first).to_dicts()[0]["channel"]
+        about = f"""select "table", "column" from signals where channel = '{channel}'"""
+        table = lake.sql(about).to_dicts()[0]
         name = f'fs."{table["table"]}"'
         began = time.perf_counter()
         found = lake.sql(f'select count(*) as n, avg("{table["column"]}") from {name}').to_dicts()

@@ -14,10 +14,12 @@ import ved
 from ved.api.opened import OpenedLake
 from ved.cli.sql import run_query
 from ved.config.settings import ServerSettings
+from ved.db.maths import put_maths
 from ved.dbc.decode import Decoder
 from ved.errors import UserError
 from ved.lake.reading import FrameFormat, Where
 from ved.model.frames import FrameColumns
+from ved.model.maths import MathsDef
 
 DBC = """VERSION ""
 BU_: A
@@ -175,6 +177,16 @@ def test_a_query_reads_what_it_asks_for(lake, monkeypatch, query, signals, most_
 def test_a_condition_on_a_signal_is_exact(lake):
     (found,) = rows(lake, "select count(*) as n, min(speed) as low from car.Motor where speed > 30000 and temp = 25")
     assert found == {"n": 32768 - 30001, "low": 30001.0}
+
+
+def test_maths_channels_are_a_table(tmp_path: Path):
+    folder = Folder(tmp_path / "data")
+    folder.add("car", [(frames(30), START_US)], {0: ("can", DBC)})
+    put_maths(folder.db, "car", MathsDef("Twice", "Motor.speed * 2"), "test")
+    with ved.open(folder.path) as lake:
+        assert lake.sql("select max(Twice) as m from car.Maths").to_dicts() == [{"m": 598.0}]
+        query = "select max(value) as m from channels where channel = 'Maths.Twice'"
+        assert lake.sql(query).to_dicts() == [{"m": 598.0}]
 
 
 def test_samples_are_tables_too(tmp_path: Path):

@@ -175,6 +175,8 @@ def _add_former_names(tables: dict[tuple[str, str], dict[str, Channel]], session
         for channel in list(columns.values()):
             for former in aliases[vehicle].others(channel.name):
                 message, _, signal = former.rpartition(".")
+                if not message:
+                    continue  # a short name stands in no table
                 known = tables.get((vehicle, message))
                 if known is None:
                     if any((vehicle, message.lower()) == (owner, name.lower()) for owner, name in tables):
