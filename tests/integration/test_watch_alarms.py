@@ -8,20 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ved.model.alarmrule import Rule
 from ved.broker.base import StreamEntry
 from ved.broker.open import open_stream
 from ved.codec.records import decode_record, encode_record
 from ved.db.alarmrules import put_rule, remove_rule
-from ved.db.alarms import Shelf, acknowledge, get_alarm, kept_samples, list_alarms, open_alarms, shelve
+from ved.db.alarms import (
+    Shelf,
+    acknowledge,
+    drop_old_samples,
+    get_alarm,
+    kept_samples,
+    list_alarms,
+    open_alarms,
+    shelve,
+)
 from ved.db.database import Database
 from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
 from ved.db.vehicles import ensure_vehicle_name
 from ved.metrics import Counters
 from ved.model.alarm import Alarm
+from ved.model.alarmrule import Rule
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.health import channel_of
-from ved.model.records import Arrival, Clock, ClockSource, Incident, IncidentKind, Lane
+from ved.model.records import Arrival, Clock, ClockSource, Incident, IncidentKind, Lane, Preview
 from ved.watch.role import Watching, WatchSettings, make_parts, run_watch
 from ved.watch.role import now as clock_now
 
@@ -199,6 +208,24 @@ def test_backfilled_data_raises_late_alarms_only(bench: Bench, db: Database):
     assert bench.events[-1].utc_cleared_us - UTC_US == 300_000
     bench.batch(13, [(1.2, 70.0)])
     assert (bench.events[-1].is_late, bench.events[-1].is_active) == (False, True)
+
+
+def test_a_preview_rings_live_and_its_frames_do_not_ring_again_late(bench: Bench, db: Database):
+    bench.give(Preview("fs", EPOCH, 1, frames([(0.0, 50.0)])))
+    bench.give(Preview("fs", EPOCH, 2, frames([(0.4, 70.0)])))
+    assert [(one.is_late, one.is_active) for one in bench.events] == [(False, True)]
+    bench.batch(1, [(0.0, 50.0), (0.2, 50.0), (0.4, 70.0)], lane=Lane.BACKFILL)
+    assert len(bench.events) == 1
+
+
+def test_only_the_newest_alarms_keep_the_samples_around_them(bench: Bench, db: Database):
+    for at in range(4):
+        bench.batch(1 + 2 * at, [(at, 70.0), (at + 0.5, 50.0)])
+        bench.save()
+    newest = list_alarms(db, "fs", ALL_TIME)
+    with db.engine.begin() as connection:
+        drop_old_samples(connection, 2)
+    assert [bool(kept_samples(db, one.id)) for one in newest] == [True, True, False, False]
 
 
 def test_an_alarm_goes_on_over_a_restart_of_the_agent(bench: Bench, db: Database):

@@ -134,6 +134,12 @@ def write_samples(connection: Connection, alarm: str, part: int, kept: Mapping[s
         insert_if_new(connection, alarm_samples, {**key, "samples": data})
 
 
+def drop_old_samples(connection: Connection, keep: int) -> None:
+    """Let the samples of all but the newest `keep` alarms go; the lake still has the frames that they came from."""
+    newest = select(alarms.c.id).order_by(alarms.c.utc_raised_us.desc()).limit(keep)
+    connection.execute(delete(alarm_samples).where(alarm_samples.c.alarm.not_in(newest)))
+
+
 def kept_samples(db: Database, alarm: str) -> dict[str, Kept]:
     """The samples kept around an alarm."""
     wanted = select(alarm_samples).where(alarm_samples.c.alarm == alarm).order_by(alarm_samples.c.part)

@@ -22,6 +22,7 @@ from ved.db.alarms import (
     Ack,
     Kept,
     acks_after,
+    drop_old_samples,
     get_alarm,
     open_alarms,
     read_states,
@@ -45,6 +46,9 @@ INCIDENT_US: Final = 180_000_000
 """An incident is told again within a minute while it lasts; after so long it is over."""
 EARLY_US: Final = 600_000_000
 """An acknowledgement waits so long for an alarm that watch does not know (again) yet."""
+MAX_KEPT: Final = 5000
+"""So many alarms keep the samples around them; DROP_EVERY saves it is looked at."""
+DROP_EVERY: Final = 600
 MAX_CAPTURES: Final = 50
 MAX_CAPTURES_AT_ONCE: Final = 6
 """So that saving never holds up the next alarm for long."""
@@ -92,7 +96,7 @@ class AlarmWatcher:
         self._unpublished: dict[str, Alarm] = {}
         self._gone: list[str] = []
         self._early_acks: dict[str, Ack] = {}
-        self._ack_number = self._shelf_number = 0
+        self._ack_number = self._shelf_number = self._saves = 0
         self._rules_mark: tuple[int, int] | None = None
         self._polled_us = now.mono_us
         self._load(now)
@@ -141,6 +145,9 @@ class AlarmWatcher:
         write_alarms(connection, self._unsaved.values())
         for alarm, part, kept in self._due_captures():
             write_samples(connection, alarm, part, kept)
+        self._saves += 1
+        if self._saves % DROP_EVERY == 0:
+            drop_old_samples(connection, MAX_KEPT)
         states = {"/".join(key): json.dumps(run.state()) for key, run in self._runs.items()}
         ack_number = min([self._ack_number, *(ack.number - 1 for ack in self._early_acks.values())])
         captures = [_capture_values(capture) for capture in self._captures]
@@ -195,6 +202,9 @@ class AlarmWatcher:
 
     def _raise(self, key: RunKey, found: Found, known: Alarm | None) -> None:
         rule, change, is_late = found.rule, found.change, key[1].startswith("late")
+        live = self._open.get((key[0], rule.id, False))
+        if is_late and live is not None and live.epoch == found.epoch and live.t_raised_us <= change.t_us:
+            return  # a preview has told it already
         if known is not None:
             self._put(replace(known, utc_cleared_us=0))  # it is still open: the same trouble again
             return
