@@ -37,7 +37,7 @@ export const en = {
   "tools.window.minutes": "Minutes",
   "tools.window.apply": "Apply",
   "tools.window.title": "Length of the window",
-  "tools.language": "Passer en français",
+  "tools.language": "FR: passer en français",
   "tools.help": "Help",
   "tools.label": "Display",
   "tools.signout": "Sign out",

@@ -39,7 +39,7 @@ export const fr: Record<Key, string> = {
   "tools.window.minutes": "Minutes",
   "tools.window.apply": "Appliquer",
   "tools.window.title": "Durée de la fenêtre",
-  "tools.language": "Switch to English",
+  "tools.language": "EN: switch to English",
   "tools.help": "Aide",
   "tools.label": "Affichage",
   "tools.signout": "Se déconnecter",

@@ -17,7 +17,9 @@ function mixed(part: number): readonly [number, number, number] {
 
 const SCALE = Array.from({ length: STEPS }, (_, i) => mixed(i / (STEPS - 1)));
 const COLOURS = SCALE.map(([r, g, b]) => `rgb(${r} ${g} ${b})`);
-const INKS = SCALE.map(([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff"));
+const linear = (part: number): number => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+/** Black above the luminance at which both have the same contrast (WCAG). */
+const INKS = SCALE.map(([r, g, b]) => (0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255) > 0.179 ? "#000" : "#fff"));
 
 const stepOf = (part: number): number => Math.round(Math.min(1, Math.max(0, part)) * (STEPS - 1));
 
