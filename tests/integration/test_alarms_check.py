@@ -1,0 +1,98 @@
+"""Would it have fired? Rules over stored sessions, from Python and the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.integration.recorded_helpers import Folder, add_drive
+from typer.testing import CliRunner
+
+import ved
+from ved.cli.main import app
+from ved.db.alarmrules import put_rule
+from ved.errors import UserError
+from ved.model.alarmrule import Guard, Rule
+from ved.model.frames import FrameColumns
+
+DBC = 'BU_: A\nBO_ 16 Cell: 2 A\n SG_ Temperature : 0|16@1+ (0.1,0) [0|100] "degC" A\n'
+UTC_US = 1_790_000_000_000_000
+HOT = Rule("hot", "above", "Hot", "Chaud", "critical", "Cell.Temperature", limit=60.0, off_delay_ms=0)
+
+
+def frames(*samples: tuple[float, float]) -> FrameColumns:
+    payload = np.zeros((len(samples), 8), np.uint8)
+    payload[:, :2] = np.array([round(10 * value) for _, value in samples], "<u2").view(np.uint8).reshape(-1, 2)
+    zero = np.zeros(len(samples), np.uint8)
+    t_us = np.array([round(1e6 * t_s) for t_s, _ in samples], np.int64)
+    return FrameColumns(t_us, zero, np.full(len(samples), 16, np.uint32), zero, zero + np.uint8(2), payload)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data")
+    put_rule(folder.db, "fs", HOT, "test")
+    put_rule(folder.db, "fs", Rule("silent", "no_data", "s", "s", for_ms=100), "test")
+    # The agent restarts during an alarm, which goes on in the second epoch.
+    parts = [(frames((0, 50), (1, 61), (2, 62)), UTC_US), (frames((0, 63), (1, 50)), UTC_US + 10_000_000)]
+    folder.add("fs", parts, {0: ("main", DBC)})
+    return folder
+
+
+def test_an_alarm_goes_on_over_the_parts_of_a_session(folder: Folder):
+    with ved.open(folder.path) as lake:
+        check = lake.check_alarms(lake.sessions("fs")[0])
+    (alarm,) = check.alarms
+    assert (alarm.rule.id, alarm.value, alarm.worst) == ("hot", 61.0, 63.0)
+    assert (alarm.utc_raised_us - UTC_US, alarm.utc_cleared_us - UTC_US) == (1_000_000, 11_000_000)
+    assert check.idle == {"silent": "silence of the whole car is told live alone"}
+
+
+def test_the_command_prints_what_it_finds(folder: Folder):
+    def run(*arguments: str):
+        return CliRunner().invoke(app, ["alarms", "check", *arguments, "--data", str(folder.path)])
+
+    told = run("--last")
+    assert told.exit_code == 0, told.output
+    assert "1 alarms in 11 s of fs" in " ".join(told.output.split())
+    values = json.loads(run("fs-0", "--rule", "hot", "--json").output)
+    assert [(one["rule"], one["value"]) for one in values["alarms"]] == [("hot", 61.0)]
+    for arguments, words in (
+        ((), "name one session"),
+        (("--last", "--rule", "odd"), "known are hot, silent"),
+        (("fs-0", "--vehicle", "fs"), "belongs to --last"),
+        (("no-such",), "there is none"),
+    ):
+        error = run(*arguments).exception
+        assert isinstance(error, UserError)
+        assert words in str(error)
+
+
+def test_rules_over_a_recorded_drive(tmp_path: Path):
+    folder = Folder(tmp_path / "data")
+    add_drive(folder)
+    rules = [
+        Rule("fast", "above", "f", "v", channel="gnss_speed.Speed", limit=13.9, hysteresis=0.5, on_delay_ms=1000),
+        Rule(
+            "corner", "outside", "c", "v", channel="gnss_imu.AccelerationY", low=-2.5, high=2.5,
+            guard=Guard("gnss_speed.Speed", above=5),
+        ),
+        Rule("silent", "no_data", "s", "m", channel="gnss_speed.Speed", for_ms=1500),
+    ]  # fmt: skip
+    with ved.open(folder.path) as lake:
+        session = lake.sessions()[0]
+        check = lake.check_alarms(session, rules)
+        speed = session.samples("gnss_speed.Speed")
+    found = {rule.id: [one for one in check.alarms if one.rule.id == rule.id] for rule in rules}
+    gaps_us = np.diff(speed.utc_us)
+    assert len(found["silent"]) == np.count_nonzero(gaps_us > 1_500_000) > 0
+    assert [one.worst for one in found["fast"]] == pytest.approx([max_between(speed, one) for one in found["fast"]])
+    assert len(found["fast"]) > 1
+    assert found["corner"]
+
+
+def max_between(speed, alarm) -> float:
+    """The greatest speed from where the limit was crossed (the delay before it was raised) to the end."""
+    to_us = alarm.utc_cleared_us or (1 << 62)
+    inside = (speed.utc_us >= alarm.utc_raised_us - 1_000_000) & (speed.utc_us < to_us)
+    return float(speed.values[inside].max())
