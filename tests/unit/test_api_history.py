@@ -225,7 +225,14 @@ def test_buckets_are_the_buckets_of_the_samples(
 
 def test_statistics_count_what_frames_really_carry(world: World) -> None:
     world.epoch(EPOCHS[0], ENGINE, CELLS)
-    assert lake_stats(world.lake, world.db) == {"frames": 0, "bytes": 0, "vehicles": 0, "sessions": 0, "channels": 0}
+    assert lake_stats(world.lake, world.db) == {
+        "frames": 0,
+        "samples": 0,
+        "bytes": 0,
+        "vehicles": 0,
+        "sessions": 0,
+        "channels": 0,
+    }
     flags = int(FrameFlag.EXTENDED)
     world.lake.append(
         [

@@ -18,19 +18,21 @@ from ved.model.clockmap import ClockMap
 
 
 def lake_stats(lake: Lake, db: Database) -> dict[str, int]:
-    """frames, bytes (live Parquet files), vehicles (with frames), sessions, channels (that have at least a sample).
+    """frames, samples, bytes (live Parquet files), vehicles, sessions, channels (that have at least a sample).
 
     A channel counts once per vehicle, whatever the epochs. Multiplexed and too short frames count for the signals
     that they really carry.
     """
     lake.refresh()
     stats = lake.stats()
+    vehicles = {vehicle for vehicle, _ in (*lake.epochs(), *lake.samples.epochs())}
     return {
         "frames": stats.frames,
+        "samples": stats.samples,
         "bytes": stats.bytes,
         "vehicles": stats.vehicles,
         "sessions": count_sessions(db),
-        "channels": sum(len(channels_with_samples(lake, db, vehicle)) for vehicle in {v for v, _ in lake.epochs()}),
+        "channels": sum(len(channels_with_samples(lake, db, vehicle)) for vehicle in vehicles),
     }
 
 
@@ -47,6 +49,7 @@ def channels_with_samples(lake: Lake, db: Database, vehicle: str) -> set[str]:
             for piece in decoding.between(span[0] + offset_us, span[1] + offset_us + 1):
                 limits = (piece.utc_from_us - offset_us, piece.utc_to_us - offset_us)
                 _find_in_piece(lake, (vehicle, epoch), limits, piece.decoder, found)
+    found.update(one.name for one in lake.samples.channels(vehicle))
     return {name for name in found if not registry.aliases.is_former(name, found)}
 
 
