@@ -10,5 +10,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 def insert_if_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """True when the row was new."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    result = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return result.rowcount > 0
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    # Asked for a row: PostgreSQL's driver does not count the rows of such a statement.
+    return connection.execute(statement.returning(*table.primary_key.columns)).first() is not None
