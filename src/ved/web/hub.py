@@ -240,6 +240,8 @@ class Hub:
             stored = await asyncio.to_thread(stored_edge, self._lake, self._db, watch.vehicle)
             if feed.edge_utc_us is None:
                 feed.edge_utc_us = stored
+        if watch.vehicle not in self._definitions:  # what `reload_maths` compares with
+            self._definitions[watch.vehicle] = await asyncio.to_thread(list_maths, self._db, watch.vehicle)
         channels = {one.name: one for one in await self.channels(watch.vehicle)}
         # From here to the first await is one turn of the loop: no frame falls between the snapshot and the increments,
         # and what lies in both does no harm (docs/spec/live.md: entries are merged).
