@@ -50,7 +50,7 @@ MAX_KEPT: Final = 5000
 """So many alarms keep the samples around them; DROP_EVERY saves it is looked at."""
 DROP_EVERY: Final = 600
 MAX_CAPTURES: Final = 50
-MAX_CAPTURES_AT_ONCE: Final = 6
+MAX_CAPTURES_AT_ONCE: Final = 3
 """So that saving never holds up the next alarm for long."""
 _MARKS: Final = "marks"
 _INCIDENTS: Final = {
