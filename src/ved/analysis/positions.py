@@ -12,6 +12,7 @@ _LATITUDE: Final = frozenset({"latitude", "lat"})
 _LONGITUDE: Final = frozenset({"longitude", "long", "lon", "lng"})
 _VALID: Final = frozenset({"valid", "validity", "fix"})
 _POSITION: Final = frozenset({"position", "pos", "gps", "gnss", "latitude", "longitude"})
+_RECEIVER: Final = frozenset({"gps", "gnss", "latitude", "longitude", "utm", "northing", "easting"})
 _DEGREES: Final = frozenset({"", "deg", "degree", "degrees", "°"})
 _SPEED: Final = frozenset({"speed", "velocity"})
 _NOT_THE_VEHICLE: Final = frozenset(
@@ -60,6 +61,12 @@ def _is_speed(channel: Channel) -> bool:
     words = set(_words(channel.signal))
     is_named = bool(words & _SPEED) and not words & _NOT_THE_VEHICLE
     return is_named and channel.kind == "continuous" and channel.unit.strip().lower() in _SPEED_UNITS_MPS
+
+
+def tells_a_place(channel: Channel) -> bool:
+    """True for whatever is of a satellite receiver, or a latitude or longitude by its name."""
+    words = set(_words(channel.message)) | set(_words(channel.signal))
+    return bool(words & _RECEIVER) or _is_axis(channel, _LATITUDE) or _is_axis(channel, _LONGITUDE)
 
 
 def speed_factor(unit: str) -> float:

@@ -41,3 +41,10 @@ def list_edits(db: Database, subject: str, key: str) -> list[Edit]:
     with db.engine.connect() as connection:
         rows = connection.execute(wanted).all()
     return [Edit(row.utc_us, row.who, row.subject, row.key, row.before, row.after) for row in rows]
+
+
+def newest_edits(db: Database, most: int) -> list[Edit]:
+    """The newest changes of everything, newest first."""
+    with db.engine.connect() as connection:
+        rows = connection.execute(select(edits).order_by(edits.c.id.desc()).limit(most)).all()
+    return [Edit(row.utc_us, row.who, row.subject, row.key, row.before, row.after) for row in rows]

@@ -1,6 +1,19 @@
 """The tables, each with the one role that writes it. Times are UTC in µs since 1970; epochs are 16 bytes."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
 
 metadata = MetaData()
 
@@ -244,14 +257,47 @@ car_keys = Table(
     Column("is_revoked", Boolean, nullable=False),
 )
 
-# Written by cli (tokens) and web (users).
+# People; `is_named`: they said their name themselves, and nobody else who is here has it. Written by web.
 users = Table(
     "users",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("name", Text, nullable=False),
     Column("role", String(16), nullable=False),
+    Column("is_named", Boolean, nullable=False, server_default=false()),
+    Column("is_removed", Boolean, nullable=False, server_default=false()),
+    Column("password_hash", Text, nullable=False, server_default=""),
 )
+# Browsers (purpose page) and programs (purpose tool) that are signed in, for a person or by a guest link (then user_id
+# is 0). Written by web.
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("user_id", Integer, nullable=False, index=True),
+    Column("invitation_id", Integer, nullable=False, index=True),
+    Column("purpose", String(8), nullable=False),
+    Column("created_utc_s", Float, nullable=False),
+    Column("expires_utc_s", Float, nullable=False),
+)
+# Links that let people in: a role, or (role guest) one session to look at. Written by web.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("is_reusable", Boolean, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("expires_utc_s", Float, nullable=False),
+    Column("is_revoked", Boolean, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("session_id", String(32), nullable=False),
+    Column("vehicle", String(32), nullable=False),
+    Column("shows_positions", Boolean, nullable=False),
+    Column("shows_notes", Boolean, nullable=False),
+)
+# Sign-in links that the server prints. Written by cli (made) and web (used).
 signin_tokens = Table(
     "signin_tokens",
     metadata,

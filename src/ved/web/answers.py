@@ -1,7 +1,7 @@
 """Refusals in one shape, and the check of a person's role."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
@@ -16,14 +16,23 @@ def denied(status: int, code: str, text: str) -> Response:
     return JSONResponse({"error": {"code": code, "message": text}}, status)
 
 
+def who_asks(request: Request) -> User:
+    """Who the guard found: a person, or a guest."""
+    user: User = request.state.user
+    return user
+
+
+Asking = Annotated[User, Depends(who_asks)]
+"""Who asks, a guest too: whoever takes it shows a guest no more than guests.py says."""
+
+
 def needs(role: str) -> Any:
     """A dependency that gives the signed-in user, and refuses (403) one whose role is below `role`."""
     return Depends(_CHECKS[role])
 
 
-def _check(role: str) -> Callable[[Request], User]:
-    def check(request: Request) -> User:
-        user: User = request.state.user
+def _check(role: str) -> Callable[[User], User]:
+    def check(user: Asking) -> User:
         if RANKS.get(user.role, -1) < RANKS[role]:
             raise HTTPException(403, {"code": "wrong_role", "message": f"this needs the role {role}"})
         return user

@@ -16,8 +16,9 @@ from ved.web.routes.live import add_live
 from ved.web.routes.maths import add_maths
 from ved.web.routes.metrics import add_metrics
 from ved.web.routes.notifications import add_notifications
-from ved.web.routes.people import add_people
+from ved.web.routes.people import add_invitations, add_me, add_people
 from ved.web.routes.sessions import add_sessions
+from ved.web.routes.signin import add_join, add_signin
 from ved.web.routes.time_notes import add_time_notes
 from ved.web.routes.tracks import add_tracks
 from ved.web.routes.vehicles import add_vehicles
@@ -28,7 +29,11 @@ ROUTES: Final = (
     add_alarms,
     add_alarm_rules,
     add_rule_actions,
+    add_signin,
+    add_join,
+    add_me,
     add_people,
+    add_invitations,
     add_vehicles,
     add_dbc,
     add_sessions,

@@ -96,12 +96,12 @@ class Fanout:
         return self._send_columns(plan, _Columns(starts, utc_us, np.concatenate([one.values for one in series])))
 
     def _send_columns(self, plan: "_Plan", columns: "_Columns") -> int:
-        high_us = int(columns.utc_us.max())
+        low_us, high_us = int(columns.utc_us.min()), int(columns.utc_us.max())
         self._feed.sequence += 1
         edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
         sent = 0
         for bucket_us, viewers in plan.by_bucket.items():
-            wanting = [one for one in viewers if high_us >= edge_us - one.window_us]
+            wanting = [one for one in viewers if high_us >= edge_us - one.window_us and low_us >= one.floor_utc_us]
             if wanting:
                 sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
         return sent

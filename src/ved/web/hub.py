@@ -16,6 +16,8 @@ from ved.api.samples import NO_ID, channel_of
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.db.maths import list_maths
+from ved.db.people import User
+from ved.db.sessions import list_sessions
 from ved.db.vehicles import get_vehicle
 from ved.errors import VedError
 from ved.lake.lake import Lake
@@ -28,6 +30,7 @@ from ved.model.samples import SampleBatch, SampleChannel
 from ved.web import messages
 from ved.web.clock import monotonic_us
 from ved.web.fanout import Fanout
+from ved.web.guests import hidden_from
 from ved.web.livemaths import LiveMaths, Wish
 from ved.web.outbox import Outbox
 from ved.web.past import Answer, Numbering, Window, YoungEpoch, history_messages, read_window, slices, stored_edge
@@ -84,6 +87,19 @@ class Hub:
         if name in self._feeds and self._feeds[name].epochs:
             return True
         return await asyncio.to_thread(get_vehicle, self._db, name) is not None
+
+    async def guest_from(self, user: User, vehicle: str, asked: Sequence[str]) -> int | None:
+        """From when on (UTC in µs) a guest may watch these channels live; None: not at all."""
+        scope = user.scope
+        if scope is None or scope.vehicle != vehicle:
+            return None
+        sessions = await asyncio.to_thread(list_sessions, self._db, vehicle)
+        session = next((one for one in sessions if one.id == scope.session and one.is_open), None)
+        if session is None:
+            return None
+        channels = await self.channels(vehicle)
+        hidden = await asyncio.to_thread(hidden_from, user, self._db, vehicle, channels, self.feed_of(vehicle).aliases)
+        return session.utc_from_us if hidden.isdisjoint(asked) else None
 
     async def channels(self, vehicle: str) -> list[Channel]:
         """The channels of a known vehicle: of the current epoch, then of its registry and its other epochs."""
@@ -195,7 +211,7 @@ class Hub:
     def tell(self, vehicle: str, of: str, text: str) -> None:
         """Send a text to all who watch the vehicle; it replaces one of the same `of` that still waits."""
         for outbox in {one.outbox for one in self._open.get(vehicle, ())}:
-            outbox.put_state(of, text)
+            outbox.put_alarm(of, text)
 
     def state_text(self, feed: VehicleFeed) -> str:
         """The `state` message of a vehicle now."""
@@ -333,6 +349,9 @@ def _window_of(subscription: Subscription, channels: Sequence[str], edge_us: int
     if edge_us is None or not channels:
         return Window(subscription.watch.vehicle, (), 0, 0, bucket_us)
     from_us = (edge_us - subscription.window_us) // bucket_us * bucket_us
+    from_us = max(from_us, subscription.floor_utc_us)
+    if from_us > edge_us:
+        return Window(subscription.watch.vehicle, (), 0, 0, bucket_us)
     return Window(subscription.watch.vehicle, tuple(channels), from_us, edge_us + 1, bucket_us)
 
 

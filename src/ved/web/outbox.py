@@ -87,6 +87,10 @@ class Outbox:
         self._states[of] = item
         self._put(item)
 
+    def put_alarm(self, of: str, text: str) -> None:
+        """The newest state of an alarm, in place of an older one that still waits."""
+        self.put_state(of, text)
+
     def put_increment(self, subscription: int, data: bytes, from_utc_us: int, to_utc_us: int) -> None:
         """An increment with samples of this span; the oldest ones go when there is no room."""
         item = _Item(_Kind.INCREMENT, data, subscription, from_utc_us, to_utc_us)
@@ -165,3 +169,10 @@ class Outbox:
         subscription = next(iter(self._missed))
         span = self._missed.pop(subscription)
         return messages.missed(subscription, span.messages, span.from_utc_us, span.to_utc_us)
+
+
+class GuestOutbox(Outbox):
+    """A guest's: alarms are not for them (they name channels and people)."""
+
+    def put_alarm(self, of: str, text: str) -> None:
+        """Nothing."""

@@ -22,6 +22,8 @@ class Subscription:
     bucket_us: int = field(init=False)
     channels: tuple[str, ...] = field(init=False)
     window_us: int = field(init=False)
+    floor_utc_us: int = 0
+    """Nothing before this time is sent."""
     history: asyncio.Task[None] | None = None
     told: dict[str, Channel | None] = field(default_factory=dict)
 

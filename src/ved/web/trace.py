@@ -15,6 +15,7 @@ from ved.web.clock import monotonic_us, utc_us
 from ved.web.vehicle import VehicleFeed
 
 INTERVAL_S: Final = 0.2
+GOING_AWAY: Final = 1001
 
 _Place = tuple[int | None, int, bool]
 
@@ -46,20 +47,22 @@ class Traces:
                 trace.take(batch.frames, now_us)
 
 
-async def send_trace(socket: WebSocket, traces: Traces, feed: VehicleFeed) -> None:
-    """Send snapshots, five a second while frames come, until the page goes away. A slow page gets fewer."""
+async def send_trace(socket: WebSocket, traces: Traces, feed: VehicleFeed, closing: asyncio.Event) -> None:
+    """Send snapshots, up to five a second, until the page goes away or `closing`. A slow page gets fewer."""
     trace = traces.open(feed.name)
     names = _Names()
     told: list[Any] | None = None
     gone = asyncio.create_task(_wait_gone(socket))
     try:
-        while not gone.done():
+        while not gone.done() and not closing.is_set():
             rows = _rows(trace, feed, names)
             if rows != told:
                 told = rows
                 text = {"type": "trace", "vehicle": feed.name, "rows": rows, "left_out": trace.left_out}
                 await socket.send_text(messages.to_text(text))
             await asyncio.wait((gone,), timeout=INTERVAL_S)
+        if not gone.done():
+            await socket.close(GOING_AWAY)
     except (WebSocketDisconnect, WebSocketDisconnected):
         return
     finally:

@@ -14,11 +14,12 @@ from ved.web.clock import utc_us
 from ved.web.hub import Hub
 from ved.web.limits import MAX_SUBSCRIPTIONS
 from ved.web.messages import Unwatch, Watch
-from ved.web.outbox import Outbox
+from ved.web.outbox import GuestOutbox, Outbox
 from ved.web.subscription import Subscription
 
 GOING_AWAY: Final = 1001
 CLOSE_S: Final = 0.5
+WITHDRAW_S: Final = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ class Viewer:
         self._socket = socket
         self._hub = hub
         self._user = user
-        self._outbox = Outbox()
+        self._outbox = Outbox() if user.scope is None else GuestOutbox()
         self._subscriptions: dict[int, Subscription] = {}
 
     async def run(self, closing: asyncio.Event) -> None:
@@ -40,6 +41,8 @@ class Viewer:
             asyncio.create_task(self._send()),
             asyncio.create_task(closing.wait()),
         ]
+        if self._user.scope is not None:
+            tasks.append(asyncio.create_task(self._withdraw()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -87,9 +90,27 @@ class Viewer:
             text = f"no vehicle is named {watch.vehicle!r}"
             self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
             return
+        floor_utc_us = 0
+        if self._user.scope is not None:
+            allowed_from = await self._hub.guest_from(self._user, watch.vehicle, watch.channels)
+            if allowed_from is None:
+                text = "a guest link opens one session, without what it hides"
+                self._outbox.put_answer(messages.error("not_allowed", text, watch.id))
+                return
+            floor_utc_us = allowed_from
         self._end(watch.id)
-        self._subscriptions[watch.id] = subscription = Subscription(watch, self._outbox)
+        subscription = Subscription(watch, self._outbox, floor_utc_us)
+        self._subscriptions[watch.id] = subscription
         self._hub.open(subscription)
+
+    async def _withdraw(self) -> None:
+        """When a guest's session is over, what follows is not theirs: their subscriptions end."""
+        while True:
+            await asyncio.sleep(WITHDRAW_S)
+            for watch in [one.watch for one in self._subscriptions.values()]:
+                if await self._hub.guest_from(self._user, watch.vehicle, watch.channels) is None:
+                    self._end(watch.id)
+                    self._outbox.put_answer(messages.error("not_allowed", "the session is over", watch.id))
 
     def _end(self, subscription_id: int) -> None:
         subscription = self._subscriptions.pop(subscription_id, None)

@@ -17,10 +17,13 @@ from ved.analysis.naming import find_channels
 from ved.api.export import FORMATS, Export, export_session
 from ved.api.opened import OpenedLake
 from ved.api.recorded import RecordedSession
+from ved.db.people import User
 from ved.db.sessions import list_sessions
 from ved.errors import UserError
 from ved.lake.rollups import ROLLUP_US
 from ved.web import messages
+from ved.web.answers import Asking
+from ved.web.guests import hidden_from
 from ved.web.routes.sessions import Id, answer
 from ved.web.state import WebState
 
@@ -40,12 +43,13 @@ def add_data(app: FastAPI, state: WebState) -> None:
     desk = _Desk(state)
 
     @app.get("/api/sessions/{session}/channels")
-    async def channels(session: Id) -> list[dict[str, Any]]:
-        return await answer(desk.channels, session)
+    async def channels(session: Id, user: Asking) -> list[dict[str, Any]]:
+        return await answer(desk.channels, session, user)
 
     @app.get("/api/sessions/{session}/series")
     async def series(
         session: Id,
+        user: Asking,
         channel: Channels,
         from_us: int | None = None,
         to_us: int | None = None,
@@ -53,7 +57,7 @@ def add_data(app: FastAPI, state: WebState) -> None:
     ) -> dict[str, Any]:
         """Min, max and last of each channel in `points` buckets between two times (UTC in µs; none: all of it)."""
         async with desk.turn:
-            return await answer(desk.series, session, channel, (from_us, to_us), points)
+            return await answer(desk.series, session, channel, (from_us, to_us), points, user)
 
     @app.get("/api/sessions/{session}/export", response_class=StreamingResponse)
     async def export(
@@ -97,14 +101,19 @@ class _Desk:
         self._db = state.db
         self._opened = OpenedLake(state.lake, state.db)
 
-    def channels(self, session: str) -> list[dict[str, Any]]:
-        return [messages.listed_channel(one, None, ()) for one in self._open(session).channels]
+    def channels(self, session: str, user: User) -> list[dict[str, Any]]:
+        opened = self._open(session)
+        hidden = hidden_from(user, self._db, opened.vehicle, opened.channels, opened.aliases)
+        return [messages.listed_channel(one, None, ()) for one in opened.channels if one.name not in hidden]
 
     def series(
-        self, session: str, asked: list[str], limits_us: tuple[int | None, int | None], points: int
+        self, session: str, asked: list[str], limits_us: tuple[int | None, int | None], points: int, user: User
     ) -> dict[str, Any]:
         opened = self._open(session)
         found = find_channels(opened.channels, asked, opened.aliases)
+        hidden = hidden_from(user, self._db, opened.vehicle, opened.channels, opened.aliases)
+        if not hidden.isdisjoint(one.name for one in found.values()):
+            raise HTTPException(403, {"code": "guest", "message": "this link does not show positions"})
         from_us = opened.utc_from_us if limits_us[0] is None else limits_us[0]
         to_us = opened.utc_to_us if limits_us[1] is None else limits_us[1]
         if to_us <= from_us:

@@ -1,17 +1,22 @@
 """The WebSockets of the live page."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 from fastapi import FastAPI, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 
 from ved.db.people import User
+from ved.web.guard import tool_token
 from ved.web.limits import MAX_NAME_CHARS
 from ved.web.state import WebState
 from ved.web.trace import send_trace
-from ved.web.viewer import GOING_AWAY, Viewer
+from ved.web.viewer import CLOSE_S, Viewer
 
 POLICY_VIOLATION: Final = 1008
+CHECK_S: Final = 3.0
+"""How often it is asked whether the person may still be here."""
 
 
 def add_live(app: FastAPI, state: WebState) -> None:
@@ -22,12 +27,7 @@ def add_live(app: FastAPI, state: WebState) -> None:
         await socket.accept()
         user: User = socket.state.user
         task = asyncio.create_task(Viewer(socket, state.hub, user).run(state.closing))
-        state.viewers.add(task)
-        try:
-            await task
-        finally:
-            task.cancel()
-            state.viewers.discard(task)
+        await serve_while_signed_in(state, socket, task)
 
     @app.websocket("/api/vehicles/{name}/trace")
     async def trace(socket: WebSocket, name: str) -> None:
@@ -35,16 +35,35 @@ def add_live(app: FastAPI, state: WebState) -> None:
             await socket.close(POLICY_VIOLATION)
             return
         await socket.accept()
-        task = asyncio.create_task(send_trace(socket, state.hub.traces, state.hub.feed_of(name)))
-        state.viewers.add(task)
-        ending = asyncio.create_task(state.closing.wait())
-        try:
-            await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-            else:
-                await socket.close(GOING_AWAY)
-        finally:
+        task = asyncio.create_task(send_trace(socket, state.hub.traces, state.hub.feed_of(name), state.closing))
+        await serve_while_signed_in(state, socket, task)
+
+
+async def serve_while_signed_in(state: WebState, socket: WebSocket, task: "asyncio.Task[None]") -> None:
+    """Let `task` serve the socket until it ends, or the person is signed out, has another role, or may no longer."""
+    state.viewers.add(task)
+    watching = asyncio.create_task(_wait_signed_out(state, socket))
+    try:
+        await asyncio.wait((task, watching), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        else:
+            watching.result()
             task.cancel()
-            ending.cancel()
-            state.viewers.discard(task)
+            await asyncio.gather(task, return_exceptions=True)
+            with contextlib.suppress(TimeoutError, WebSocketDisconnect, WebSocketDisconnected):
+                async with asyncio.timeout(CLOSE_S):
+                    await socket.close(POLICY_VIOLATION)
+    finally:
+        task.cancel()
+        watching.cancel()
+        state.viewers.discard(task)
+
+
+async def _wait_signed_out(state: WebState, socket: WebSocket) -> None:
+    user: User = socket.state.user
+    while True:
+        await asyncio.sleep(CHECK_S)
+        now = await state.auth.user_of_tool(tool_token(socket.scope) or "") or await state.auth.user_of(socket.headers)
+        if now is None or (now.id, now.role, now.scope) != (user.id, user.role, user.scope):
+            return

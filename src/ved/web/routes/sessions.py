@@ -19,7 +19,8 @@ from ved.db.sessions import list_sessions
 from ved.db.tracks import has_drawn_tracks, list_tracks
 from ved.errors import UserError
 from ved.model.session import Notes, Session
-from ved.web.answers import needs
+from ved.web.answers import Asking, needs
+from ved.web.guests import session_for
 from ved.web.state import WebState
 
 Id = Annotated[str, StringConstraints(max_length=64)]
@@ -92,8 +93,8 @@ def add_sessions(app: FastAPI, state: WebState) -> None:
         return await answer(desk.every, vehicle, Wanted(track, tag, driver, name, moved))
 
     @app.get("/api/sessions/{session}")
-    async def session(session: Id) -> dict[str, Any]:
-        return await answer(desk.show, session)
+    async def session(session: Id, user: Asking) -> dict[str, Any]:
+        return session_for(user, await answer(desk.show, session))
 
     @app.patch("/api/sessions/{session}")
     async def edit(session: Id, change: NotesChange, user: Annotated[User, needs("engineer")]) -> dict[str, Any]:
@@ -108,8 +109,8 @@ def add_sessions(app: FastAPI, state: WebState) -> None:
         return {"id": await answer(merge_sessions, state.db, session, order.session, user.name)}
 
     @app.get("/api/sessions/{session}/laps")
-    async def laps(session: Id) -> dict[str, Any]:
-        return await answer(desk.laps, session)
+    async def laps(session: Id, user: Asking) -> dict[str, Any]:
+        return session_for(user, await answer(desk.laps, session))
 
 
 class _Desk:

@@ -15,8 +15,9 @@ from ved.model.channel import Channel
 from ved.model.health import texts_of
 from ved.model.vehicle import ChannelTexts, MapChannels
 from ved.web import messages
-from ved.web.answers import denied
+from ved.web.answers import Asking, denied
 from ved.web.clock import monotonic_us
+from ved.web.guests import hidden_from, sees
 from ved.web.hub import epoch_text
 from ved.web.state import WebState
 from ved.web.vehicle import VehicleFeed
@@ -28,31 +29,38 @@ def add_vehicles(app: FastAPI, state: WebState) -> None:
     """The vehicles that the page can show, and their channels."""
 
     @app.get("/api/vehicles")
-    async def vehicles() -> list[dict[str, Any]]:
+    async def vehicles(user: Asking) -> list[dict[str, Any]]:
         rows = {row.name: row for row in await asyncio.to_thread(list_vehicles, state.db)}
         feeds = state.hub.feeds()
         for name, feed in feeds.items():
             if feed.epochs:
                 rows.setdefault(name, VehicleRow(name, name, name, None, ()))
-        return [_vehicle_line(row, feeds.get(name)) for name, row in sorted(rows.items())]
+        return [_vehicle_line(row, feeds.get(name)) for name, row in sorted(rows.items()) if sees(user, name)]
 
     @app.get("/api/vehicles/{name}", response_model=None)
-    async def vehicle(name: Name) -> dict[str, Any] | Response:
+    async def vehicle(name: Name, user: Asking) -> dict[str, Any] | Response:
         row = await asyncio.to_thread(get_vehicle, state.db, name)
         if row is None:
             if not await state.hub.is_vehicle(name):
                 return denied(404, "unknown_vehicle", "no vehicle has this name")
             row = VehicleRow(name, name, name, None, ())
         channels = await state.hub.channels(name)
+        aliases = state.hub.feed_of(name).aliases
+        hidden = await asyncio.to_thread(hidden_from, user, state.db, name, channels, aliases)
+        channels = [one for one in channels if one.name not in hidden]
         texts = await asyncio.to_thread(list_texts, state.db, name)
         return {
             "name": row.name,
             "title_en": row.title_en,
             "title_fr": row.title_fr,
-            "channels": _listed(channels, state.hub.feed_of(name).aliases, texts),
-            "map": _map_of(row.map or find_map_channels(channels)),
+            "channels": _listed(channels, aliases, texts),
+            "map": None if hidden else _map_of(row.map or find_map_channels(channels)),
             "charts": [
-                {"title_en": one.title_en, "title_fr": one.title_fr, "channels": list(one.channels)}
+                {
+                    "title_en": one.title_en,
+                    "title_fr": one.title_fr,
+                    "channels": [channel for channel in one.channels if channel not in hidden],
+                }
                 for one in row.charts
             ],
         }

@@ -36,3 +36,30 @@ def upgrade() -> None:
         sa.Column("author", sa.Text, nullable=False),
         sa.Column("created_utc_us", sa.BigInteger, nullable=False),
     )
+    op.add_column("users", sa.Column("is_named", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("users", sa.Column("is_removed", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("users", sa.Column("password_hash", sa.Text, nullable=False, server_default=""))
+    op.create_table(
+        "sign_ins",
+        sa.Column("key_hash", sa.LargeBinary(32), primary_key=True),
+        sa.Column("user_id", sa.Integer, nullable=False, index=True),
+        sa.Column("invitation_id", sa.Integer, nullable=False, index=True),
+        sa.Column("purpose", sa.String(8), nullable=False),
+        sa.Column("created_utc_s", sa.Float, nullable=False),
+        sa.Column("expires_utc_s", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("token_hash", sa.LargeBinary(32), nullable=False, unique=True),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("is_reusable", sa.Boolean, nullable=False),
+        sa.Column("uses", sa.Integer, nullable=False),
+        sa.Column("expires_utc_s", sa.Float, nullable=False),
+        sa.Column("is_revoked", sa.Boolean, nullable=False),
+        sa.Column("author", sa.Text, nullable=False),
+        sa.Column("session_id", sa.String(32), nullable=False),
+        sa.Column("vehicle", sa.String(32), nullable=False),
+        sa.Column("shows_positions", sa.Boolean, nullable=False),
+        sa.Column("shows_notes", sa.Boolean, nullable=False),
+    )
