@@ -65,7 +65,8 @@ def test_an_alarm_comes_to_the_page_and_is_acknowledged_and_shelved_there(tmp_pa
                 origin = {"Origin": server.url}
                 answer = await client.post(f"/api/alarms/{alarm['id']}/acknowledge", headers=origin)
                 assert answer.status_code == 204
-                await until(lambda: alarms_of(page)[-1]["acked_by"] == "admin")
+                me = (await client.get("/api/me")).json()["name"]
+                await until(lambda: alarms_of(page)[-1]["acked_by"] == me)
                 shelve = "/api/vehicles/fs/rules/fast/shelve"
                 assert (await client.post(shelve, json={"minutes": 5}, headers=origin)).status_code == 204
                 await until(lambda: alarms_of(page)[-1]["shelved_until_utc_us"] is not None)
@@ -121,10 +122,11 @@ def test_rules_are_edited_by_engineers_and_every_edit_is_noted(tmp_path):
             (listed,) = (await me.get(path)).json()
             assert listed["rule"] == {"id": "fast", **changed}
             assert listed["idle"] == ""
+            name = (await me.get("/api/me")).json()["name"]
             noted = (await me.get(f"{path}/fast/changes")).json()
             assert [(one["who"], one["before"] is None, one["after"]["limit"]) for one in noted] == [
-                ("admin", True, 50),
-                ("admin", False, 60),
+                (name, True, 50),
+                (name, False, 60),
             ]
             assert (await me.delete(f"{path}/fast", headers=origin)).status_code == 204
             assert (await me.delete(f"{path}/fast", headers=origin)).status_code == 404
