@@ -16,7 +16,6 @@ from ved.ingest import loglimit
 from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry
 from ved.ingest.checkpoint import encode_checkpoint, load_checkpoint, rebuild, save_checkpoint
 from ved.ingest.loglimit import LogLimit
-from ved.ingest.role import KEEP_FOR
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken, TrimOrder
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
@@ -278,7 +277,7 @@ def test_trim_reaches_the_writer_and_a_refusal_stops_nothing(tmp_path: Path) -> 
             raise StorageError("cannot trim")
 
         bench.writer.trim = trim
-        bench.store.trim(TrimOrder(1, 2, KEEP_FOR))
+        bench.store.trim(TrimOrder(1, 2, ("record",)))
         await bench.until(lambda: bench.storing == [False])
         await bench.take(1)
         await bench.until(lambda: bench.stored.contains(1, 10))
