@@ -157,7 +157,7 @@ def test_tracks_are_drawn_and_laps_follow(tmp_path):
     run(tmp_path, go)
 
 
-def test_maths_channels_are_tried_and_changed(tmp_path):
+def test_maths_channels_are_tried_and_changed_and_all_routes_stand_in_openapi(tmp_path):
     async def go(server: Server) -> None:
         fill(server)
         async with server.running(), as_(server, "engineer") as engineer, as_(server, "viewer") as viewer:
@@ -180,13 +180,6 @@ def test_maths_channels_are_tried_and_changed(tmp_path):
             assert any(one["name"] == "Maths.Squared" for one in about["channels"])
             assert (await engineer.delete("/api/vehicles/fs/maths/Squared")).json() == {"ok": True}
             assert (await engineer.delete("/api/vehicles/fs/maths/Squared")).status_code == 404
-
-    run(tmp_path, go)
-
-
-def test_the_routes_stand_in_openapi(tmp_path):
-    async def go(server: Server) -> None:
-        async with server.running(), as_(server, "viewer") as viewer:
             paths = (await viewer.get("/api/openapi.json")).json()["paths"]
             assert {
                 "/api/vehicles/{vehicle}/sessions",

@@ -46,7 +46,7 @@ def columns_of(drawn):
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(drawn=st.tuples(series, series, series, series), lap_starts=laps, borders=cuts)
 def test_any_cuts_give_the_whole(text, drawn, lap_starts, borders):
     program = compile_expression(text, CHANNELS)
