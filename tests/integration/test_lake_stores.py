@@ -153,7 +153,7 @@ def test_a_killed_writer_leaves_a_lake_that_goes_on(url: str) -> None:
         "    lake.append([batch(frames, first, first + 99)]); print(first, flush=True)\n"
         "    if first % 500 == 1: lake.compact()\n"
     )
-    for lines in (2, 9, 14):
+    for lines in (3, 14):
         process = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, env=dict(os.environ))
         assert process.stdout is not None
         for _ in range(lines):
@@ -164,7 +164,7 @@ def test_a_killed_writer_leaves_a_lake_that_goes_on(url: str) -> None:
     frames = make_frames(4000)
     lake = Lake.for_writing(url)
     before = lake.intervals("fs", EPOCH).count()
-    assert before >= 1200
+    assert before >= 1000
     assert lake.append([batch(frames, 1, 4000)]).new == 4000 - before
     lake.compact()
     lake.vacuum(0.0)
