@@ -2,8 +2,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.simulated import vehicle
 
-from ved.analysis.positions import find_map_channels
+from ved.analysis.positions import find_map_channels, find_speed_channels, speed_factor
 from ved.dbc.load import DbcSource, load_set
 from ved.model.channel import Channel
 from ved.model.vehicle import MapChannels
@@ -88,3 +89,22 @@ def test_a_pair_with_validity_stands_before_one_without() -> None:
     ]
     assert find_map_channels([*plain, *checked, *flags]) == MapChannels("B.Latitude", "B.Longitude", "B.PositionValid")
     assert find_map_channels([*plain, *checked, flags[0]]) == MapChannels("B.Latitude", "B.Longitude", "B.TimeValid")
+
+
+def test_the_speed_of_the_vehicle_is_found_by_name_and_unit():
+    found = [
+        one.name
+        for name in ("fs", "pe", "ps")
+        for one in find_speed_channels(
+            load_set(
+                [
+                    DbcSource(bus.index, bus.name, file, text)
+                    for bus in vehicle(name).buses
+                    for file, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
+                ]
+            ).channels
+        )
+    ]
+    assert set(found) == {"VehicleMotion.Speed", "GpsMotion.Speed"}
+    assert len(found) == 6
+    assert speed_factor("km/h") == pytest.approx(1 / 3.6)
