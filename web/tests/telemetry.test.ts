@@ -166,6 +166,14 @@ describe("Telemetry", () => {
     expect(telemetry.time.paused).toEqual({ fromUs: -20e6, toUs: 40e6 });
   });
 
+  it("knows since when values are previews, and when they no longer are", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say({ ...state(20), previews_from_utc_us: 99e6 });
+    expect(telemetry.previewsFromUs).toBe(99e6);
+    FakeSocket.last.say({ ...state(20), previews_from_utc_us: null });
+    expect(telemetry.previewsFromUs).toBeNull();
+  });
+
   it("hands messages of other types to those who listen", async () => {
     const telemetry = await started();
     const heard: unknown[] = [];

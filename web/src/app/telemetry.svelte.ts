@@ -81,6 +81,8 @@ export class Telemetry {
   });
   /** Values at the live edge are only as new as the data: grey while it has stopped. */
   readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && this.lamp !== "live");
+  /** From this time on values are thinned previews, while the car's uplink is slow; null: all comes. */
+  readonly previewsFromUs = $derived(this.state?.previews_from_utc_us ?? null);
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 

@@ -203,6 +203,7 @@ export const en = {
   "help.key.undo": "Undo, redo a change of the panels",
   "help.mouse.wheel": "Ctrl + wheel on a chart: zoom about that time",
   "help.mouse.drop": "Drag a channel from the list onto a panel",
+  "notice.previews": "The car’s uplink is slow: since {from}, values are previews (hatched). What is missing comes later by itself.",
   "notice.left_out": "This sheet has {n} channels more than one connection can watch (200): they stay empty",
   "panel.laps": "Lap table",
   "panel.overlay": "Lap overlay",

@@ -205,6 +205,7 @@ export const fr: Record<Key, string> = {
   "help.key.undo": "Annuler, rétablir un changement des panneaux",
   "help.mouse.wheel": "Ctrl + molette sur une courbe : zoomer autour de ce moment",
   "help.mouse.drop": "Glisser une voie de la liste sur un panneau",
+  "notice.previews": "La liaison de la voiture est lente : depuis {from}, les valeurs sont des aperçus (hachurés). Ce qui manque viendra plus tard de lui-même.",
   "notice.left_out": "Cette feuille a {n} voies de plus qu’une connexion ne peut suivre (200) : elles restent vides",
   "panel.laps": "Table des tours",
   "panel.overlay": "Superposition de tours",

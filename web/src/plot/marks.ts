@@ -33,6 +33,27 @@ export function drawMarkers(ctx: CanvasRenderingContext2D, markers: readonly Mar
   }
 }
 
+/** What is thinned, and comes whole later, stands on slanted lines. */
+export function drawPreviews(ctx: CanvasRenderingContext2D, fromUs: number | null, frame: Frame, box: PlotBox, colours: CanvasColours): void {
+  if (fromUs === null || fromUs >= frame.toUs) return;
+  const left = box.left + (Math.max(0, fromUs - frame.fromUs) / (frame.toUs - frame.fromUs)) * box.width;
+  const step = 9 * box.ratio;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, box.top, box.left + box.width - left, box.height);
+  ctx.clip();
+  ctx.beginPath();
+  for (let x = left - box.height; x < box.left + box.width; x += step) {
+    ctx.moveTo(x, box.top + box.height);
+    ctx.lineTo(x + box.height, box.top);
+  }
+  ctx.globalAlpha = 0.35;
+  ctx.lineWidth = box.ratio;
+  ctx.strokeStyle = colours.warn;
+  ctx.stroke();
+  ctx.restore();
+}
+
 /** The second cursor. */
 export function drawAnchor(ctx: CanvasRenderingContext2D, frame: Frame, box: PlotBox, colours: CanvasColours): void {
   if (frame.anchorUs === null) return;

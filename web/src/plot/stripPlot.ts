@@ -7,7 +7,7 @@ import type { Marker } from "../time/markers.svelte";
 import type { Conversion } from "../units/units";
 import { PixelColumns } from "./columnise";
 import { drawCurve } from "./curve";
-import { drawAnchor, drawMarkers } from "./marks";
+import { drawAnchor, drawMarkers, drawPreviews } from "./marks";
 import { decimalsOfStep, formatChoice, formatNumber, formatTime } from "./format";
 import { isDense, Raster } from "./raster";
 import { niceRange, steadyRange, type Range } from "./range";
@@ -30,6 +30,7 @@ export interface StripPlotOptions {
   readonly axisSlots: number;
   readonly maxAxes: number;
   readonly markers: () => readonly Marker[];
+  readonly previewsFromUs: () => number | null;
   readonly isPaused: () => boolean;
   readonly onSelect: (range: TimeRange) => void;
   readonly onWhole: () => void;
@@ -167,6 +168,7 @@ export class StripPlot {
     this.drawCurves(ctx, left, top, width, height);
     if (this.frame !== null) {
       const box = { left, top, width, height, ratio: uPlot.pxRatio };
+      drawPreviews(ctx, this.options.previewsFromUs(), this.frame, box, this.options.colours);
       drawMarkers(ctx, this.options.markers(), this.frame, box, this.options.colours);
       drawAnchor(ctx, this.frame, box, this.options.colours);
     }
