@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from ved.analysis.maths.liverun import LiveRun
 from ved.analysis.series import Series
@@ -42,6 +42,13 @@ HISTORIES_AT_ONCE: Final = 2
 log = logging.getLogger(__name__)
 
 
+class Tap(Protocol):
+    """Somebody who wants all new frames."""
+
+    def take(self, feed: VehicleFeed, epoch: EpochFeed, frames: FrameColumns) -> None:
+        """New frames of an epoch with a clock."""
+
+
 class Hub:
     """All vehicles and all subscriptions of this process; used on the event loop only."""
 
@@ -49,6 +56,7 @@ class Hub:
         self.counters = counters or Counters()
         self.started_us = monotonic_us()
         self.traces = Traces()
+        self.taps: set[Tap] = set()
         self._db = db
         self._lake = lake
         self._history = history
@@ -115,6 +123,8 @@ class Hub:
 
     def publish(self, feed: VehicleFeed, epoch: EpochFeed, frames: FrameColumns) -> None:
         """Give new frames to all who watch the vehicle."""
+        for tap in self.taps:
+            tap.take(feed, epoch, frames)
         sent = self._fanouts[feed.name].publish(epoch, frames)
         sent += self._send_maths(feed, self._maths[feed.name].publish(epoch, frames))
         self.counters.add(VIEWER_MESSAGES_TOTAL, sent)

@@ -77,13 +77,13 @@ class Outbox:
         self._hold(len(data))
         self._put(_Item(_Kind.HISTORY, data, subscription))
 
-    def put_state(self, of: str, text: str) -> None:
+    def put_state(self, of: str, data: str | bytes) -> None:
         """The state of something (a vehicle, an alarm), in place of an older one that still waits."""
         waiting = self._states.get(of)
         if waiting is not None:
-            waiting.data = text
+            waiting.data = data
             return
-        item = _Item(_Kind.STATE, text)
+        item = _Item(_Kind.STATE, data)
         self._states[of] = item
         self._put(item)
 

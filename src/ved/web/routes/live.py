@@ -8,13 +8,16 @@ from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 
 from ved.db.people import User
-from ved.web.guard import tool_token
+from ved.web.foxglove import SUBPROTOCOLS
+from ved.web.foxglove_viewer import FoxgloveViewer
+from ved.web.guard import FOXGLOVE_PATH, tool_token
 from ved.web.limits import MAX_NAME_CHARS
 from ved.web.state import WebState
 from ved.web.trace import send_trace
 from ved.web.viewer import CLOSE_S, Viewer
 
 POLICY_VIOLATION: Final = 1008
+MAX_FOXGLOVES: Final = 8
 CHECK_S: Final = 3.0
 """How often it is asked whether the person may still be here."""
 
@@ -36,6 +39,16 @@ def add_live(app: FastAPI, state: WebState) -> None:
             return
         await socket.accept()
         task = asyncio.create_task(send_trace(socket, state.hub.traces, state.hub.feed_of(name), state.closing))
+        await serve_while_signed_in(state, socket, task)
+
+    @app.websocket(FOXGLOVE_PATH)
+    async def foxglove(socket: WebSocket) -> None:
+        known = [one for one in socket.scope["subprotocols"] if one in SUBPROTOCOLS]
+        if not known or len(state.hub.taps) >= MAX_FOXGLOVES:
+            await socket.close(POLICY_VIOLATION)
+            return
+        await socket.accept(known[0])
+        task = asyncio.create_task(FoxgloveViewer(socket, state.hub, state.db).run(state.closing))
         await serve_while_signed_in(state, socket, task)
 
 
