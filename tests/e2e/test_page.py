@@ -223,6 +223,7 @@ def test_the_page_comes_back_by_itself_when_the_server_restarts(browser: Browser
 
 
 def test_nothing_serious_for_people_who_cannot_see_or_point(page: Page, drive, car):
+    page.emulate_media(reduced_motion="reduce")  # Colours do not fade while they are measured.
     page.goto(f"{drive.origin}/?vehicle=fs&sheet=battery")
     expect(page.locator(".matrix li").first).to_be_visible()
     assert serious_faults(page) == []
@@ -241,3 +242,37 @@ def test_nothing_serious_for_people_who_cannot_see_or_point(page: Page, drive, c
     page.goto(f"{drive.origin}/?vehicle=fs&section=settings")
     expect(page.get_by_role("heading", name="Display units")).to_be_visible()
     assert serious_faults(page) == []
+
+
+HOSTILE_DBC = """VERSION ""
+BU_: X
+BO_ 256 Evil: 8 X
+ SG_ Markup : 0|8@1+ (1,0) [0|255] "<b>V</b>" X
+ SG_ State : 8|8@1+ (1,0) [0|3] "" X
+ SG_ LONG : 16|8@1+ (1,0) [0|255] "\u202e\u00b0C" X
+CM_ SG_ 256 Markup "<img src=x onerror=document.title='hit'> 'quotes' & <script>document.title='hit'</script>";
+VAL_ 256 State 1 "<svg onload=document.title='hit'>" 2 "it's &lt; \u202edesrever" ;
+"""
+
+
+def test_hostile_names_of_a_dbc_are_text(page: Page, drive, tmp_path):
+    (tmp_path / "evil.dbc").write_text(HOSTILE_DBC.replace("LONG", "L" * 300), encoding="utf-8")
+    lines = [f"({1_700_000_000 + i / 10:.6f}) can0 100#{i % 256:02X}0{1 + i % 2}{i % 200:02X}" for i in range(50)]
+    (tmp_path / "evil.log").write_text("\n".join(lines) + "\n")
+    done = drive.ved.run(
+        "replay", str(tmp_path / "evil.log"), "--dbc", str(tmp_path / "evil.dbc"), "--vehicle", "evil",
+        "--speed", "max", "--data", str(drive.ved.data),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page.goto(f"{drive.origin}/?vehicle=evil&rate=10&window=60")
+    expect(page.locator("section.chart li .unit").filter(has_text="<b>V</b>").first).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_role("option").filter(has_text="<img src=x onerror")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.get_by_role("button", name="State lamps").click()
+    page.get_by_role("option").filter(has_text="Evil.State").click()
+    expect(page.get_by_text(re.compile(r"<svg onload|it's &lt;")).first).to_be_visible()
+    assert page.locator("main img, main script, main b:text-is('V')").count() == 0
+    assert page.title() != "hit"
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
