@@ -237,7 +237,7 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(session: RecordedSes
     with pytest.raises(UserError, match="no folder"):
         export_session(session, Export("csv", ["Speed"]), tmp_path / "no" / "out.csv")
     assert list(tmp_path.iterdir()) == []
-    assert len(FORMATS) == 8
+    assert len(FORMATS) == 9
 
 
 def test_a_motec_log_has_the_channels_and_its_laps_beside_it(session: RecordedSession, tmp_path: Path):
