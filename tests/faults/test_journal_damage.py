@@ -120,15 +120,16 @@ def test_unsynced_torn_tail_is_cut_and_counted():
     journal.close()
 
 
+@pytest.mark.parametrize("times", [300, pytest.param(5000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("is_reader_first", [False, True])
-def test_any_flipped_bit_costs_one_record(is_reader_first):
+def test_any_flipped_bit_costs_one_record(is_reader_first, times):
     """Of two segments, closed in order: a flip in a record costs that record, elsewhere it costs nothing."""
     rng = random.Random(7)
     sample = SimDisk()
     fill(sample, 60)
     paths = segment_paths(sample)
     assert len(paths) >= 2
-    for number in range(300):
+    for number in range(times):
         disk = SimDisk()
         written = fill(disk, 60)
         path = rng.choice(segment_paths(disk))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
+_FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 
 
 def why_not() -> str | None:
@@ -44,6 +45,19 @@ class LoopDisk:
         fd = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Whoever writes waits, for the length of the block."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, _FIFREEZE, 0)
+            try:
+                yield
+            finally:
+                fcntl.ioctl(fd, _FITHAW, 0)
         finally:
             os.close(fd)
 
