@@ -220,9 +220,9 @@ def zooms_ms(page: Page, count: int) -> list[float]:
         """async (count) => {
             const found = [];
             for (let i = 0; i < count; i++) {
-                const before = window.__frames.length;
                 const key = i % 10 < 5 ? '+' : '-';
                 await new Promise((resolve) => setTimeout(resolve, 150));
+                const before = window.__frames.length;
                 const from = performance.now();
                 window.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
                 while (window.__frames.length === before) await new Promise((resolve) => setTimeout(resolve, 0));
