@@ -1,4 +1,4 @@
-"""Roles on two machines, as far as one machine can show it: two data folders that meet over Kafka, PostgreSQL and a lake."""
+"""Roles on two machines, as far as one can show it: two data folders that meet over Kafka, PostgreSQL and a lake."""
 
 import os
 import re
