@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns, FrameFlag
 from ved.model.records import ClockSource
+from ved.model.vehicle import Vehicle, VehicleBus
 
 ROW = np.dtype(
     [
@@ -22,6 +23,15 @@ ROW = np.dtype(
         ("pad", "u1", 3), ("number", "<u4"), ("payload", "u1", 8),
     ]
 )  # fmt: skip
+
+WATCHED = range(0, 60, 3)
+"""Of the standard ids (0x100 and up) those that go over bus 0."""
+
+_DBC = 'VERSION ""\nBU_: X\n' + "".join(
+    f'BO_ {0x100 + place} M{place}: 6 X\n SG_ number : 16|32@1+ (1,0) [0|0] "" X\n' for place in WATCHED
+)
+CAR = Vehicle("fs", "Torture", "Torture", (VehicleBus(0, "bus0", 500_000, "can0", ("torture.dbc",), (_DBC,)),))
+"""For viewers: the signal of each message is the frame's number."""
 
 
 def make_rows(life: int, first: int, t_us: NDArray[np.int64]) -> NDArray[np.void]:

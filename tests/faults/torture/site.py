@@ -20,16 +20,17 @@ from typing import Any
 from pydantic import TypeAdapter
 from tests.faults.netlab.lab import NetLab
 from tests.faults.torture.checker import Verdict, judge
+from tests.faults.torture.oracle import CAR
 
 from ved.db.database import Database
 from ved.db.keys import add_car_key
-from ved.db.vehicles import ensure_vehicle_name
+from ved.db.vehicles import ensure_vehicle
 from ved.ingest.role import IngestSettings
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import Credentials, save_credentials
 from ved.record.role import RecordSettings
 
-CAR = Path(__file__).with_name("car_process.py")
+PROGRAM = Path(__file__).with_name("car_process.py")
 RATE = 600
 SETTLE_S = 60.0
 _KEY = secrets.token_bytes(32)
@@ -192,7 +193,7 @@ class Site:
         arguments = [state or self.places.state, self.places.truth, self.life, self.rate, self.journal_bytes]
         with (self.places.logs / "car.log").open("a") as log:
             process = subprocess.Popen(
-                [*prefix, sys.executable, str(CAR), *map(str, arguments)],
+                [*prefix, sys.executable, str(PROGRAM), *map(str, arguments)],
                 stdout=log, stderr=log, env=os.environ | self.car_environment,
             )  # fmt: skip
         if state is None:
@@ -303,7 +304,7 @@ def _fresh_database() -> bytes:
         path = Path(folder) / "db.sqlite"
         db = Database(f"sqlite:///{path}")
         db.migrate()
-        ensure_vehicle_name(db, "fs")
+        ensure_vehicle(db, CAR)
         add_car_key(db, "fs", _KEY)
         db.close()
         assert not path.with_name("db.sqlite-wal").exists()

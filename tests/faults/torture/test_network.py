@@ -13,6 +13,7 @@ from tests.faults.netlab.emulator import Faults
 from tests.faults.netlab.lab import EMULATOR, NetLab
 from tests.faults.torture.checker import arrivals, live_ages_ms, recovery_s
 from tests.faults.torture.site import Figures, Places, Site, mono_us, wait_until
+from tests.faults.torture.viewer import Viewer
 
 from ved.model.records import Lane
 
@@ -22,8 +23,8 @@ LTE = Faults(delay_s=0.03, jitter_s=0.005, rate_bps=2e6)
 
 
 @contextmanager
-def world(tmp_path: Path, *, mtu: int = 1400, faults: Faults = LTE) -> Iterator[tuple[Site, NetLab]]:
-    """A server and a car that drives, over a good link."""
+def world(tmp_path: Path, *, mtu: int = 1400, faults: Faults = LTE) -> Iterator[tuple[Site, NetLab, Viewer]]:
+    """A server and a car that drives, over a good link, and somebody who watches."""
     with NetLab(seed=11, mtu=mtu) as net, Site(Places.under(tmp_path), net) as site:
         net.both(faults)
         site.prepare()
@@ -31,20 +32,26 @@ def world(tmp_path: Path, *, mtu: int = 1400, faults: Faults = LTE) -> Iterator[
         site.enrol()
         site.start_car()
         site.wait_stored()
-        yield site, net
+        with Viewer(site) as viewer:
+            viewer.wait_shown()
+            yield site, net, viewer
 
 
-def finish(site: Site, name: str, back_us: list[int], **more: object) -> None:
+def finish(viewer: Viewer, name: str, back_us: list[int], **more: object) -> None:
+    site = viewer.site
     verdict = site.settle(limit_s=240.0)
     quiet_s = (mono_us() - back_us[-1]) / 1e6 if back_us else None
     came = arrivals(site.places.data)
     took = [recovery_s(came, site.places.truth, one) for one in back_us]
     assert None not in took, "a frame captured after the fault never came live"
+    fresh = [viewer.fresh_s(one) for one in back_us]
+    assert None not in fresh, "a viewer was never shown a frame captured after the fault"
     ages = live_ages_ms(came, site.places.truth, back_us[-1] + 2_000_000, mono_us()) if back_us else np.empty(0)
     known = [one for one in took if one is not None]
     Figures(name).add(
         verdict,
         live_back_s_max=max(known, default=None),
+        viewer_fresh_s_max=max((one for one in fresh if one is not None), default=None),
         all_stored_s=quiet_s,
         live_p99_ms_after=float(np.percentile(ages, 99)) if len(ages) else None,
         emulator=EMULATOR,
@@ -55,17 +62,21 @@ def finish(site: Site, name: str, back_us: list[int], **more: object) -> None:
 @pytest.mark.parametrize("zones_s", [(3.0,), pytest.param((3, 5, 8, 3, 12, 4, 20, 3, 6, 15), marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
 def test_dead_zones(tmp_path, zones_s):
-    with world(tmp_path) as (site, net):
-        back = []
+    with world(tmp_path) as (site, net, viewer):
+        back, stale = [], []
         for zone_s in zones_s:
-            before = net.counts()[0]
+            before, zone_us = net.counts()[0], mono_us()
             with net.dead_zone():
                 time.sleep(zone_s)
             assert net.counts()[0].since(before).down > 0, "the zone was not noticed"
             back.append(mono_us())
+            stale.append(viewer.stale_s(zone_us))
+            assert stale[-1] is not None, "a viewer was not told that the values are old"
+            assert stale[-1] < zone_s
             site.wait_stored()
             time.sleep(1.0)
-        finish(site, f"dead zone x{len(zones_s)} ({min(zones_s):.0f}-{max(zones_s):.0f} s)", back)
+        name = f"dead zone x{len(zones_s)} ({min(zones_s):.0f}-{max(zones_s):.0f} s)"
+        finish(viewer, name, back, viewer_stale_s_max=max(stale))
 
 
 def bad(**changes: object) -> Faults:
@@ -88,7 +99,7 @@ def bad(**changes: object) -> Faults:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_bad_link(tmp_path, name: str, rate: int, faults: Faults, hit: Callable):
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         if rate != site.rate:
             site.stop_car()
             site.rate = rate
@@ -107,13 +118,15 @@ def test_a_bad_link(tmp_path, name: str, rate: int, faults: Faults, hit: Callabl
         ages = live_ages_ms(arrivals(site.places.data), site.places.truth, began_us, end_us)
         during = {"live_p50_ms_during": float(np.median(ages)), "live_p99_ms_during": float(np.percentile(ages, 99))}
         share = up.lost / up.offered
-        finish(site, name, [end_us], lost_packets=up.lost, lost_share=share, duplicated_packets=up.duplicated, **during)
+        finish(
+            viewer, name, [end_us], lost_packets=up.lost, lost_share=share, duplicated_packets=up.duplicated, **during
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_offline_for_long_then_a_slow_uplink(tmp_path):
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         site.stop_car()
         site.rate = 3000
         net.both(Faults(is_down=True))
@@ -123,14 +136,14 @@ def test_offline_for_long_then_a_slow_uplink(tmp_path):
         net.set(up=bad(rate_bps=300_000), down=LTE)
         back_us = mono_us()
         site.wait_stored(1)
-        finish(site, "30 s offline at 3,000 frames/s, then 300 kbit/s", [back_us])
+        finish(viewer, "30 s offline at 3,000 frames/s, then 300 kbit/s", [back_us])
 
 
 @pytest.mark.parametrize("times", [1, 6])
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_new_address(tmp_path, times):
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         back = []
         for _ in range(times):
             old = net.car_ip
@@ -138,32 +151,32 @@ def test_a_new_address(tmp_path, times):
             back.append(mono_us())
             site.wait_stored()
             time.sleep(1.0 if times == 1 else 9.0)
-        finish(site, f"new address x{times}", back)
+        finish(viewer, f"new address x{times}", back)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_half_open_and_acknowledgements_lost(tmp_path):
     """One direction dies, the other lives; first what the car says, then what it should hear."""
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         back = []
-        for direction in ("up", "down"):
+        for direction, seconds in (("up", 15), ("down", 30)):
             before = net.counts()
             net.set(**{direction: Faults(is_down=True)})
-            time.sleep(15)
+            time.sleep(seconds)
             net.both(LTE)
             up, down = net.counts()[0].since(before[0]), net.counts()[1].since(before[1])
             assert (up if direction == "up" else down).down > 0
             back.append(mono_us())
             site.wait_stored()
             time.sleep(2)
-        finish(site, "one way only, 15 s each", back)
+        finish(viewer, "one way only: up dead 15 s, then acknowledgements lost 30 s", back)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_modem_that_holds_packets(tmp_path):
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         net.both(bad(is_held=True))
         time.sleep(6)
         assert net.counts()[0].waited > 0
@@ -171,13 +184,13 @@ def test_a_modem_that_holds_packets(tmp_path):
         back_us = mono_us()
         site.wait_stored()
         time.sleep(2)
-        finish(site, "packets held for 6 s, then all at once", [back_us])
+        finish(viewer, "packets held for 6 s, then all at once", [back_us])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_mtu_1280(tmp_path):
-    with world(tmp_path, mtu=1280, faults=bad(largest_bytes=1280)) as (site, net):
+    with world(tmp_path, mtu=1280, faults=bad(largest_bytes=1280)) as (site, net, viewer):
         site.stop_car()
         site.rate = 6000
         site.start_car()
@@ -185,14 +198,14 @@ def test_mtu_1280(tmp_path):
         up, _ = net.counts()
         assert up.too_large == 0
         assert up.largest_bytes > 1200, "no packet came near the limit"
-        finish(site, "MTU 1280", [])
+        finish(viewer, "MTU 1280", [])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_path_that_becomes_narrow(tmp_path):
     """Packets over 1280 bytes vanish from the middle of a drive on, and no ICMP tells of it: a black hole."""
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         net.both(bad(largest_bytes=1280))
         site.stop_car()
         site.rate = 6000
@@ -202,7 +215,7 @@ def test_a_path_that_becomes_narrow(tmp_path):
         up = net.counts()[0].since(before)
         assert up.largest_bytes > 1200, "no packet came near the limit"
         assert up.too_large == 0
-        finish(site, "path MTU 1280 without ICMP", [])
+        finish(viewer, "path MTU 1280 without ICMP", [])
 
 
 @pytest.mark.slow
@@ -210,7 +223,7 @@ def test_a_path_that_becomes_narrow(tmp_path):
 @pytest.mark.parametrize(("rate", "rate_bps"), [(600, 1e6), (1500, 1e6), (1500, 3e5)])
 def test_a_backlog_beside_the_live_lane(tmp_path, rate: int, rate_bps: float):
     """20 s offline, then an uplink that is slow: how much of it the backlog takes, and what the live lane feels."""
-    with world(tmp_path) as (site, net):
+    with world(tmp_path) as (site, net, viewer):
         if rate != site.rate:
             site.stop_car()
             site.rate = rate
@@ -235,7 +248,7 @@ def test_a_backlog_beside_the_live_lane(tmp_path, rate: int, rate_bps: float):
             "backlog": live_ages_ms(came, site.places.truth, min(late), end_us),
         }
         finish(
-            site,
+            viewer,
             f"20 s offline at {rate} frames/s, then {rate_bps / 1e3:.0f} kbit/s",
             [back_us],
             backlog_s=(max(late) - back_us) / 1e6,
