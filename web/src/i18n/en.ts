@@ -60,6 +60,7 @@ export const en = {
   "map.old_position": "Position from {age} ago",
   "map.no_channels": "This vehicle has no position channels",
   "section.settings": "Settings",
+  "section.people": "People",
   "tools.undo": "Undo (u)",
   "tools.redo": "Redo (U)",
   "tools.theme": "Theme: {name}. Next theme",

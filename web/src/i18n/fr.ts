@@ -62,6 +62,7 @@ export const fr: Record<Key, string> = {
   "map.old_position": "Position d’il y a {age}",
   "map.no_channels": "Ce véhicule n’a pas de voies de position",
   "section.settings": "Réglages",
+  "section.people": "Personnes",
   "tools.undo": "Annuler (u)",
   "tools.redo": "Rétablir (U)",
   "tools.theme": "Thème : {name}. Thème suivant",
