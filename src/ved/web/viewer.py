@@ -86,10 +86,6 @@ class Viewer:
             text = f"at most {MAX_SUBSCRIPTIONS} subscriptions per connection"
             self._outbox.put_answer(messages.error("too_many_subscriptions", text, watch.id))
             return
-        if not await self._hub.is_vehicle(watch.vehicle):
-            text = f"no vehicle is named {watch.vehicle!r}"
-            self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
-            return
         floor_utc_us = 0
         if self._user.scope is not None:
             allowed_from = await self._hub.guest_from(self._user, watch.vehicle, watch.channels)
@@ -98,6 +94,10 @@ class Viewer:
                 self._outbox.put_answer(messages.error("not_allowed", text, watch.id))
                 return
             floor_utc_us = allowed_from
+        if not await self._hub.is_vehicle(watch.vehicle):
+            text = f"no vehicle is named {watch.vehicle!r}"
+            self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
+            return
         self._end(watch.id)
         subscription = Subscription(watch, self._outbox, floor_utc_us)
         self._subscriptions[watch.id] = subscription

@@ -1,0 +1,62 @@
+"""People in a real browser: an invitation lets somebody in, they choose a password and come back with it."""
+
+import re
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (make setup)")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+                  "--disable-background-networking", "--disable-component-update"],
+        )  # fmt: skip
+        yield browser
+        browser.close()
+
+
+def test_invited_named_and_back_with_a_password(browser, served):
+    expect = playwright.expect
+    admin = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    admin.goto(served.signin_link)
+    admin.goto(f"{served.origin}/?section=people")
+    links = admin.get_by_role("region", name="Invitations and guest links")
+    links.get_by_role("combobox", name="For").first.select_option("engineer")
+    links.get_by_role("button", name="Make the link").click()
+    url = links.locator("code").text_content()
+    assert re.fullmatch(re.escape(served.origin) + r"/join\?token=\S{20,}", url)
+    expect(links.get_by_alt_text("QR")).to_have_js_property("complete", True)
+    assert links.get_by_alt_text("QR").evaluate("image => image.naturalWidth") > 100
+
+    context = browser.new_context(viewport={"width": 390, "height": 844}, locale="fr-FR")
+    guest = context.new_page()
+    guest.goto(url)
+    guest.get_by_label("Nom").fill("Zoé <b>")
+    guest.get_by_label("Mot de passe").fill("correct horse 12")
+    guest.get_by_role("button", name="Entrer").click()
+    guest.wait_for_url(f"{served.origin}/**")
+    assert guest.request.get(f"{served.origin}/api/me").json()["role"] == "engineer"
+    again = browser.new_context(locale="fr-FR").new_page()
+    again.goto(url)
+    expect(again.get_by_role("alert")).to_contain_text("déjà servi")
+    again.goto(served.origin)
+    again.get_by_label("Nom").fill("zoé <b>")
+    again.get_by_label("Mot de passe").fill("wrong horse 123")
+    again.get_by_role("button", name="Se connecter").click()
+    expect(again.get_by_role("alert")).to_contain_text("incorrect")
+    again.get_by_label("Nom").fill("zoé <b>")
+    again.get_by_label("Mot de passe").fill("correct horse 12")
+    again.get_by_role("button", name="Se connecter").click()
+    again.wait_for_url(f"{served.origin}/**")
+    assert again.request.get(f"{served.origin}/api/me").json()["name"] == "Zoé <b>"
+
+    admin.reload()
+    line = admin.get_by_role("region", name="People").get_by_role("listitem").filter(has_text="Zoé <b>")
+    expect(line).to_contain_text("signed in on 2 devices")
+    line.get_by_role("button", name="Sign out").click()
+    expect(line).to_contain_text("signed in on 0 devices")
+    assert guest.request.get(f"{served.origin}/api/me").status == 401
