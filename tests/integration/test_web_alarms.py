@@ -83,7 +83,8 @@ def test_an_alarm_comes_to_the_page_and_is_acknowledged_and_shelved_there(tmp_pa
                 later = {"from_utc_us": START_UTC_US + 50_000}
                 assert (await client.get(path, params=later)).json() == []
                 kept = (await client.get(f"/api/alarms/{one['id']}/samples")).json()
-                assert kept["Motor.speed"]["utc_us"] == [START_UTC_US, START_UTC_US + 20_000]
+                # What came after it is there as well when watch had it before it kept them.
+                assert kept["Motor.speed"]["utc_us"][:2] == [START_UTC_US, START_UTC_US + 20_000]
 
     run(tmp_path, go)
 
