@@ -116,6 +116,7 @@ def test_two_restarts_and_two_kills_need_no_cleaning(server: KafkaServer, cluste
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_kafka_comes_late_and_the_journal_waits(server: KafkaServer, cluster: KafkaCluster, journal: Journal):
     async def main() -> None:
         await asyncio.to_thread(server.kill)
@@ -147,6 +148,7 @@ def test_what_a_killed_forwarder_had_sent_is_not_sent_twice(cluster: KafkaCluste
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_broker_that_lost_its_disk_gets_all_again(server: KafkaServer, cluster: KafkaCluster, journal: Journal):
     async def main() -> None:
         async with forwarding(journal, cluster):
