@@ -17,9 +17,10 @@ test: setup
 	$(BIN)/pytest -n 2 --dist loadgroup
 	cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 
-# The long form of the faults suite: kills, power cuts, bad radio, damage; about half an hour, best as root.
+# The long forms: the faults suite (kills, power cuts, bad radio, damage), then all else that is slow. Best as root.
 torture: setup
 	$(BIN)/pytest -q tests/faults -m "slow or not slow" --timeout 900
+	$(BIN)/pytest -q tests --ignore tests/faults -m slow --timeout 900
 
 check: setup
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ved.canbus.replay import ReplaySource
 from ved.lake.lake import Lake
@@ -16,6 +17,7 @@ PART = DATA / "canedge-gnss-two-parts" / "part-1.MF4"
 PART_FRAMES = 4024
 
 
+@pytest.mark.slow
 def test_files_folders_and_damaged_ones_each_content_once(ved, tmp_path: Path):
     season = tmp_path / "season"
     season.mkdir()

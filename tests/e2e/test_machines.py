@@ -16,7 +16,7 @@ from tests.services.postgres_server import running_postgres
 
 from ved.lake.lake import Lake
 
-pytestmark = pytest.mark.xdist_group("kafka")
+pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.slow]
 
 
 @contextmanager
