@@ -10,6 +10,7 @@ import pytest
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_the_demo_runs_from_a_wheel(root: Path, tmp_path: Path):
     assert (root / "web" / "dist" / "index.html").is_file(), "the page is not built: make setup"
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(root)]
