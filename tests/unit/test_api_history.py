@@ -9,7 +9,7 @@ import pytest
 from ved.analysis.decimate import buckets
 from ved.api import history as history_module
 from ved.api.decoding import decoding_for
-from ved.api.history import History
+from ved.api.history import History, pieces
 from ved.api.stats import channels_with_samples, lake_stats
 from ved.db.database import Database
 from ved.db.dbcs import AssignmentDraft, DbcFile, assign_dbc, put_dbc
@@ -275,3 +275,16 @@ def test_a_parameter_group_is_read_whatever_its_source(world: World) -> None:
     )
     assert world.samples("Truck.rpm") == [(0, 7.0), (1, 8.0)]
     assert channels_with_samples(world.lake, world.db, "fs") == {"Truck.rpm", "Engine.speed", "Engine.late"}
+
+
+def test_pieces_cover_a_stretch_once_on_whole_buckets() -> None:
+    hour_us = 3_600_000_000
+    found = list(pieces([(123, 10 * hour_us + 7), (20 * hour_us, 20 * hour_us + 5)], 40_000_000, 10))
+    assert found[0][0] == 123
+    assert found[-1] == (20 * hour_us, 20 * hour_us + 5)
+    first = found[:-1]
+    assert [end for _, end in first[:-1]] == [begin for begin, _ in first[1:]]
+    assert first[-1][1] == 10 * hour_us + 7
+    assert all(begin % 40_000_000 == 0 for begin, _ in first[1:])
+    assert len(first) == 6  # two hours each, for ten channels
+    assert list(pieces([(0, hour_us)], hour_us, 1000)) == [(0, hour_us)]

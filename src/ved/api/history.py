@@ -37,6 +37,8 @@ from ved.model.samples import SampleBatch
 _ONE_READ_US: Final = 300_000_000
 _LIVE_EPOCHS: Final = 4
 _OLD_CLOCK_S: Final = 5.0
+_CHANNEL_US: Final = 20 * 3_600_000_000
+"""How much time of one channel is decoded at once: 20 h at 100 Hz are 7 million samples."""
 
 
 class History:
@@ -79,12 +81,13 @@ class History:
         """
         out: dict[str, list[Buckets]] = {name: [] for name in channels}
         stretches = [(utc_from_us, utc_to_us)]
-        if bucket_us % ROLLUP_US == 0 and not any(is_maths(name) for name in channels):
+        has_maths = any(is_maths(name) for name in channels)
+        if bucket_us % ROLLUP_US == 0 and not has_maths:
             rolled, stretches = self._rolled(vehicle, channels, stretches[0], recent)
             for name, finer in rolled.items():
                 out[name].append(coarsen(finer, bucket_us))
-        for stretch in stretches:
-            for name, read in self._read(vehicle, channels, stretch, recent).items():
+        for piece in stretches if has_maths else pieces(stretches, bucket_us, len(channels)):
+            for name, read in self._read(vehicle, channels, piece, recent).items():
                 out[name].append(buckets(read.utc_us, read.values, bucket_us))
         return {
             name: reduce(lambda a, b: merge(a, b, bucket_us), parts, Buckets.empty()) for name, parts in out.items()
@@ -236,6 +239,17 @@ class History:
         with self._lock:
             self._clocks[key] = (now_s + _OLD_CLOCK_S, clock)
         return clock
+
+
+def pieces(stretches: Iterable[tuple[int, int]], bucket_us: int, channels: int) -> Iterator[tuple[int, int]]:
+    """The stretches in parts of whole buckets, so that a day's samples are not all in memory at once."""
+    step_us = max(1, _CHANNEL_US // max(1, channels) // bucket_us) * bucket_us
+    for begin_us, end_us in stretches:
+        at_us = begin_us
+        while at_us < end_us:
+            next_us = min(at_us // bucket_us * bucket_us + step_us, end_us)
+            yield at_us, next_us
+            at_us = next_us
 
 
 def channels_of_decodings(decodings: Sequence[Decoding]) -> dict[str, Channel]:
