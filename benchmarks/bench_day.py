@@ -2,10 +2,11 @@
 
 usage: bench_day.py [--hours 10] [--messages 10] [--keep FOLDER]
 
-The load is `synthetic_load.py`'s messages of 100 Hz, as many as asked for (0: its whole load, 217 million frames), 600 s
-of them repeated with shifted times, as one session, compacted. Each figure comes from a process of its own: time by the clock, and the largest resident
-memory that the process ever had (Linux). "overview" is min/max/last of one signal in 900 buckets of 40 s
-(`History.buckets`), first with nothing of it read before, then again; beside it the same without rollups.
+The load is `synthetic_load.py`'s messages of 100 Hz, as many as asked for (0: its whole load, 217 million frames),
+600 s of them repeated with shifted times, as one session, compacted. Each figure comes from a process of its own: time
+by the clock, and the largest resident memory that the process ever had (Linux). "overview" is min/max/last of one
+signal in 900 buckets of 40 s (`History.buckets`), first with nothing of it read before, then again; beside it the same
+without rollups.
 """
 
 import argparse
