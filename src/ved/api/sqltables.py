@@ -78,7 +78,7 @@ class Table(pads.Dataset):  # type: ignore[misc]
 
     def batches(self, schema: pa.Schema, wanted: pads.Expression | None) -> Iterator[pa.RecordBatch]:
         """Batches of `schema` (some of the table's columns) with at least all rows that `wanted` holds for."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of table says how
 
 
 class RowTable(Table):

@@ -32,12 +32,11 @@ class _Target:
 
 
 class Forwarder:
-    """Forwards one stream. `waiting` entries of the journal are not in Kafka yet; `why` it waits, or nothing."""
+    """Forwards one stream. `why` it waits, or nothing."""
 
     def __init__(self, journal: JournalStream, cluster: KafkaCluster) -> None:
         self._journal = journal
         self._kafka = KafkaStream(cluster, "frames" if journal.path.name == "frames" else "events")
-        self.waiting = 0
         self.why = ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,7 +80,6 @@ class Forwarder:
             ready = [entry for entry in held if entry.position < durable]
             held = held[len(ready) :]
             await asyncio.to_thread(self._send, target.writer, ready)
-            self.waiting = max(0, reader.next_position() - target.writer.durable_position)
             now_s = loop.time()
             if is_last:
                 await asyncio.to_thread(target.writer.settle, _RETRY_S)

@@ -166,7 +166,7 @@ class KafkaStreamReader(StreamReader):
         position = position_of(message)
         self._skipped += max(0, offset - state.next_offset)
         state.next_offset = offset + 1
-        if position < state.next_position and position < self._first_position:
+        if position < self._first_position:
             return None
         state.next_position = position + 1
         try:

@@ -136,7 +136,7 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
         if hasattr(socket, "TCP_MAXSEG"):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         await asyncio.get_running_loop().sock_connect(plain, (endpoint.ip, endpoint.port))
-    except BaseException:
+    except BaseException:  # also a try that is given up: the socket is closed and the reason goes on
         plain.close()
         raise
     return plain

@@ -76,7 +76,7 @@ def add_data(app: FastAPI, state: WebState) -> None:
             path = Path(folder.name) / f"{session[:32]}.{_ENDINGS.get(format, format)}"
             async with desk.exporting:
                 await answer(desk.export, session, Export(format, channel or None, rate_hz, lap), path)
-        except BaseException:
+        except BaseException:  # also a browser that went away: the half-written file goes, the reason goes on
             folder.cleanup()
             raise
         headers = {
