@@ -78,6 +78,7 @@ class Site:
         self.car: subprocess.Popen[bytes] | None = None
         self.more: list[subprocess.Popen[bytes]] = []
         self.car_environment: dict[str, str] = {}
+        self.role_environment: dict[str, dict[str, str]] = {}
         self.life = 0
         self.port = 0
         self.key = _KEY
@@ -121,9 +122,10 @@ class Site:
         return RecordSettings(data, self.db_url, str(data / "lake"), commit_s=0.5)
 
     def start_role(self, role: str) -> None:
-        self._await_role(role, self._spawn_role(role))
+        self._await_role(role, self.spawn_role(role))
 
-    def _spawn_role(self, role: str) -> float:
+    def spawn_role(self, role: str) -> float:
+        """Start it and do not wait until it is ready; the monotonic time before."""
         settings = self._settings(role)
         prefix = self.net.in_server() if self.net else []
         began_s = time.monotonic()
@@ -131,6 +133,7 @@ class Site:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "ved.cli.role", role],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env=os.environ | self.role_environment.get(role, {}),
             )  # fmt: skip
         self.roles[role] = process
         assert process.stdin is not None
@@ -151,7 +154,7 @@ class Site:
 
     def start_server(self, roles: Sequence[str] = _ROLES) -> None:
         """All at once, as `ved serve` does."""
-        began_s = {role: self._spawn_role(role) for role in roles}
+        began_s = {role: self.spawn_role(role) for role in roles}
         for role in roles:
             self._await_role(role, began_s[role])
 
