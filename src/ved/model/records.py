@@ -32,6 +32,7 @@ class LossPlace(IntEnum):
     CAR_DISK = 3
     CAR_CRASH = 4
     BUS_DOWN = 5
+    WAY = 6
 
 
 class ClockSource(IntEnum):

@@ -296,6 +296,7 @@ export const en = {
   "ledger.place.car_disk": "car's disk full",
   "ledger.place.car_crash": "the agent did not run",
   "ledger.place.bus_down": "bus down",
+  "ledger.place.way": "on the way (datagrams)",
   "section.health": "Health",
   "health.hint": "All these figures are channels too, named health.…: put them on a chart, or let a rule watch them.",
   "health.server": "Server",

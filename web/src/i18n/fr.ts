@@ -298,6 +298,7 @@ export const fr: Record<Key, string> = {
   "ledger.place.car_disk": "disque de la voiture plein",
   "ledger.place.car_crash": "l'agent ne tournait pas",
   "ledger.place.bus_down": "bus hors service",
+  "ledger.place.way": "en chemin (datagrammes)",
   "section.health": "Santé",
   "health.hint": "Tous ces chiffres sont aussi des voies, nommées health.… : mettez-les sur un graphique, ou faites-les surveiller par une règle.",
   "health.server": "Serveur",

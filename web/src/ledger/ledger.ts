@@ -2,7 +2,7 @@ import { getJson } from "../protocol/rest";
 import type { TimeRange } from "../time/timeRange";
 
 /** Places where frames are lost, as the server names them. */
-export const PLACES = ["kernel", "source_queue", "car_disk", "car_crash", "bus_down"] as const;
+export const PLACES = ["kernel", "source_queue", "car_disk", "car_crash", "bus_down", "way"] as const;
 export type Place = (typeof PLACES)[number];
 
 /** What became of the frames of a time range: frames per bucket (docs/spec/health.md). */
