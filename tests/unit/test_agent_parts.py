@@ -235,6 +235,30 @@ def test_keeper_keeps_in_order_and_closes_the_journal(tmp_path: Path) -> None:
     again.close()
 
 
+def headers_in(folder: Path) -> list[RecordHeader]:
+    journal = Journal.open(folder, segment_bytes=4096)
+    left, position = [], journal.first_position
+    while entries := journal.read(position, 1 << 20):
+        left += [peek(entry.payload) for entry in entries]
+        position = entries[-1].position + 1
+    journal.close()
+    return left
+
+
+@pytest.mark.parametrize("before", range(48, 64, 4))
+def test_keeper_keeps_the_description_also_when_it_makes_room_last_of_all(tmp_path: Path, before: int) -> None:
+    recorder = Recorder()
+    keeper = Keeper(Journal.open(tmp_path, segment_bytes=4096), 3 * 4096, recorder.events())
+    description = encode_record(Description("fs", EPOCH, 1, "car", ()))
+    put_batches(keeper, range(1, 1 + 10 * before, 10))
+    keeper.put(description, peek(description))
+    put_batches(keeper, range(1 + 10 * before, 1501, 10))
+    keeper.start()
+    keeper.stop()  # all comes at once: room is made after the last record
+    assert keeper.failure is None
+    assert any(header.count == 0 for header in headers_in(tmp_path))
+
+
 def test_keeper_gives_up_the_oldest_segment_and_tells_exactly_what_was_lost(tmp_path: Path) -> None:
     """Stored batches are no loss; consecutive lost ones are one record; the description is kept again."""
     recorder = Recorder()
@@ -256,12 +280,7 @@ def test_keeper_gives_up_the_oldest_segment_and_tells_exactly_what_was_lost(tmp_
         assert (loss.epoch, loss.number) == (EPOCH, POSTHUMOUS + loss.first_seq)
         assert loss.count == loss.last_seq - loss.first_seq + 1
         assert (loss.t_from_us, loss.t_to_us) == (loss.first_seq * 10, loss.last_seq * 10)
-    journal = Journal.open(tmp_path, segment_bytes=4096)
-    left, position = [], journal.first_position
-    while entries := journal.read(position, 1 << 20):
-        left += [peek(entry.payload) for entry in entries]
-        position = entries[-1].position + 1
-    journal.close()
+    left = headers_in(tmp_path)
     assert any(header.count == 0 for header in left)  # the description
     there = sorted(header.number for header in left if header.count)
     assert there[0] == recorder.losses[-1].last_seq + 1

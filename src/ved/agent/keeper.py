@@ -102,6 +102,8 @@ class Keeper:
                 self._trim()
             self._retry_at_s = 0.0
             self._append()
+            while self._waiting and time.monotonic() >= self._retry_at_s:
+                self._append()  # room was made, and what is kept again came of it
             self._journal.close()
         except Exception as error:  # noqa: BLE001  # the thread's top: whoever stops it raises it
             self.failure = error
