@@ -6,11 +6,12 @@ from rich.table import Table
 from ved.cli.server import open_database, prepare_folder
 from ved.config.settings import ServerSettings
 from ved.db.database import Database
-from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
+from ved.db.keys import add_datagram_key, create_enrol_code, list_car_keys, revoke_car_key
 from ved.db.vehicles import ensure_vehicle_name, get_vehicle
 from ved.errors import UserError
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import make_code
+from ved.link.datagramkeys import datagram_secret, derive_key
 from ved.model.vehicle import NAME_PATTERN
 
 console = Console(highlight=False, soft_wrap=True)
@@ -22,13 +23,27 @@ def print_code(settings: ServerSettings, vehicle: str, hours: float) -> None:
     console.print(enrolment_code(settings, vehicle, hours * 3600))
 
 
-def print_keys(settings: ServerSettings) -> None:
-    """Print all keys with their vehicle and state."""
+def print_datagram_key(settings: ServerSettings, vehicle: str) -> None:
+    """Make a key for datagrams and print it, as text and as it stands in a C program."""
+    secret = datagram_secret(prepare_folder(settings.data.resolve()) / "keys")
     db = open_database(settings)
     try:
-        table = Table("key", "vehicle", "state", box=None)
+        ensure_named_vehicle(db, vehicle)
+        key_id, key = add_datagram_key(db, vehicle, lambda number: derive_key(secret, vehicle, number))
+    finally:
+        db.close()
+    console.print(f"/* Key {key_id} of vehicle {vehicle}: {key.hex()}. It is not shown again. */")
+    console.print(f"#define VED_KEY_ID {key_id}u")
+    console.print(f"#define VED_KEY {{{', '.join(f'0x{byte:02x}' for byte in key)}}}")
+
+
+def print_keys(settings: ServerSettings) -> None:
+    """Print all keys with their vehicle, kind and state."""
+    db = open_database(settings)
+    try:
+        table = Table("key", "vehicle", "kind", "state", box=None)
         for key in list_car_keys(db):
-            table.add_row(str(key.id), key.vehicle, "revoked" if key.is_revoked else "valid")
+            table.add_row(str(key.id), key.vehicle, key.kind, "revoked" if key.is_revoked else "valid")
         console.print(table)
     finally:
         db.close()

@@ -238,7 +238,8 @@ notification_tests = Table(
     Column("who", Text, nullable=False),
 )
 
-# Written by cli and web (codes), ingest (keys).
+# Written by cli and web (codes), ingest and cli (keys). A key's `kind`: link (its hash is kept) or datagram (it is
+# derived; docs/spec/datagram.md).
 enrol_codes = Table(
     "enrol_codes",
     metadata,
@@ -255,6 +256,7 @@ car_keys = Table(
     Column("key_hash", LargeBinary(32), nullable=False, unique=True),
     Column("created_utc_s", Float, nullable=False),
     Column("is_revoked", Boolean, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="link"),
 )
 
 # People; `is_named`: they said their name themselves, and nobody else who is here has it. Written by web.

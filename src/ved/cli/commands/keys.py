@@ -26,6 +26,22 @@ def keys_code(
     print_code(server_settings(data, config), vehicle, hours)
 
 
+@app.command("datagram")
+def keys_datagram(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Make a key for a microcontroller that sends datagrams, and print it as C (ved_sender.h). It is shown only once.
+
+    ved keys datagram fs > firmware/ved_key.h
+    """
+    from ved.cli.keys import print_datagram_key
+    from ved.cli.options import server_settings
+
+    print_datagram_key(server_settings(data, config), vehicle)
+
+
 @app.command("list")
 def keys_list(data: Data = None, config: ConfigFile = None) -> None:
     """List all keys."""
