@@ -20,6 +20,8 @@ LAKE_COMMITS_TOTAL: Final = "lake_commits_total"
 VIEWER_MESSAGES_TOTAL: Final = "viewer_messages_total"
 VIEWER_MISSED_TOTAL: Final = "viewer_missed_total"
 TASK_FAILURES_TOTAL: Final = "task_failures_total"
+LINES_TOTAL: Final = "lines_total"
+REFUSED_TOTAL: Final = "refused_total"
 NOTIFICATIONS_SENT_TOTAL: Final = "notifications_sent_total"
 NOTIFICATIONS_FAILED_TOTAL: Final = "notifications_failed_total"
 

@@ -26,6 +26,7 @@ ROLES: Final = {
     "record": ("ved.record.role", "run_record", "RecordSettings"),
     "watch": ("ved.watch.role", "run_watch", "WatchSettings"),
     "web": ("ved.web.role", "run_web", "WebSettings"),
+    "influx": ("ved.influx.role", "run_influx", "InfluxSettings"),
     "car": ("ved.cli.simulated_car", "run_simulated_car", "SimulatedCarSettings"),
 }
 

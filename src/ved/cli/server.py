@@ -11,13 +11,14 @@ from ved.broker.cluster import FORWARDED, KafkaCluster, KafkaReach
 from ved.cli.lock import FolderLock
 from ved.cli.supervisor import RoleSpec, Supervisor
 from ved.config.places import can_write_package, page_folder, vehicles_folder
-from ved.config.settings import Role, ServerSettings
+from ved.config.settings import ROLES, Role, ServerSettings
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
 from ved.db.dbcs import assignments
 from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
+from ved.influx.settings import InfluxSettings, InfluxTarget, checked_url
 from ved.ingest.role import IngestSettings
 from ved.notify.targets import SEVERITY_NUMBERS, NotifySettings
 from ved.record.role import RecordSettings
@@ -145,7 +146,29 @@ class Server:
                 kafka=kafka,
             )
             specs.append(RoleSpec("web", web))
+        target = influx_target(settings)
+        if target is not None:
+            influx = InfluxSettings(data, settings.database, settings.lake, target, kafka)
+            specs.append(RoleSpec("influx", influx))
         return [spec for spec in specs if spec.name in settings.roles]
+
+
+def influx_target(settings: ServerSettings) -> InfluxTarget | None:
+    """The database for Grafana; None where none is set. UserError when its address is none, or the role has none."""
+    if not settings.influx_url:
+        if "influx" in settings.roles and settings.roles != ROLES:
+            raise UserError("roles: influx needs the address of a database; set influx_url, or leave the role out")
+        return None
+    return InfluxTarget(
+        url=checked_url(settings.influx_url),
+        api=settings.influx_api,
+        database=settings.influx_database,
+        org=settings.influx_org,
+        user=settings.influx_user,
+        password=settings.influx_password.get_secret_value(),
+        token=settings.influx_token.get_secret_value(),
+        rate_hz=settings.influx_rate_hz,
+    )
 
 
 def find_running(data: Path) -> RunningServer | None:

@@ -14,8 +14,8 @@ from pydantic_settings import (
 
 from ved.errors import UserError
 
-Role = Literal["ingest", "record", "watch", "web"]
-ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web")
+Role = Literal["ingest", "record", "watch", "web", "influx"]
+ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web", "influx")
 
 
 class ServerSettings(BaseSettings):
@@ -45,6 +45,15 @@ class ServerSettings(BaseSettings):
     notify_apprise: tuple[SecretStr, ...] = Field((), description="Addresses of apprise services for alarms.")
     notify_severity: Literal["info", "warning", "critical"] = Field("warning", description="The least that is told.")
     notify_every_s: float = Field(30.0, ge=0, le=86_400, description="Least time between two messages, in seconds.")
+
+    influx_url: str = Field("", description="InfluxDB or VictoriaMetrics for Grafana, like http://HOST:8086; empty: none.")
+    influx_api: Literal["v1", "v2"] = Field("v1", description="Its way in: v1 (/write) or v2 (/api/v2/write).")
+    influx_database: str = Field("ved", min_length=1, max_length=64, description="Its database (v2: bucket).")
+    influx_org: str = Field("", description="Its organisation (v2).")
+    influx_user: str = Field("", description="User of its database (v1); empty: none.")
+    influx_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    influx_token: SecretStr = Field(SecretStr(""), description="Token of its database; empty: none.")
+    influx_rate_hz: float = Field(100.0, ge=0, le=1e6, description="Most points per second of a signal; 0: every frame.")
 
     roles: tuple[Role, ...] = Field(ROLES, description="Roles that run here; the others run on other machines.")
     kafka_servers: str = Field("", description="Apache Kafka (host:port,…) that carries the streams; empty: journals.")
