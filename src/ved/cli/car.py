@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +12,13 @@ from rich.console import Console
 
 from ved.agent.agent import AgentProgress, AgentSettings, run_agent
 from ved.canbus.merged import MergedSource, merge_buses
+from ved.canbus.source import BusState
 from ved.cli.describe import buses_of, describe
 from ved.cli.logs import set_up_logging
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
-from ved.errors import UserError
+from ved.errors import UserError, VedError
 from ved.model.vehicle import Vehicle
 
 STATUS_FILE: Final = "status.json"
@@ -43,8 +45,11 @@ async def drive_car(car: Vehicle, source: MergedSource, state: Path, journal_gib
         teller.close()
 
 
-def print_status(state: Path, *, as_json: bool) -> None:
-    """Show what the agent last wrote; UserError when none ever ran in `state`."""
+def print_status(state: Path, *, as_json: bool, is_checked: bool = False) -> None:
+    """Show what the agent last wrote; UserError when none ever ran in `state`.
+
+    `is_checked`: VedError when it does not run or has no connection.
+    """
     try:
         status = json.loads((state / STATUS_FILE).read_text())
     except (OSError, ValueError):
@@ -52,38 +57,56 @@ def print_status(state: Path, *, as_json: bool) -> None:
     status["is_running"] = time.time() - status["utc_s"] < FRESH_S
     if as_json:
         print(json.dumps(status))
-        return
-    for line in _lines(status):
-        console.print(line, markup=False)
+    else:
+        for line in _lines(status):
+            console.print(line, markup=False)
+    if is_checked and not (status["is_running"] and status["is_connected"]):
+        raise VedError(f"{state}: the agent {'has no connection' if status['is_running'] else 'does not run'}")
 
 
-class _Teller:
-    """Takes the agent's progress, and passes it on once a second."""
+class StatusFile:
+    """Where `ved agent status` finds how the agent does; written at most once a second."""
 
-    def __init__(self, vehicle: str, source: MergedSource, state: Path) -> None:
-        self._vehicle, self._source, self._state = vehicle, source, state
-        self._watchdog = Watchdog()
+    def __init__(self, vehicle: str, state: Path) -> None:
+        self._vehicle, self._file = vehicle, state / STATUS_FILE
         self._told_s = 0.0
 
-    def close(self) -> None:
-        self._watchdog.close()
-
-    def tell(self, now: AgentProgress) -> None:
+    def tell(self, now: AgentProgress, buses: Callable[[], Sequence[BusState]] = tuple) -> dict[str, Any] | None:
+        """What was written; None when it was too soon."""
         if time.monotonic() - self._told_s < TELL_S:
-            return
-        if self._told_s == 0.0:
-            self._watchdog.ready()
+            return None
         self._told_s = time.monotonic()
         status = {
             "vehicle": self._vehicle,
             "utc_s": time.time(),
             **asdict(now),
             "epoch": now.epoch.hex(),
-            "buses": [asdict(bus) for bus in self._source.bus_states()],
+            "buses": [asdict(bus) for bus in buses()],
         }
-        temporary = self._state / f"{STATUS_FILE}.new"
+        temporary = self._file.with_name(f"{STATUS_FILE}.new")
         temporary.write_text(json.dumps(status))
-        temporary.replace(self._state / STATUS_FILE)
+        temporary.replace(self._file)
+        return status
+
+
+class _Teller:
+    """Takes the agent's progress, and passes it on once a second: to the status file and to the service manager."""
+
+    def __init__(self, vehicle: str, source: MergedSource, state: Path) -> None:
+        self._source, self._file = source, StatusFile(vehicle, state)
+        self._watchdog = Watchdog()
+        self._is_ready = False
+
+    def close(self) -> None:
+        self._watchdog.close()
+
+    def tell(self, now: AgentProgress) -> None:
+        status = self._file.tell(now, self._source.bus_states)
+        if status is None:
+            return
+        if not self._is_ready:
+            self._watchdog.ready()
+            self._is_ready = True
         self._watchdog.alive(_lines({**status, "is_running": True})[0])
 
 

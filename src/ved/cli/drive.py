@@ -11,6 +11,7 @@ from rich.console import Console
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
 from ved.canbus.source import Source
 from ved.cli.arrival import Expected, await_in_lake
+from ved.cli.car import StatusFile
 from ved.cli.describe import describe
 from ved.cli.enrolment import enrol_here
 from ved.cli.keys import check_vehicle_name, ensure_named_vehicle
@@ -100,10 +101,12 @@ async def server_on(settings: ServerSettings, *, with_page: bool) -> AsyncIterat
 
 
 async def _send(drive: Drive, state: Path) -> AgentReport:
+    file = StatusFile(drive.vehicle, state)
     with stop_on_signals() as stop, LateProgress(f"{drive.vehicle}: sending frames", drive.frame_count) as progress:
 
         def tell(now: AgentProgress) -> None:
             progress.update(now.stored_frames)
+            file.tell(now)
 
         return await run_agent(
             AgentSettings(state, drive.vehicle),

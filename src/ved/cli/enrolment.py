@@ -24,6 +24,13 @@ def enrol_with_code(server_url: str, code: str, state: Path) -> None:
     console.print(f"This car is now '{known.vehicle}' for {', '.join(known.server_urls)}; its key lies in {state}")
 
 
+def enrol_car_here(settings: ServerSettings, vehicle: str, server_url: str, state: Path) -> None:
+    """Like `enrol_here`, and say so."""
+    parse_server_url(server_url)
+    asyncio.run(enrol_here(settings, vehicle, server_url, state))
+    console.print(f"{state} holds a valid key of '{vehicle}' for {server_url}", markup=False)
+
+
 async def enrol_here(settings: ServerSettings, vehicle: str, link_url: str, state: Path) -> None:
     """See to it that `state` holds a valid key of `vehicle` for the server at `link_url`, by the real handshake."""
     if not _is_enrolled(settings, vehicle, link_url, state):

@@ -4,7 +4,22 @@ import sys
 
 import typer
 
-from ved.cli.commands import agent, alarms, dbc, drives, export, importing, keys, lake, maths, server, sessions, sql
+from ved.cli.commands import (
+    agent,
+    alarms,
+    dbc,
+    drives,
+    export,
+    importing,
+    init,
+    keys,
+    lake,
+    loadtest,
+    maths,
+    server,
+    sessions,
+    sql,
+)
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
 app = typer.Typer(
@@ -15,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (server, drives, export, sql):
+for commands in (server, init, drives, export, loadtest, sql):
     app.add_typer(commands.app)
 app.add_typer(agent.app, name="agent")
 app.add_typer(alarms.app, name="alarms")

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from pydantic import TypeAdapter
 
 from ved.cli.logs import set_up_logging
-from ved.cli.rolehealth import instance_of, report_health
+from ved.cli.rolehealth import beat, beat_file, instance_of, report_health
 from ved.errors import UserError
 from ved.metrics import Counters
 
@@ -53,17 +53,18 @@ async def _run(name: str, function: Any, settings: Any) -> None:
     lifeline = threading.Thread(target=_await_end, args=(loop, stop), daemon=True)
     lifeline.start()
     counters = Counters()
-    health = None
+    beside: list[asyncio.Task[NoReturn]] = []
     if hasattr(settings, "db_url"):  # a role of the server; a simulated car has no database
         instance = instance_of(name, settings)
-        health = asyncio.create_task(report_health(instance, settings.db_url, settings.data, counters))
+        beside.append(asyncio.create_task(report_health(instance, settings.db_url, settings.data, counters)))
+        beside.append(asyncio.create_task(beat(beat_file(settings.data, name))))
     try:
         counted = {"counters": counters} if "counters" in inspect.signature(function).parameters else {}
         await function(settings, lambda info: _say("ready", info), stop, **counted)
     finally:
-        if health is not None:
-            health.cancel()
-            await asyncio.gather(health, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _await_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
-"""What the process of a role measures of itself, and writes into the database once per second."""
+"""What the process of a role measures of itself, and writes into the database once per second; and its sign of life."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -23,6 +24,19 @@ def instance_of(role: str, settings: Any) -> str:
     """The name under which the process reports: that of the role, with the machine's where there may be several."""
     is_spread = getattr(settings, "kafka", None) is not None
     return f"{role}@{socket.gethostname()}"[:64] if is_spread else role
+
+
+def beat_file(data: Path, role: str) -> Path:
+    """The file that a role touches once a second while its event loop turns."""
+    return data / "run" / f"{role}.beat"
+
+
+async def beat(file: Path) -> NoReturn:
+    """Touch the file for ever: `ved health` finds it old when the role's event loop stands still."""
+    while True:
+        with contextlib.suppress(OSError):  # a disk that refuses makes the file old as well
+            await asyncio.to_thread(file.touch)
+        await asyncio.sleep(EVERY_S)
 
 
 async def report_health(role: str, db_url: str, data: Path, counters: Counters) -> NoReturn:

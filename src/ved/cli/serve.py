@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 
 from ved.cli.logs import set_up_logging
-from ved.cli.server import RunningServer, Server, find_running, open_database
+from ved.cli.server import RunningServer, Server, find_running, open_database, page_url
 from ved.config.settings import ServerSettings
 from ved.db.people import create_signin_token
 from ved.errors import UserError
@@ -34,7 +34,7 @@ def print_signin_link(settings: ServerSettings, role: str) -> None:
         raise UserError(f"{settings.data}: no server runs on this data folder; start one with 'ved serve'")
     db = open_database(settings)
     try:
-        console.print(f"{running.web_url}/signin?token={create_signin_token(db, role)}")
+        console.print(f"{page_url(settings, running)}/signin?token={create_signin_token(db, role)}")
     finally:
         db.close()
 
@@ -78,7 +78,7 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
 
 async def _say_ready(server: Server, running: RunningServer) -> None:
     if running.web_url:
-        console.print(f"Page:     {running.web_url}")
+        console.print(f"Page:     {page_url(server.settings, running)}")
         console.print(f"Sign in:  {server.signin_link()}   (one time; 'ved signin' makes another)")
     if running.link_url:
         console.print(f"Cars:     {running.link_url.replace('127.0.0.1', server.settings.link_host)}")

@@ -88,7 +88,7 @@ class Server:
         assert self.running is not None
         db = Database(self.settings.database)
         try:
-            return f"{self.running.web_url}/signin?token={create_signin_token(db)}"
+            return f"{page_url(self.settings, self.running)}/signin?token={create_signin_token(db)}"
         finally:
             db.close()
 
@@ -143,6 +143,7 @@ class Server:
                 secret_path=data / "keys" / "web.secret",
                 page_dir=page_folder(),
                 metrics_token=settings.metrics_token.get_secret_value(),
+                proxies=settings.web_proxies,
                 kafka=kafka,
             )
             specs.append(RoleSpec("web", web))
@@ -151,6 +152,11 @@ class Server:
             influx = InfluxSettings(data, settings.database, settings.lake, target, kafka)
             specs.append(RoleSpec("influx", influx))
         return [spec for spec in specs if spec.name in settings.roles]
+
+
+def page_url(settings: ServerSettings, running: RunningServer) -> str:
+    """The address of the page that people type."""
+    return settings.web_url.rstrip("/") or running.web_url
 
 
 def influx_target(settings: ServerSettings) -> InfluxTarget | None:

@@ -1,5 +1,8 @@
-"""The settings of a server: defaults, then a TOML file, then the environment (VED_…), then the command line."""
+"""The settings of a server: defaults, then a TOML file, then secrets from a folder, then the environment (VED_…), then
+the command line.
+"""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +19,7 @@ from ved.errors import UserError
 
 Role = Literal["ingest", "record", "watch", "web", "influx"]
 ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web", "influx")
+SECRETS_VARIABLE: Final = "VED_SECRETS"
 
 
 class ServerSettings(BaseSettings):
@@ -26,6 +30,10 @@ class ServerSettings(BaseSettings):
     data: Path = Field(Path("ved-data"), description="Folder that holds all data of this server.")
     web_host: str = Field("127.0.0.1", description="Address on which the page is served.")
     web_port: int = Field(8000, ge=0, le=65535, description="Port of the page; 0 takes a free one.")
+    web_url: str = Field("", description="Address of the page behind a TLS proxy: https://NAME; empty: host and port.")
+    web_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="Addresses and networks of TLS proxies that say for whom they ask."
+    )
     link_host: str = Field("0.0.0.0", description="Address on which cars are awaited.")  # noqa: S104 - cars come from outside
     link_port: int = Field(8790, ge=0, le=65535, description="Port of the car link; 0 takes a free one.")
     link_names: tuple[str, ...] = Field((), description="Names and addresses of this server that cars dial.")
@@ -69,10 +77,10 @@ class ServerSettings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line over environment over TOML."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        """Command line over environment over secrets over TOML."""
+        return (init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls))
 
     @property
     def database(self) -> str:
@@ -88,18 +96,29 @@ class ServerSettings(BaseSettings):
 def load_settings(file: Path | None, given: Mapping[str, Any]) -> ServerSettings:
     """Read the settings. `given` are options of the command line (None: not given).
 
+    The environment variable VED_SECRETS names a folder with a file for each setting that must not stand in the
+    environment: `ved_db_url` holds db_url.
+
     Raises UserError with the key and the allowed values of the first thing that is wrong.
     """
     if file is not None and not file.is_file():
         raise UserError(f"{file}: no such settings file; see docs/ved.sample.toml for one")
 
+    secrets = os.environ.get(SECRETS_VARIABLE) or None
+    if secrets is not None and not Path(secrets).is_dir():
+        raise UserError(f"{SECRETS_VARIABLE}: {secrets} is no folder; 'ved init' makes one")
+
     class _FromFile(ServerSettings):
-        model_config = SettingsConfigDict(toml_file=file, env_prefix="VED_", extra="forbid", frozen=True)
+        model_config = SettingsConfigDict(
+            toml_file=file, secrets_dir=secrets, env_prefix="VED_", extra="forbid", frozen=True
+        )
 
     try:
         return _FromFile(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
         raise UserError(explain(error, str(file) if file else "settings", ServerSettings)) from None
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: this secret cannot be read; it belongs to somebody else") from None
     except ValueError as error:  # tomllib.TOMLDecodeError among them
         raise UserError(f"{file}: not valid TOML: {error}") from None
 

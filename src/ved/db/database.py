@@ -8,6 +8,8 @@ from sqlalchemy.exc import OperationalError
 
 from ved.errors import StorageError
 
+_MIGRATION_LOCK = 0x766564  # any number, the same everywhere: "ved"
+
 
 class Database:
     """Engine and migrations. Calls block for milliseconds: run them off the event loop where that matters.
@@ -37,6 +39,8 @@ class Database:
         config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
         config.set_main_option("path_separator", "os")
         with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # servers that start at once come one after the other
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

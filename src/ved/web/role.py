@@ -38,7 +38,10 @@ STOP_S: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Data folder, database and lake of the deployment; where to listen (port 0: any free one); the page's folder."""
+    """Data folder, database and lake of the deployment; where to listen (port 0: any free one); the page's folder.
+
+    `proxies` are the addresses and networks whose X-Forwarded headers are believed.
+    """
 
     data: Path
     db_url: str
@@ -48,6 +51,7 @@ class WebSettings:
     secret_path: Path
     page_dir: Path
     metrics_token: str = field(default="", repr=False)
+    proxies: tuple[str, ...] = ()
     kafka: KafkaReach | None = None
 
 
@@ -79,6 +83,7 @@ async def run_web(
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                forwarded_allow_ips=list(settings.proxies),
                 lifespan="off",
                 timeout_graceful_shutdown=STOP_S,
             )

@@ -44,9 +44,10 @@ def agent_run(
 @app.command("status")
 def agent_status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 1 when it does not run or has no link.")] = False,
     state: CarState = Path("ved-car"),
 ) -> None:
     """Say how the agent on this board is doing: link, buses, what waits, what was lost."""
     from ved.cli.car import print_status
 
-    print_status(state, as_json=as_json)
+    print_status(state, as_json=as_json, is_checked=check)

@@ -1,10 +1,11 @@
 """Cars' keys. What a command does is imported when it is called."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ved.cli.commands.arguments import ConfigFile, Data
+from ved.cli.commands.arguments import CarState, ConfigFile, Data
 
 app = typer.Typer(help="Cars' keys: enrol a car, list the keys, revoke one.", no_args_is_help=True)
 
@@ -24,6 +25,24 @@ def keys_code(
     from ved.cli.options import server_settings
 
     print_code(server_settings(data, config), vehicle, hours)
+
+
+@app.command("enrol")
+def keys_enrol(
+    vehicle: Annotated[str, typer.Argument(help="Name of the vehicle; it is made if it is new.")],
+    server: Annotated[str, typer.Option(help="Link address of this server: wss://HOST:8790.")],
+    state: CarState = Path("ved-car"),
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """See to it that a car's folder on this machine holds a valid key; a good one stays as it is.
+
+    Example: ved keys enrol fs --server wss://localhost:8790 --state fs-car
+    """
+    from ved.cli.enrolment import enrol_car_here
+    from ved.cli.options import server_settings
+
+    enrol_car_here(server_settings(data, config), vehicle, server, state)
 
 
 @app.command("datagram")

@@ -56,3 +56,18 @@ def signin(
     from ved.cli.serve import print_signin_link
 
     print_signin_link(server_settings(data, config), role)
+
+
+@app.command()
+def health(data: Data = None, config: ConfigFile = None) -> None:
+    """Say whether the server on the data folder is in order; exit code 1 when it is not.
+
+    Each role must have given a sign of life within 10 s, the page and the car link must answer. For health checks of
+    container engines and service managers.
+
+    Example: ved health --data ved-data
+    """
+    from ved.cli.health import check_health
+    from ved.cli.options import server_settings
+
+    typer.echo(check_health(server_settings(data, config)))
