@@ -90,7 +90,8 @@ class Wiring:
     """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears what.
 
     `on_delivered` hears how many bytes were received, `on_trip` the round trip of each ping in seconds. `layouts` is
-    what was learned of the frames, kept from connection to connection.
+    what was learned of the frames, kept from connection to connection. `coded` knows the message of a record that was
+    coded for the wire beforehand (a load generator's), each in its turn from the connection's first.
     """
 
     time_us: Callable[[], int]
@@ -98,6 +99,7 @@ class Wiring:
     on_delivered: Callable[[int], None] = lambda _: None
     on_trip: Callable[[float], None] = lambda _: None
     layouts: LayoutBook = field(default_factory=LayoutBook)
+    coded: Callable[[bytes], bytes | None] = lambda _: None
 
 
 class LinkConnection:
@@ -185,6 +187,9 @@ class LinkConnection:
 
     def _pack(self, record: bytes) -> bytes:
         """A batch is coded against those before it, where the server knows how; all else goes as it stands."""
+        ready = self._wiring.coded(record)
+        if ready is not None:
+            return ready
         header = peek(record)
         is_batch = header.kind == RecordKind.BATCH and header.vehicle == self._vehicle
         if is_batch and self.features & FEATURE_WIRE and self._wire_use.is_worth:
