@@ -12,8 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 START_S = 90
+WAIT_MS = 60_000
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 
 class Ved:
@@ -103,9 +109,41 @@ def ved(tmp_path: Path) -> Ved:
     return Ved(tmp_path / "ved-data")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share the server run in one worker."""
+    for item in items:
+        if "served" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("served"))
+
+
 @pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium. Not for the whole run: its event loop would stand in the way of tests that bring one."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, served: "Serving") -> Iterator[Page]:
+    """A signed-in page; anything that the browser complains about fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Serving"]:
-    """A running server that the tests of a module share; each uses vehicle names of its own."""
+    """The running server that all tests share which ask for it: each uses vehicles, or epochs, of its own."""
     ved = Ved(tmp_path_factory.mktemp("served") / "ved-data")
     with ved.serving() as serving:
         yield serving

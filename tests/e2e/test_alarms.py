@@ -5,46 +5,24 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from ved.db.alarms import list_alarms
 from ved.db.database import Database
 from ved.model.alarm import Alarm
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-WAIT_MS = 60_000
 RULE = "joulemeter-silent"
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser: Browser, served) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
+def alarms_page(page: Page, served) -> Page:
     page.goto(f"{served.origin}/?vehicle=pe&section=alarms")
-    yield page
-    context.close()
-    assert complaints == []
+    return page
 
 
 def barriers(page: Page) -> list[str]:
@@ -67,7 +45,10 @@ def alarms_of(served) -> list[Alarm]:
 
 
 @pytest.mark.timeout(300)
-def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(page: Page, served, eventually: Callable):
+def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(
+    alarms_page: Page, served, eventually: Callable
+):
+    page = alarms_page
     page.get_by_role("tab", name="Rules").click()
     rule = page.locator(f'[data-rule="{RULE}"]')
     rule.get_by_role("button", name="Edit").click()

@@ -5,11 +5,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.e2e.conftest import WAIT_MS
 
 from ved.api.history import History
 from ved.db.database import Database
@@ -17,19 +17,6 @@ from ved.lake.lake import Lake
 
 AXE = Path(__file__).parent.parent.parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
 DRIVE = Path(__file__).parent.parent / "data" / "canedge-gps"
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +40,6 @@ def car(drive):
     yield process
     process.kill()  # What is still to send does not matter here.
     process.wait(60)
-
-
-@pytest.fixture
-def page(browser: Browser, drive) -> Iterator[Page]:
-    """A signed-in page; anything that the browser complains about fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    link = drive.ved.run("signin", "--data", str(drive.ved.data)).stdout.strip()
-    page.goto(link)
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def painted_pixels(page: Page) -> int:

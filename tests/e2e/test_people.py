@@ -2,27 +2,12 @@
 
 import re
 
-import pytest
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (make setup)")
+from playwright.sync_api import Browser, expect
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-                  "--disable-background-networking", "--disable-component-update"],
-        )  # fmt: skip
-        yield browser
-        browser.close()
-
-
-def test_invited_named_and_back_with_a_password(browser, served):
-    expect = playwright.expect
+def test_invited_named_and_back_with_a_password(browser: Browser, served):
     admin = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB")
-    admin.goto(served.signin_link)
+    admin.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
     admin.goto(f"{served.origin}/?section=people")
     links = admin.get_by_role("region", name="Invitations and guest links")
     links.get_by_role("combobox", name="For").first.select_option("engineer")

@@ -76,7 +76,7 @@ def test_a_simulated_drive_goes_through_a_candump_file_and_decodes(served, tmp_p
     simulated = served.ved.run("simulate", "fs", "--speed", "max", "--minutes", "0.2", "--out", str(log))
     assert simulated.returncode == 0, simulated.stderr
     replay(served, str(log), "--vehicle", "fs")
-    assert frame_counts(served, "fs") == [len(log.read_text().splitlines())]
+    assert len(log.read_text().splitlines()) in frame_counts(served, "fs")
     assert served.ved.stats()["channels"] > 300  # decoded under the vehicle's own DBCs, bus by bus
 
 

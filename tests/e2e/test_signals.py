@@ -2,33 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
-from tests.e2e.test_page import ARGUMENTS, DRIVE, WAIT_MS
+from playwright.sync_api import Page, expect
+from tests.e2e.test_page import DRIVE
 
 import ved as product
 
 HOSTILE = "<img src=x onerror=document.title='owned'>.dbc"
-
-
-@pytest.fixture
-def page(chromium: str, served) -> Iterator[Page]:
-    """A signed-in page; anything that the browser complains about fails the test."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB").new_page()
-        page.set_default_timeout(WAIT_MS)
-        expect.set_options(timeout=WAIT_MS)
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
-        yield page
-        browser.close()
-    assert complaints == []
 
 
 def lake_files(data: Path) -> dict[str, str]:
