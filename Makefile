@@ -8,7 +8,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 # Without compiled modules every start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo torture test check setup lock wheel bench clean
+.PHONY: demo torture soak test check setup lock wheel bench clean
 
 demo: setup
 	$(BIN)/ved demo
@@ -21,6 +21,12 @@ test: setup
 torture: setup
 	$(BIN)/pytest -q tests/faults -m "slow or not slow" --timeout 900
 	$(BIN)/pytest -q tests --ignore tests/faults -m slow --timeout 900
+
+# A server, three cars and thirty viewers under random faults for hours, then the verdict (docs/soak.md).
+SOAK_MINUTES ?= 480
+SOAK_OUT ?= ved-soak
+soak: setup
+	PYTHONPATH=. $(BIN)/python -m tests.soak.soak --minutes $(SOAK_MINUTES) --out $(SOAK_OUT)
 
 check: setup
 	$(BIN)/ruff check
