@@ -108,6 +108,7 @@ class Server:
                     keep_us=int(settings.journal_hours * 3_600_000_000),
                     keep_for=_readers_of_journal(settings),
                     kafka=kafka,
+                    datagram_port=settings.datagram_port,
                 ),
             ),
             RoleSpec(

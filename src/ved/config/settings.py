@@ -37,6 +37,9 @@ class ServerSettings(BaseSettings):
     link_host: str = Field("0.0.0.0", description="Address on which cars are awaited.")  # noqa: S104 - cars come from outside
     link_port: int = Field(8790, ge=0, le=65535, description="Port of the car link; 0 takes a free one.")
     link_names: tuple[str, ...] = Field((), description="Names and addresses of this server that cars dial.")
+    datagram_port: int = Field(
+        0, ge=0, le=65535, description="UDP port for devices that send datagrams, at link_host; 0: none."
+    )
     db_url: str = Field("", description="Database URL; empty: SQLite in the data folder.")
     lake_url: str = Field("", description="Lake: a folder or s3:// URL; empty: in the data folder.")
     journal_gib: float = Field(20.0, gt=0, description="Size to which the server's journal may grow, in GiB.")

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal
@@ -13,10 +13,13 @@ from ved.db.database import Database
 from ved.errors import StorageError
 from ved.ingest.accepted import Accepted
 from ved.ingest.checkpoint import encode_checkpoint, rebuild, save_checkpoint
+from ved.ingest.datagrams import DatagramServer, KeyRing
+from ved.ingest.loglimit import LogLimit
 from ved.ingest.server import LinkServer
 from ved.ingest.store import Store
 from ved.ingest.writer import TrimOrder
 from ved.link.certificates import ensure_server_certificates
+from ved.link.datagramkeys import datagram_secret
 from ved.metrics import Counters
 
 CHECKPOINT_S: Final = 10.0
@@ -26,7 +29,8 @@ _log: Final = logging.getLogger("ved.ingest")
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """`names` are the host names and addresses under which cars reach this server. `port` 0 takes a free one.
+    """`names` are the host names and addresses under which cars reach this server. `port` 0 takes a free one;
+    `datagram_port` 0 takes no datagrams.
 
     The stream keeps `keep_bytes` and `keep_us`, whichever is less, but always what a reader in `keep_for` has still to
     read. With `kafka` it is carried on to that cluster.
@@ -41,6 +45,7 @@ class IngestSettings:
     keep_us: int
     keep_for: tuple[str, ...] = ("record",)
     kafka: KafkaReach | None = None
+    datagram_port: int = 0
 
 
 async def run_ingest(
@@ -70,12 +75,18 @@ async def run_ingest(
             store.last_durable = last
             store.start()
             server = LinkServer(db, certificates, store, accepted, counters)
+            datagrams = _datagrams(settings, db, store, accepted, counters)
             try:
                 port = await server.start(settings.host, settings.port)
+                if datagrams is not None:
+                    await datagrams.start(settings.host, settings.datagram_port)
                 ready({"port": port})
-                await _serve(server, store, _Keeping(settings, checkpoint_path, accepted), stop)
+                tasks = [server.watch_keys(), *([] if datagrams is None else [datagrams.run()])]
+                await _serve(tasks, store, _Keeping(settings, checkpoint_path, accepted), stop)
             finally:
                 await server.stop()
+                if datagrams is not None:
+                    await datagrams.stop()
                 await store.stop()
                 await asyncio.sleep(0)  # what the writer's thread said last
                 await _save(store, checkpoint_path, accepted)
@@ -93,13 +104,26 @@ class _Keeping:
     accepted: Accepted
 
 
-async def _serve(server: LinkServer, store: Store, keeping: _Keeping, stop: asyncio.Event) -> None:
+def _datagrams(
+    settings: IngestSettings, db: Database, store: Store, accepted: Accepted, counters: Counters
+) -> DatagramServer | None:
+    """The port for datagrams, where one is wanted."""
+    if not settings.datagram_port:
+        return None
+    limit = LogLimit(_log)
+    keys = KeyRing(db, datagram_secret(settings.data / "keys"), limit)
+    return DatagramServer(keys, store, accepted, counters, limit)
+
+
+async def _serve(
+    beside: Sequence[Coroutine[Any, Any, None]], store: Store, keeping: _Keeping, stop: asyncio.Event
+) -> None:
     """Run the loops beside the connections until `stop`."""
     forwarder = open_forwarder(keeping.settings.data, "frames", keeping.settings.kafka)
     async with asyncio.TaskGroup() as group:
         if forwarder is not None:
             group.create_task(forwarder.run(stop))
-        tasks = [group.create_task(server.watch_keys()), group.create_task(_keep_house(store, keeping))]
+        tasks = [group.create_task(one) for one in (*beside, _keep_house(store, keeping))]
         await stop.wait()
         for task in tasks:
             task.cancel()
