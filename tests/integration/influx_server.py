@@ -1,6 +1,7 @@
 """A real influxd (Debian's) on loopback, in a folder of its own."""
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -25,6 +27,7 @@ bind-address = "127.0.0.1:{rpc}"
 [http]
   bind-address = "127.0.0.1:{http}"
   log-enabled = false
+  auth-enabled = {auth}
 [monitor]
   store-enabled = false
 """
@@ -38,12 +41,20 @@ def free_port() -> int:
 class Influx:
     """Its address, and hands to write and ask."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.url = url
+        self._login = {} if login is None else {"u": login[0], "p": login[1]}
 
-    def query(self, text: str) -> bytes:
-        with urllib.request.urlopen(f"{self.url}/query", urlencode({"q": text}).encode(), timeout=10) as answer:
+    def query(self, text: str, database: str = "") -> bytes:
+        address = f"{self.url}/query?{urlencode({'db': database, 'epoch': 'ns', **self._login})}"
+        with urllib.request.urlopen(address, urlencode({"q": text}).encode(), timeout=30) as answer:
             return answer.read()
+
+    def series(self, text: str, database: str = "ved") -> list[dict[str, Any]]:
+        """The series of one SELECT or SHOW; times in ns."""
+        (result,) = json.loads(self.query(text, database))["results"]
+        assert "error" not in result, result
+        return result.get("series", [])
 
     def write(self, database: str, lines: list[str], precision: str = "u") -> None:
         address = f"{self.url}/write?{urlencode({'db': database, 'precision': precision})}"
@@ -52,22 +63,31 @@ class Influx:
 
 
 @contextlib.contextmanager
-def influxd(folder: Path) -> Iterator[Influx]:
-    """The server for the length of the block; the test is skipped where Debian's package is not installed."""
+def influxd(folder: Path, port: int = 0, login: tuple[str, str] | None = None) -> Iterator[Influx]:
+    """The server for the length of the block; the test is skipped where Debian's package is not installed.
+
+    `port` 0: a free one. `login`: accounts are on, and this is the administrator's.
+    """
     if shutil.which("influxd") is None:
         pytest.skip("influxd is not installed (Debian package influxdb)")
-    port = free_port()
+    port = port or free_port()
     folder.mkdir(exist_ok=True)
     config = folder / "influxdb.conf"
-    config.write_text(CONFIG.format(folder=folder, http=port, rpc=free_port()))
+    auth = "false" if login is None else "true"
+    config.write_text(CONFIG.format(folder=folder, http=port, rpc=free_port(), auth=auth))
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(["influxd", "-config", str(config)], stdout=log, stderr=log)
     try:
-        influx = Influx(f"http://127.0.0.1:{port}")
+        influx = Influx(f"http://127.0.0.1:{port}", login)
+        first = (
+            "SHOW DATABASES"
+            if login is None
+            else f"CREATE USER {login[0]} WITH PASSWORD '{login[1]}' WITH ALL PRIVILEGES"
+        )
         while True:
             assert process.poll() is None, (folder / "log").read_text()
             try:
-                influx.query("SHOW DATABASES")
+                influx.query(first)
                 break
             except OSError:
                 time.sleep(0.05)

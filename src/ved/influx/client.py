@@ -16,7 +16,6 @@ from ved.errors import VedError
 from ved.influx.names import quoted
 from ved.influx.settings import InfluxTarget, checked_url
 
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _GZIP_LEVEL: Final = 1
 _CONFLICT: Final = re.compile(
     r'input field \\?"(?P<field>.*?)\\?" on measurement \\?"(?P<measurement>.*?)\\?" is (?:type|invalid)'
@@ -55,7 +54,7 @@ class InfluxClient:
         headers = {"User-Agent": "ved", **({"Authorization": f"Token {target.token}"} if target.token else {})}
         auth = httpx.BasicAuth(target.user, target.password) if target.user else None
         self._http = httpx.AsyncClient(
-            base_url=self.url, timeout=_TIMEOUT, headers=headers, auth=auth, transport=transport, trust_env=False
+            base_url=self.url, headers=headers, auth=auth, transport=transport, trust_env=False
         )
 
     @property
@@ -71,29 +70,27 @@ class InfluxClient:
         else:
             path, query = "/api/v2/write", {"org": target.org, "bucket": target.database, "precision": "ns"}
         packed = zlib.compress(body, _GZIP_LEVEL, wbits=31)
-        try:
-            answer = await self._http.post(path, params=query, content=packed, headers={"Content-Encoding": "gzip"})
-        except httpx.HTTPError as error:
-            raise InfluxAwayError(f"does not answer ({str(error) or type(error).__name__})") from error
+        answer = await self._post(path, query, packed)
         if answer.status_code == 404 and target.api == "v1" and "database not found" in _said(answer):
-            await self.make_database()
-            raise InfluxAwayError("had no such database: it was made")
+            await self.query(f"CREATE DATABASE {quoted(target.database)}")
+            answer = await self._post(path, query, packed)
         return _meaning(answer)
 
     async def query(self, text: str) -> None:
         """Run a statement of InfluxQL; InfluxAwayError when it was not done."""
-        params = {"db": self._target.database}
-        try:
-            answer = await self._http.post("/query", params=params, data={"q": text}, timeout=300.0)
-        except httpx.HTTPError as error:
-            raise InfluxAwayError(f"does not answer ({str(error) or type(error).__name__})") from error
+        params = {"db": self._target.database, "q": text}
+        answer = await self._post("/query", params, b"", timeout_s=300.0)
         said = _said(answer)
         if answer.status_code != 200 or said:
             raise InfluxAwayError(f"answers {answer.status_code}: {said}")
 
-    async def make_database(self) -> None:
-        """Make the database of v1 where there is none yet (nothing changes where there is)."""
-        await self.query(f"CREATE DATABASE {quoted(self._target.database)}")
+    async def _post(self, path: str, query: dict[str, str], packed: bytes, timeout_s: float = 30.0) -> httpx.Response:
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        timeout = httpx.Timeout(timeout_s, connect=5.0)
+        try:
+            return await self._http.post(path, params=query, content=packed, headers=headers, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise InfluxAwayError(f"does not answer ({str(error) or type(error).__name__})") from error
 
     async def close(self) -> None:
         """Close the connections."""
