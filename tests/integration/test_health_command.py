@@ -39,10 +39,11 @@ def server(tmp_path: Path):
     page = HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=page.serve_forever, args=(0.01,), daemon=True).start()
     url = f"127.0.0.1:{page.server_address[1]}"
-    text = json.dumps({"pid": 1, "link_url": f"wss://{url}", "web_url": f"http://{url}"})
+    roles = ("ingest", "record", "web")
+    text = json.dumps({"pid": 1, "link_url": f"wss://{url}", "web_url": f"http://{url}", "roles": roles})
     (tmp_path / "run" / "server.json").write_text(text)
-    settings = load_settings(None, {"data": tmp_path, "roles": ("ingest", "record", "web")})
-    for role in settings.roles:
+    settings = load_settings(None, {"data": tmp_path})
+    for role in roles:
         beat_file(tmp_path, role).touch()
     yield settings, page, lock
     lock.release()

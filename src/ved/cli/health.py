@@ -23,10 +23,10 @@ def check_health(settings: ServerSettings) -> str:
     running = find_running(data) if data.is_dir() else None
     if running is None:
         raise VedError(f"{settings.data}: no server runs on this data folder, or it is not ready yet")
-    wrong = [trouble for role in settings.roles if (trouble := _trouble_of(role, data, running))]
+    wrong = [trouble for role in running.roles if (trouble := _trouble_of(role, data, running))]
     if wrong:
         raise VedError("; ".join(wrong))
-    return f"{', '.join(settings.roles)}: in order"
+    return f"{', '.join(running.roles)}: in order"
 
 
 def _trouble_of(role: str, data: Path, running: RunningServer) -> str:

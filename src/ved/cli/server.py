@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a running server listens, as it wrote it into its data folder."""
+    """Which roles a running server has and where it listens, as it wrote it into its data folder."""
 
     pid: int
     link_url: str
     web_url: str
+    roles: tuple[str, ...] = ()
 
 
 class Server:
@@ -71,9 +72,9 @@ class Server:
             pid=os.getpid(),
             link_url=f"wss://127.0.0.1:{said['ingest']['port']}" if "ingest" in said else "",
             web_url=f"http://{_shown(self.settings.web_host)}:{said['web']['port']}" if "web" in said else "",
+            roles=tuple(said),
         )
-        text = json.dumps({"pid": os.getpid(), "link_url": self.running.link_url, "web_url": self.running.web_url})
-        (self.data / "run" / "server.json").write_text(text)
+        (self.data / "run" / "server.json").write_text(json.dumps(asdict(self.running)))
         return self.running
 
     async def stop(self) -> None:
