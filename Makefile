@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 # Without compiled modules every start takes seconds longer.
@@ -55,9 +56,12 @@ web/dist/index.html: $(VENV)/ready $(WEB_SOURCES)
 wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation
 
+# The second and the third are what the container image holds, and what builds its wheel: the same versions as in the first.
 lock:
-	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet \
-		pyproject.toml --all-extras --group dev -o requirements.lock
+	$(LOCK) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(LOCK) pyproject.toml $(addprefix --extra ,export formats kafka mf4 mqtt notify postgres sql) -c requirements.lock \
+		-o deploy/requirements.lock
+	echo hatchling | $(LOCK) - -c requirements.lock -o deploy/build.lock
 
 bench: setup
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
