@@ -23,7 +23,7 @@ CALM_S: Final = 5.0
 
 @dataclass(frozen=True, order=True)
 class FaultPlan:
-    """`kind` hits `target` (a car, a role, the server) from `at_s` on, for `seconds` (of a kill: until the next start)."""
+    """`kind` hits `target` (a car, a role, the server) from `at_s` on, for `seconds` (a kill: to its restart)."""
 
     at_s: float
     kind: str

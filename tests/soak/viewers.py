@@ -196,6 +196,7 @@ async def watch(order: Order) -> None:
             out.write(json.dumps(said) + "\n")
             out.flush()
 
+        tell({"signed_in": len(cookies)})
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), REPORT_S)

@@ -220,12 +220,13 @@ class World:
         roles = ("viewer", "engineer", "admin")
         tokens = [create_signin_token(db, roles[number % 3]) for number in range(self.viewer_count)]
         db.close()
+        seen = self.out / "viewers.jsonl"
         order = {
             "url": self.url,
             "tokens": tokens,
             "channels": {car.name: _channels(car.folder) for car in self.cars.values()},
             "seed": self.seed,
-            "out": str(self.out / "viewers.jsonl"),
+            "out": str(seen),
         }
         with (self.logs / "viewers.log").open("ab") as log:
             self.viewers = subprocess.Popen(
@@ -235,6 +236,7 @@ class World:
         assert self.viewers.stdin is not None
         self.viewers.stdin.write(json.dumps(order) + "\n")
         self.viewers.stdin.close()
+        wait_until(lambda: self.check_alive() or (seen.exists() and seen.stat().st_size), "viewers signed in", START_S)
 
     def stop_viewers(self) -> int:
         assert self.viewers is not None
@@ -244,7 +246,7 @@ class World:
     # The end.
 
     def check_alive(self) -> None:
-        """RuntimeError when a program ended that nobody killed."""
+        """Raises RuntimeError when a program ended that nobody killed."""
         programs = {"ved serve": self.server, "viewers": self.viewers}
         programs |= {f"agent {car.name}": car.process for car in self.cars.values()}
         for name, process in programs.items():
