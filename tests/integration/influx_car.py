@@ -90,9 +90,8 @@ def stored(influx, vehicle: str = "fs", database: str = "ved") -> Points:
     out: Points = {}
     for series in influx.series(f"SELECT * FROM /.*/ WHERE vehicle = '{vehicle}' GROUP BY *", database):
         assert series["tags"]["vehicle"] == vehicle
-        assert series["tags"].get("bus") == (
-            "powertrain" if series["name"] in {"Motion", "Cells", "Measured"} else None
-        )
+        is_frame = series["name"] in {"Motion", "Cells", "Measured"}
+        assert series["tags"].get("bus", "") == ("powertrain" if is_frame else "")
         for at, field in enumerate(series["columns"][1:], start=1):
             found = {row[0]: float(row[at]) for row in series["values"] if row[at] is not None}
             if found:

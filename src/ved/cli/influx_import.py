@@ -46,8 +46,8 @@ class InfluxImport:
 def import_influx(wish: InfluxImport, target: Target) -> None:
     """Store what is not stored yet, and say what it was. A run that was stopped goes on where it was."""
     check_vehicle_name(target.vehicle)
-    from_us = None if wish.from_text is None else _utc_us("--from", wish.from_text)
-    to_us = None if wish.to_text is None else _utc_us("--to", wish.to_text)
+    from_us = None if wish.from_text is None else parse_utc_us("--from", wish.from_text)
+    to_us = None if wish.to_text is None else parse_utc_us("--to", wish.to_text)
     source = InfluxDatabase(wish.url, wish.database)
     measurements = source.measurements(wish.measurements)
     for one in measurements:
@@ -164,7 +164,8 @@ def records_of(found: InfluxSamples, vehicle: str) -> Iterator[bytes]:
         yield encode_record(SampleBatch(vehicle, epoch, at + 1, found.channels, part))
 
 
-def _utc_us(option: str, text: str) -> int:
+def parse_utc_us(option: str, text: str) -> int:
+    """A day or a time in UTC, in µs since 1970; UserError for anything else."""
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:

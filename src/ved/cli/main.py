@@ -11,6 +11,7 @@ from ved.cli.commands import (
     drives,
     export,
     importing,
+    influx,
     init,
     keys,
     lake,
@@ -36,6 +37,7 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(dbc.app, name="dbc")
 app.add_typer(importing.app, name="import")
+app.add_typer(influx.app, name="influx")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lake.app, name="lake")
 app.add_typer(maths.app, name="maths")

@@ -45,13 +45,16 @@ class LakeLines:
         self.writer = LineWriter(rate_hz)
         self._decodings: dict[EpochKey, tuple[Decoding, dict[int, str]]] = {}
 
+    def keys(self, vehicle: str) -> list[EpochKey]:
+        """The epochs of a vehicle that have rows."""
+        self._lake.refresh()
+        found = {*self._lake.frame_rows.epochs(), *self._lake.samples.epochs()}
+        return sorted(key for key in found if key[0] == vehicle)
+
     def plan(self, vehicle: str, spans: Sequence[Span]) -> list[Slice]:
         """The slices that touch the spans, by UTC. An epoch whose time nobody knows has none."""
-        self._lake.refresh()
         out: list[Slice] = []
-        for key in sorted({*self._lake.frame_rows.epochs(), *self._lake.samples.epochs()}):
-            if key[0] != vehicle:
-                continue
+        for key in self.keys(vehicle):
             written = self.written(key)
             if written is not None:
                 out += self._slices(key, written.offset_us, spans)

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
@@ -21,14 +23,20 @@ _log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Sends lines in bodies of a bounded size, one after the other."""
+    """Sends lines in bodies of a bounded size, one after the other.
 
-    def __init__(self, client: InfluxClient, counters: Counters, stop: asyncio.Event) -> None:
+    `patience_s`: after so long without an answer that takes lines, InfluxAwayError is raised.
+    """
+
+    def __init__(
+        self, client: InfluxClient, counters: Counters, stop: asyncio.Event, patience_s: float = math.inf
+    ) -> None:
         self._client = client
         self._counters = counters
         self._stop = stop
         self._told: set[str] = set()
-        self._is_away = False
+        self._patience_s = patience_s
+        self._away_since_s: float | None = None
         self._trials = 0
 
     @property
@@ -114,18 +122,20 @@ class Sender:
 
     async def _wait(self, error: InfluxAwayError, pause_s: float) -> float:
         """Wait before the next try; how long to wait after that."""
-        if not self._is_away:
+        if self._away_since_s is None:
             _log.warning("%s %s; tried again until it takes the lines", self._client.shown, error)
-        self._is_away = True
+            self._away_since_s = time.monotonic()
+        elif time.monotonic() - self._away_since_s > self._patience_s:
+            raise error
         pause_s = max(pause_s, error.pause_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), pause_s * random.uniform(0.5, 1.0))
         return min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _is_back(self) -> None:
-        if self._is_away:
+        if self._away_since_s is not None:
             _log.warning("%s takes lines again", self._client.shown)
-        self._is_away = False
+        self._away_since_s = None
 
 
 def bodies(parts: Sequence[bytes], most_bytes: int = MOST_BODY_BYTES) -> Iterator[bytes]:
