@@ -13,12 +13,12 @@ from ved.codec.link import Held, Received, Space, Stored
 from ved.codec.records import decode_record, encode_record, peek
 from ved.journal.journal import Journal
 from ved.link.frontier import Frontier, LossReport
-from ved.link.holes import ALL_BUSES, POSTHUMOUS, EpochEnd
+from ved.link.holes import POSTHUMOUS, EpochEnd
 from ved.link.ledger import Ledger
 from ved.link.span import span_of
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
-from ved.model.records import Clock, ClockSource, Loss, LossPlace
+from ved.model.records import ALL_BUSES, Clock, ClockSource, Loss, LossPlace
 
 COUNT = 10
 

@@ -152,7 +152,9 @@ def pack(queue: FrameQueue, max_batch_frames: int = 8192) -> tuple[list[bytes], 
         assert header == peek(record)
         out.append(record)
 
-    settings = PackerSettings(DESCRIPTION, 0.01, max_batch_frames, lambda: True, emit, lambda: None)
+    settings = PackerSettings(
+        "fs", DESCRIPTION.epoch, DESCRIPTION, 0.01, max_batch_frames, lambda: True, emit, lambda: None
+    )
     packer = Packer(queue, settings)
     packer.start()
     packer.join()

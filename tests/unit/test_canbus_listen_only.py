@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import ved.canbus.merged
+from ved.canbus.network.socketcand import SocketcandTalk, is_channel
 
 FOLDER = Path(ved.canbus.merged.__file__).parent
 SENDING = {
@@ -43,6 +44,18 @@ def test_no_source_names_anything_that_sends() -> None:
     assert {"socketcan.py", "recvmmsg.py", "pythoncan.py"} <= {file.name for file in files}
     found = {file.name: sorted(names(ast.parse(file.read_text())) & SENDING) for file in files}
     assert {name: sends for name, sends in found.items() if sends} == {}
+
+
+def test_over_a_network_only_the_words_of_a_dialogue_go_out() -> None:
+    """A socketcand could send frames for us: what is ever said to it is fixed, and a bus's name cannot hold more."""
+    files = sorted((FOLDER / "network").glob("*.py"))
+    found = {file.name: sorted(names(ast.parse(file.read_text())) & SENDING) for file in files}
+    assert {name: sends for name, sends in found.items() if sends} == {"streams.py": ["sendall"]}
+    talk = SocketcandTalk("can0")
+    for said in (b"< hi >", b"< ok >< ok >", b"< frame 123 1.000000 11 >< error unknown command >< ok >< hi >"):
+        talk.feed(said)
+    assert talk.answer == b"< open can0 >< rawmode >"
+    assert not any(is_channel(name) for name in ("", "can0 >< send 1 0", "can0>", "a" * 17, "can 0", "can0\n"))
 
 
 def test_the_only_foreign_function_calls_are_known() -> None:

@@ -128,7 +128,7 @@ class Clock:
 def make() -> tuple[Clock, ScriptedReader, WatchedBus]:
     clock = Clock()
     reader = ScriptedReader(clock)
-    return clock, reader, WatchedBus(reader, clock.mono_ns)
+    return clock, reader, WatchedBus(reader, FrameColumns.empty(), clock.mono_ns)
 
 
 def downs(bus: WatchedBus) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from ved.agent.keeper import Keeper, KeeperEvents
 from ved.agent.life import BEAT_S, Life, boot_id, close_lives, epoch_ends, read_lives, save_lives
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
-from ved.codec.link import FEATURE_PREVIEWS, FEATURE_WIRE, NO_TIME, Hello, Space
+from ved.codec.link import FEATURE_PREVIEWS, FEATURE_SAMPLES, FEATURE_WIRE, NO_TIME, Hello, Space
 from ved.codec.records import RecordHeader, encode_record, peek
 from ved.errors import CorruptDataError, StorageError, UserError
 from ved.journal.journal import Journal
@@ -25,6 +25,7 @@ from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ved.link.credentials import Credentials, load_credentials
 from ved.link.uplink import Uplink, UplinkSettings
 from ved.model.records import Description, Lane, Loss
+from ved.sensors.source import SampleSource
 
 MAX_IN_FLIGHT_BYTES: Final = 4 << 20
 """How much of a patient source (a recording) may be between its reader and the server."""
@@ -43,7 +44,7 @@ _log: Final = logging.getLogger("ved.agent")
 class AgentSettings:
     """`state_dir` holds the credentials, the boot counter and the journal (at most `journal_bytes` of a live source).
 
-    `queue_frames` bounds what waits between reading and packing.
+    `queue_frames` bounds what waits between reading and packing. `key_dir`: where the credentials are, if elsewhere.
     """
 
     state_dir: Path
@@ -52,6 +53,7 @@ class AgentSettings:
     journal_bytes: int = 1 << 30
     max_batch_frames: int = 8192
     queue_frames: int = 131_072
+    key_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,13 @@ class AgentReport:
 
 async def run_agent(
     settings: AgentSettings,
-    source: Source,
-    description: Description,
+    source: Source | SampleSource,
+    description: Description | None,
     stop: asyncio.Event,
     progress: Callable[[AgentProgress], None] | None = None,
 ) -> AgentReport:
-    """Run one epoch. `description` needs no epoch and number: they are given here.
+    """Run one epoch, of frames, or of samples: these have no `description`, and all that is said of frames holds for
+    them. `description` needs no epoch and number: they are given here.
 
     A recording returns when the server has stored all of it; a live source runs until `stop`, then flushes for two
     seconds. UserError when the car is not enrolled, the source cannot be opened, or another agent runs in `state_dir`;
@@ -102,23 +105,34 @@ async def run_agent(
     return await run.to_the_end(stop, progress)
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What a run begins with."""
+
+    epoch: bytes
+    description: Description | None
+    journal: Journal
+    trust: Credentials
+    lives: list[Life]
+
+
 class _Run:
     """The parts of one epoch, wired: capture -> packer -> (uplink, keeper) -> server."""
 
     def __init__(
         self,
         settings: AgentSettings,
-        source: Source,
-        description: Description,
-        journal: Journal,
-        trust: Credentials,
-        lives: list[Life],
+        source: Source | SampleSource,
+        begun: _Begun,
     ) -> None:
         self._settings = settings
         self._source = source
-        self._journal = journal
-        self._lives = lives
-        self._epoch = description.epoch
+        self._journal = journal = begun.journal
+        self._lives = begun.lives
+        self._epoch = epoch = begun.epoch
+        self._features = FEATURE_PREVIEWS | FEATURE_WIRE
+        if begun.description is None:
+            self._features |= FEATURE_SAMPLES
         self._loop = asyncio.get_running_loop()
         self._origin_ns = time.monotonic_ns()
         self._ended = asyncio.Event()
@@ -127,15 +141,15 @@ class _Run:
         self._capture = Capture(source, self._queue, self._origin_ns, self._on_end)
         self._uplink = Uplink(
             UplinkSettings(
-                trust,
-                description.epoch,
+                begun.trust,
+                epoch,
                 settings.state_dir / JOURNAL_FOLDER,
                 journal.first_position,
                 journal.next_position,
                 source.is_realtime,
                 self._hello,
                 self._time_us,
-                epoch_ends(lives),
+                epoch_ends(self._lives),
                 self._declare,
             )
         )
@@ -145,7 +159,9 @@ class _Run:
         self._packer = Packer(
             self._queue,
             PackerSettings(
-                description,
+                settings.vehicle,
+                epoch,
+                begun.description,
                 settings.batch_s,
                 settings.max_batch_frames,
                 self._may_go_on,
@@ -155,22 +171,25 @@ class _Run:
         )
 
     @staticmethod
-    async def prepare(settings: AgentSettings, source: Source, description: Description) -> "_Run":
+    async def prepare(
+        settings: AgentSettings, source: Source | SampleSource, description: Description | None
+    ) -> "_Run":
         """Read the credentials, open the journal, begin an epoch."""
-        credentials = await asyncio.to_thread(load_credentials, settings.state_dir)
+        credentials = await asyncio.to_thread(load_credentials, settings.key_dir or settings.state_dir)
         if credentials.vehicle != settings.vehicle:
             raise UserError(
-                f"{settings.state_dir} is enrolled for vehicle {credentials.vehicle!r}, not {settings.vehicle!r}; "
-                "name that vehicle, or enrol this car again"
+                f"{settings.key_dir or settings.state_dir} is enrolled for vehicle {credentials.vehicle!r}, "
+                f"not {settings.vehicle!r}; name that vehicle, or enrol this car again"
             )
         epoch = await asyncio.to_thread(new_epoch, settings.state_dir)
-        described = replace(description, vehicle=settings.vehicle, epoch=epoch, number=0)
+        if description is not None:
+            description = replace(description, vehicle=settings.vehicle, epoch=epoch, number=0)
         segment_bytes = min(max(settings.journal_bytes // _SEGMENTS, MIN_SEGMENT_BYTES), DEFAULT_SEGMENT_BYTES)
         path = settings.state_dir / JOURNAL_FOLDER
         journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
         await asyncio.to_thread(_check_vehicle, journal, settings.vehicle)
         lives = await asyncio.to_thread(_close_lives, settings.state_dir, journal)
-        return _Run(settings, source, described, journal, credentials, lives)
+        return _Run(settings, source, _Begun(epoch, description, journal, credentials, lives))
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
         """Start everything, wait for the end, and take it down in order."""
@@ -298,7 +317,7 @@ class _Run:
             self._packer.next_seq,
             self._packer.next_note,
             self._time_us(),
-            FEATURE_PREVIEWS | FEATURE_WIRE,
+            self._features,
         )
 
     def _time_us(self) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 from ved.agent.framequeue import FrameQueue
 from ved.canbus.source import LossySource, Source
 from ved.model.clockmap import ClockPair
+from ved.sensors.source import SampleSource
 
 READ_S: Final = 0.05
 CLOCK_S: Final = 10.0
@@ -17,7 +18,9 @@ JOIN_S: Final = 5.0
 class Capture:
     """Reads `source` into `queue` until it ends or `stop` is called; closes both. `failure` is what it ended with."""
 
-    def __init__(self, source: Source, queue: FrameQueue, origin_mono_ns: int, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, source: Source | SampleSource, queue: FrameQueue, origin_mono_ns: int, on_end: Callable[[], None]
+    ) -> None:
         self._source = source
         self._lossy_source = source if isinstance(source, LossySource) else None
         self._queue = queue

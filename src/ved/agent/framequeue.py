@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ved.agent.rows import Rows
 from ved.canbus.source import SourceLoss
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
-from ved.model.records import Loss
+from ved.model.records import ALL_BUSES, Loss
 
 
 @dataclass(slots=True)
 class Overflow:
-    """Frames of one bus that found the queue full."""
+    """Frames of one bus (or samples) that found the queue full."""
 
     bus: int
     count: int
@@ -22,11 +23,11 @@ class Overflow:
     t_to_us: int
 
 
-QueueItem = FrameColumns | ClockPair | Overflow | SourceLoss | Loss
+QueueItem = Rows | ClockPair | Overflow | SourceLoss | Loss
 
 
 class FrameQueue:
-    """Holds at most `max_frames` frames. One thread puts, one takes."""
+    """Holds at most `max_frames` frames (or samples). One thread puts, one takes."""
 
     def __init__(self, max_frames: int) -> None:
         self._max_frames = max_frames
@@ -42,7 +43,7 @@ class FrameQueue:
             self._items.append(note)
             self._changed.notify_all()
 
-    def put(self, frames: FrameColumns) -> None:
+    def put(self, frames: Rows) -> None:
         """Add frames that the world will not repeat: what does not fit is counted as lost, the newest first."""
         with self._changed:
             room = max(0, self._max_frames - self._frames)
@@ -51,7 +52,7 @@ class FrameQueue:
                 frames = frames.take(slice(0, room))
             self._append(frames)
 
-    def put_patiently(self, frames: FrameColumns) -> None:
+    def put_patiently(self, frames: Rows) -> None:
         """Add frames, waiting until there is room (or until the queue is closed: then they are dropped)."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames < self._max_frames or self._is_closed)
@@ -77,15 +78,16 @@ class FrameQueue:
             self._is_closed = True
             self._changed.notify_all()
 
-    def _append(self, frames: FrameColumns) -> None:
+    def _append(self, frames: Rows) -> None:
         if len(frames):
             self._items.append(frames)
             self._frames += len(frames)
             self._changed.notify_all()
 
-    def _note_overflow(self, lost: FrameColumns) -> None:
-        for bus in np.unique(lost.bus):
-            t_us = lost.t_us[lost.bus == bus]
+    def _note_overflow(self, lost: Rows) -> None:
+        buses = lost.bus if isinstance(lost, FrameColumns) else np.full(len(lost), ALL_BUSES, np.uint8)
+        for bus in np.unique(buses):
+            t_us = lost.t_us[buses == bus]
             first_us, last_us = int(t_us.min()), int(t_us.max())
             known = self._overflows.setdefault(int(bus), Overflow(int(bus), 0, first_us, last_us))
             known.count += len(t_us)

@@ -12,12 +12,13 @@ from ved.codec.records import RecordHeader, peek
 from ved.errors import CorruptDataError, StorageError
 from ved.journal.journal import Journal
 from ved.journal.sync import SyncPolicy
-from ved.link.holes import ALL_BUSES, POSTHUMOUS, batch_times
-from ved.model.records import Loss, LossPlace, RecordKind
+from ved.link.holes import POSTHUMOUS, batch_times
+from ved.model.records import ALL_BUSES, Loss, LossPlace, RecordKind
 
 RETRY_S: Final = 1.0
 MAX_WAITING_BYTES: Final = 16 << 20
 _KEPT_AGAIN: Final = (RecordKind.DESCRIPTION, RecordKind.LOSS)
+_WITH_SEQS: Final = (RecordKind.BATCH, RecordKind.SAMPLES)
 _TICK_S: Final = 0.02
 _IDLE_S: Final = 0.5
 _READ_BYTES: Final = 1 << 20
@@ -225,7 +226,7 @@ class Keeper:
         run: list[_Item] = []
         for item in items:
             header = item[1]
-            if header.kind != RecordKind.BATCH:
+            if header.kind not in _WITH_SEQS:
                 continue
             if run and not _follows(run[-1][1], header):
                 self._declare_run(run)

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ved.codec.batch import decode_batch
-from ved.codec.records import decode_record, encode_record, verify
+from ved.codec.records import decode_record, encode_record, peek, verify
 from ved.errors import CorruptDataError, StorageError
 from ved.journal.journal import Journal
 from ved.link.files import write_private
-from ved.link.holes import ALL_BUSES, POSTHUMOUS, EpochEnd
+from ved.link.holes import POSTHUMOUS, EpochEnd, batch_times
 from ved.model.frames import EPOCH_BYTES
-from ved.model.records import Loss, LossPlace, RecordKind
+from ved.model.records import ALL_BUSES, Loss, LossPlace, RecordKind
 
 FILE_NAME: Final = "lives"
 MAX_LIVES: Final = 1000
@@ -127,7 +126,7 @@ def crash_loss(journal: Journal, life: Life, now_ns: int, boot: str) -> tuple[Lo
             found = decode_record(record) if verify(record).kind == RecordKind.LOSS else None
             if isinstance(found, Loss) and found.place == LossPlace.CAR_CRASH:
                 return found, position
-            last = record if verify(record).kind == RecordKind.BATCH else last
+            last = record if verify(record).kind in (RecordKind.BATCH, RecordKind.SAMPLES) else last
         if last is not None:
             break
     last_seq, t_from_us = (0, 0) if last is None else _end_of(last)
@@ -154,6 +153,6 @@ def _records(journal: Journal, position: int, end: int, epoch: bytes) -> Iterato
 
 
 def _end_of(record: bytes) -> tuple[int, int]:
-    """Last seq and latest time of a batch."""
-    batch = decode_batch(record)
-    return batch.last_seq, int(batch.frames.t_us.max(initial=0))
+    """Last seq and latest time of a batch of frames or samples."""
+    header, times = peek(record), batch_times(record)
+    return header.number + header.count - 1, 0 if times is None else max(0, times[1])

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ved.agent.framequeue import FrameQueue, Overflow, QueueItem
+from ved.agent.rows import Rows, concatenate, encode_rows
 from ved.canbus.source import SourceLoss
-from ved.codec.batch import encode_batch
 from ved.codec.records import RecordHeader, encode_record, peek
 from ved.model.clockmap import ClockPair
-from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Clock, Description, Loss, LossPlace
 
 _WAIT_S: Final = 0.005
@@ -19,9 +18,14 @@ _WAIT_S: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class PackerSettings:
-    """How batches are cut. `may_go_on` is asked before each record: False holds a patient source back."""
+    """How batches are cut. `may_go_on` is asked before each record: False holds a patient source back.
 
-    description: Description
+    An epoch of samples has no `description`.
+    """
+
+    vehicle: str
+    epoch: bytes
+    description: Description | None
     batch_s: float
     max_batch_frames: int
     may_go_on: Callable[[], bool]
@@ -35,9 +39,9 @@ class Packer:
     def __init__(self, queue: FrameQueue, settings: PackerSettings) -> None:
         self._queue = queue
         self._settings = settings
-        self._vehicle = settings.description.vehicle
-        self._epoch = settings.description.epoch
-        self._parts: list[FrameColumns] = []
+        self._vehicle = settings.vehicle
+        self._epoch = settings.epoch
+        self._parts: list[Rows] = []
         self._frames = 0
         self._due_s = 0.0
         self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
@@ -57,7 +61,8 @@ class Packer:
 
     def _run(self) -> None:
         try:
-            self._emit(encode_record(replace(self._settings.description, number=self._take_note())))
+            if self._settings.description is not None:
+                self._emit(encode_record(replace(self._settings.description, number=self._take_note())))
             while (items := self._queue.take(self._wait_s())) is not None:
                 for item in items:
                     self._add(item)
@@ -92,15 +97,15 @@ class Packer:
                 self._cut(self._settings.max_batch_frames)
 
     def _cut(self, count: int) -> None:
-        """Make a batch of the first `count` frames that wait."""
+        """Make a batch of the first `count` rows that wait."""
         if count == 0:
             return
-        everything = FrameColumns.concatenate(self._parts)
+        everything = concatenate(self._parts)
         rest = everything.take(slice(count, None))
         self._parts, self._frames = ([rest] if len(rest) else []), len(rest)
-        batch = FrameBatch(self._vehicle, self._epoch, self.next_seq, everything.take(slice(0, count)))
+        record = encode_rows(self._vehicle, self._epoch, self.next_seq, everything.take(slice(0, count)))
         self.next_seq += count
-        self._emit(encode_batch(batch))
+        self._emit(record)
 
     def _declare(self, loss: Loss) -> None:
         """It gets the next number here; one that names seqs brings its own."""

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from ved.canbus.hostclock import host_pair
+from ved.canbus.network.readers import network_reader
 from ved.canbus.pythoncan import PythonCanReader
 from ved.canbus.reader import BusReader
 from ved.canbus.socketcan import SocketCanReader
@@ -23,9 +24,10 @@ PACE_S: Final = 0.02
 
 
 def merge_buses(buses: Sequence[VehicleBus]) -> "MergedSource":
-    """The source for a vehicle's buses. An interface is a network interface, or `kind:channel` for python-can's kinds.
+    """The source for a vehicle's buses. An interface is a network interface, `kind:channel` for python-can's kinds, or
+    `kind://...` for frames that come over a network (`network/address.py`).
 
-    UserError when there is none.
+    UserError when there is none, or an address is wrong.
     """
     if not buses:
         raise UserError("no bus to read; give the vehicle a [[bus]] with an interface")
@@ -33,6 +35,8 @@ def merge_buses(buses: Sequence[VehicleBus]) -> "MergedSource":
 
 
 def _reader(bus: VehicleBus) -> BusReader:
+    if "://" in bus.interface:
+        return network_reader(bus.index, bus.interface)
     kind, is_named, channel = bus.interface.partition(":")
     if not is_named or kind == "socketcan":
         return SocketCanReader(bus.index, channel or kind)
@@ -48,7 +52,7 @@ class MergedSource:
     is_realtime: Final = True
 
     def __init__(self, readers: Sequence[BusReader]) -> None:
-        self._buses = [WatchedBus(reader) for reader in readers]
+        self._buses = [WatchedBus(reader, FrameColumns.empty()) for reader in readers]
         self._origin_ns = 0
         self._next_s = 0.0
 

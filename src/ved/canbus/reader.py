@@ -1,11 +1,14 @@
 """What one bus is read through."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from ved.canbus.source import SourceLoss
 from ved.errors import VedError
 from ved.model.frames import FrameColumns
+from ved.model.samples import SampleRows
+
+Rows = TypeVar("Rows", FrameColumns, SampleRows)
 
 
 class BusDownError(VedError):
@@ -13,15 +16,21 @@ class BusDownError(VedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What came from one bus since the last reading; `t_us` never runs backwards."""
+class RowReading(Generic[Rows]):
+    """What came from one bus since the last reading; `t_us` never runs backwards.
 
-    frames: FrameColumns
+    `refused` counts what came and was no frame, came twice, or came from somebody else: a network brings such things.
+    """
+
+    frames: Rows
     losses: tuple[SourceLoss, ...] = ()
+    refused: int = 0
 
 
-class BusReader(Protocol):
-    """One bus: its frames and nothing else; no reader can send. All methods are called from one thread."""
+class RowReader(Protocol[Rows]):
+    """One bus (or a sensor): its frames (samples) and nothing else; no reader can send on a bus. All methods are called
+    from one thread.
+    """
 
     @property
     def bus(self) -> int:
@@ -53,8 +62,24 @@ class BusReader(Protocol):
     def fileno(self) -> int:
         """A descriptor that becomes readable when there is something to read."""
 
-    def read(self) -> Reading:
+    def read(self) -> RowReading[Rows]:
         """What has come, without waiting. BusDownError when the bus went away."""
 
     def close(self) -> tuple[SourceLoss, ...]:
         """Give back what `open` took, with the losses not told before; may be called twice."""
+
+
+class Reading(RowReading[FrameColumns]):
+    """Frames."""
+
+    __slots__ = ()
+
+
+class SampleReading(RowReading[SampleRows]):
+    """Samples."""
+
+    __slots__ = ()
+
+
+BusReader = RowReader[FrameColumns]
+SensorReader = RowReader[SampleRows]

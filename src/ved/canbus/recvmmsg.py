@@ -23,6 +23,7 @@ SO_RCVBUFFORCE: Final = 33
 _MEMINFO: Final = struct.Struct("=32xI")
 """Nine words, the last is the drops."""
 
+_NAME_BYTES: Final = 28
 _CONTROL_BYTES: Final = 64
 _WORD_BYTES: Final = ctypes.sizeof(ctypes.c_size_t)
 _HEAD_BYTES: Final = _WORD_BYTES + 8
@@ -90,12 +91,15 @@ def drops_total(sock: socket.socket) -> int:
 class DatagramBuffer:
     """Room for `rows` datagrams of at most `width` bytes; each `receive` overwrites the last.
 
-    `data` u8[rows, width], `length` u32[rows] and `flags` i32[rows] (MSG_* of each) are valid in the received rows.
+    `data` u8[rows, width], `length` u32[rows], `flags` i32[rows] (MSG_* of each) and `senders` u8[rows, 4] (of a
+    datagram over IPv4 the sender's address) are valid in the received rows.
     """
 
     def __init__(self, rows: int, width: int) -> None:
         self.rows = rows
         self.data: NDArray[np.uint8] = np.zeros((rows, width), np.uint8)
+        self._names = np.zeros((rows, _NAME_BYTES), np.uint8)
+        self.senders = self._names[:, 4:8]  # struct sockaddr_in
         self._control = np.zeros(rows, _CONTROL)
         self._vectors = (_Iovec * rows)()
         table = np.zeros((rows, ctypes.sizeof(_Mmsghdr)), np.uint8)
@@ -103,15 +107,18 @@ class DatagramBuffer:
         for row, (vector, header) in enumerate(zip(self._vectors, self._headers, strict=True)):
             vector.base, vector.length = self.data.ctypes.data + row * width, width
             header.header.iov, header.header.iov_length = ctypes.addressof(vector), 1
+            header.header.name = self._names.ctypes.data + row * _NAME_BYTES
             header.header.control = self._control.ctypes.data + row * _CONTROL_BYTES
         self.length = _field(table, _Mmsghdr.length.offset, np.uint32)
         self.flags = _field(table, _Msghdr.flags.offset, np.int32)
+        self._name_length = _field(table, _Msghdr.name_length.offset, np.uint32)
         self._control_length = _field(table, _Msghdr.control_length.offset, np.uintp)
         self._used = rows
 
     def receive(self, fd: int) -> int:
         """How many datagrams waited, at most `rows`; never waits. OSError when the socket has an error."""
         self._control_length[: self._used] = _CONTROL_BYTES
+        self._name_length[: self._used] = _NAME_BYTES
         self._used = 0
         count: int = _libc.recvmmsg(fd, self._headers, self.rows, socket.MSG_DONTWAIT, None)
         if count >= 0:

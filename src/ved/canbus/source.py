@@ -44,7 +44,10 @@ class SourceLoss:
 
 @dataclass(frozen=True, slots=True)
 class BusState:
-    """How a bus does, for people. `trouble` is why it is down or ill, or None; the counts are since the start."""
+    """How a bus does, for people. `trouble` is why it is down or ill, or None; the counts are since the start.
+
+    `refused`: what came over a network and was no frame, came twice, or came from somebody else.
+    """
 
     bus: int
     interface: str
@@ -53,6 +56,7 @@ class BusState:
     frames: int
     error_frames: int
     lost_frames: int
+    refused: int = 0
 
 
 @runtime_checkable

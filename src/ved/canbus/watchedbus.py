@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic
 
 import numpy as np
 
 from ved.canbus.losses import LossBook
-from ved.canbus.reader import BusDownError, BusReader
+from ved.canbus.reader import BusDownError, RowReader, Rows
 from ved.canbus.source import BusState, SourceLoss
 from ved.model.frames import FrameColumns, FrameFlag
 from ved.model.records import LossPlace
@@ -17,11 +17,12 @@ DECLARE_S: Final = 10.0
 """While a bus is down the loss is declared piece by piece, so that people see it and a crash hides little."""
 
 
-class WatchedBus:
-    """`reader` may fail at any time: `read` then brings nothing, and tries again after `RETRY_S`."""
+class WatchedBus(Generic[Rows]):
+    """`reader` may fail at any time: `read` then brings nothing (`empty`), and tries again after `RETRY_S`."""
 
-    def __init__(self, reader: BusReader, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._reader = reader
+    def __init__(self, reader: RowReader[Rows], empty: Rows, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._reader: RowReader[Rows] = reader
+        self._empty: Rows = empty
         self._mono_ns = mono_ns
         self._origin_ns = 0
         self._book = LossBook()
@@ -29,7 +30,7 @@ class WatchedBus:
         self._retry_us = 0
         self._down_us: int | None = None
         self._trouble: str | None = None
-        self._frames = self._error_frames = self._lost_frames = 0
+        self._frames = self._error_frames = self._lost_frames = self._refused = 0
         self.state = BusState(reader.bus, reader.interface, False, None, 0, 0, 0)
 
     def open(self, origin_mono_ns: int) -> None:
@@ -42,9 +43,9 @@ class WatchedBus:
         """What to wait on, or None while there is nothing."""
         return self._reader.fileno() if self._is_running else None
 
-    def read(self) -> FrameColumns:
+    def read(self) -> Rows:
         """What has come; never waits, never fails."""
-        frames = FrameColumns.empty()
+        frames: Rows = self._empty
         if self._is_running:
             try:
                 reading = self._reader.read()
@@ -52,6 +53,7 @@ class WatchedBus:
                 self._go_down(error)
             else:
                 frames = reading.frames
+                self._refused += reading.refused
                 self._note(reading.losses)
                 self._come_up()
         elif self._now_us() >= self._retry_us:
@@ -60,6 +62,7 @@ class WatchedBus:
             self._down_us = self._declare(self._down_us, self._now_us())
         if len(frames):
             self._frames += len(frames)
+        if isinstance(frames, FrameColumns):
             self._error_frames += int(np.count_nonzero(frames.flags & np.uint8(FrameFlag.ERROR)))
         self._tell()
         return frames
@@ -118,5 +121,5 @@ class WatchedBus:
     def _tell(self) -> None:
         trouble = self._trouble or self._reader.trouble
         is_up = self._is_running and self._reader.is_open and trouble is None
-        counts = (self._frames, self._error_frames, self._lost_frames)
+        counts = (self._frames, self._error_frames, self._lost_frames, self._refused)
         self.state = BusState(self._reader.bus, self._reader.interface, is_up, trouble, *counts)

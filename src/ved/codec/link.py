@@ -7,6 +7,7 @@ from typing import Final
 from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.link_messages import (
     FEATURE_PREVIEWS,
+    FEATURE_SAMPLES,
     FEATURE_WIRE,
     FIRST_OPTIONAL_TYPE,
     KEPT_SPACES,
@@ -46,6 +47,7 @@ from ved.model.records import Lane
 
 __all__ = [
     "FEATURE_PREVIEWS",
+    "FEATURE_SAMPLES",
     "FEATURE_WIRE",
     "FIRST_OPTIONAL_TYPE",
     "KEPT_SPACES",

@@ -24,6 +24,9 @@ FEATURE_PREVIEWS: Final = 1
 FEATURE_WIRE: Final = 2
 """Bit of `features`: batches are coded against what went over the connection before (docs/spec/wire.md)."""
 
+FEATURE_SAMPLES: Final = 4
+"""Bit of `features`: the epoch holds samples; the same key may have an epoch of frames beside it."""
+
 Runs = tuple[tuple[int, int], ...]
 
 

@@ -17,10 +17,9 @@ from ved.codec.records import decode_record
 from ved.errors import CorruptDataError
 from ved.link.walker import Kept
 from ved.model.frames import FrameBatch
-from ved.model.records import Loss, LossPlace
+from ved.model.records import ALL_BUSES, Loss, LossPlace
 from ved.model.samples import SampleBatch
 
-ALL_BUSES: Final = 255
 POSTHUMOUS: Final = 1 << 32
 """Losses that name seqs are numbered from here by their first one: the agent's own numbers lie below."""
 

@@ -16,7 +16,7 @@ from ved.errors import UserError
 from ved.logfiles.logfile import CHUNK_FRAMES
 from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
 
-_LINE: Final = re.compile(
+LOG_LINE: Final = re.compile(
     rb"^\((\d{1,11})\.(\d{1,9})\) +(\S+) +([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#"
     rb"(?:#([0-9A-Fa-f])((?:[0-9A-Fa-f]{2}){0,64})|([Rr])([0-9A-Fa-f]?)|((?:[0-9A-Fa-f]{2}){0,8}))"
     rb"(?:_[0-9A-Fa-f])?(?: +([RTrt]))?[ \r]*$",
@@ -71,7 +71,7 @@ class CandumpLog:
         rows: list[tuple[bytes, ...]] = []
         before = b""
         for block, is_last in self._blocks():
-            found = _LINE.findall(block)
+            found = LOG_LINE.findall(block)
             if is_last and found and _is_shorter(found[-1], before):
                 found.clear()
                 self._is_cut = True
@@ -124,8 +124,8 @@ class CandumpLog:
 
     def _find_start(self) -> int:
         for block, _ in self._blocks():
-            if first := _LINE.search(block):
-                return _time_us(first[1], first[2])
+            if first := LOG_LINE.search(block):
+                return log_time_us(first[1], first[2])
         raise UserError(f"log {self._path}: no line is a frame; give a file written by `candump -L`")
 
     def _note_bad_lines(self, block: bytes, lines_before: int, is_last: bool) -> None:
@@ -133,7 +133,7 @@ class CandumpLog:
         if not lines[-1]:
             lines.pop()
         for number, line in enumerate(lines, lines_before + 1):
-            if not line.strip() or _LINE.match(line):
+            if not line.strip() or LOG_LINE.match(line):
                 continue
             if is_last and number == lines_before + len(lines):
                 self._is_cut = True
@@ -143,7 +143,7 @@ class CandumpLog:
 
     def _columns(self, rows: list[tuple[bytes, ...]]) -> FrameColumns:
         seconds, fractions, names, ids, fd_flags, fd_data, remotes, asked, data, directions = zip(*rows, strict=True)
-        t_us = np.array([_time_us(s, f) for s, f in zip(seconds, fractions, strict=True)], np.int64)
+        t_us = np.array([log_time_us(s, f) for s, f in zip(seconds, fractions, strict=True)], np.int64)
         raw_id = np.array([int(text, 16) for text in ids], np.int64)
         is_error = (raw_id & _ERROR_BIT) != 0
         is_extended = np.array([len(text) > 3 for text in ids], np.bool_) & ~is_error
@@ -171,7 +171,7 @@ def _is_shorter(last: tuple[bytes, ...], before: bytes) -> bool:
     """True when a last line without an end has fewer bytes than its id had before: part of a frame is no frame."""
     at = before.rfind(b" %s %s#" % (last[_NAME], last[_ID]))
     line = before[before.rfind(b"\n", 0, max(at, 0)) + 1 :].split(b"\n", 1)[0]
-    whole = _LINE.match(line)
+    whole = LOG_LINE.match(line)
     return at >= 0 and whole is not None and len(last[_FD_DATA] or last[_DATA]) < len(whole[6] or whole[9] or b"")
 
 
@@ -187,7 +187,7 @@ def _fd_flags(text: bytes) -> int:
 _FD_FLAGS: Final = {bytes([digit]): _fd_flags(bytes([digit])) for digit in b"0123456789abcdefABCDEF"} | {b"": 0}
 
 
-def _time_us(seconds: bytes, fraction: bytes) -> int:
+def log_time_us(seconds: bytes, fraction: bytes) -> int:
     """µs; digits past the sixth are rounded half up."""
     micro = int(fraction.ljust(6, b"0")[:6])
     if len(fraction) > 6 and fraction[6:7] >= b"5":

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from ved.model.alarm import Alarm
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.samples import SampleBatch
+
+ALL_BUSES: Final = 255
+"""The bus of a loss that is of no single one, or of samples."""
 
 
 class RecordKind(IntEnum):

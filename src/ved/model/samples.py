@@ -1,5 +1,6 @@
 """Samples: values that never were CAN frames, as columns, with an epoch and seqs of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +56,53 @@ class SampleColumns:
             and np.array_equal(self.channel, other.channel)
             and self.value.tobytes() == other.value.tobytes()
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleRows:
+    """n samples with the table that their channel numbers count in, before they have an epoch and seqs."""
+
+    channels: tuple[SampleChannel, ...]
+    samples: SampleColumns
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def t_us(self) -> NDArray[np.int64]:
+        """Their times."""
+        return self.samples.t_us
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "SampleRows":
+        """The samples at `rows` (indices, mask or slice), in that order."""
+        return SampleRows(self.channels, self.samples.take(rows))
+
+    @staticmethod
+    def concatenate(parts: Sequence["SampleRows"]) -> "SampleRows":
+        """All parts one after the other, in one table; the newest unit and kind of a name hold."""
+        table: dict[str, SampleChannel] = {}
+        for part in parts:
+            table.update((one.name, one) for one in part.channels)
+        numbers = {name: number for number, name in enumerate(table)}
+        renumbered = [np.array([numbers[one.name] for one in part.channels], np.uint16) for part in parts if part]
+        parts = [part for part in parts if part]
+        columns = SampleColumns(
+            np.concatenate([np.empty(0, np.int64), *(part.samples.t_us for part in parts)]),
+            np.concatenate(
+                [
+                    np.empty(0, np.uint16),
+                    *(table[part.samples.channel] for table, part in zip(renumbered, parts, strict=True)),
+                ]
+            ),
+            np.concatenate([np.empty(0), *(part.samples.value for part in parts)]),
+        )
+        return SampleRows(tuple(table.values()), columns)
+
+    def without_unused(self) -> "SampleRows":
+        """The same samples with a table of the channels that they use."""
+        used, numbers = np.unique(self.samples.channel, return_inverse=True)
+        columns = SampleColumns(self.samples.t_us, numbers.astype(np.uint16), self.samples.value)
+        return SampleRows(tuple(self.channels[number] for number in used), columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
