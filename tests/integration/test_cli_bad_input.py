@@ -42,6 +42,12 @@ CASES = {
     "unknown key": (["keys", "revoke", "77", "--data", "."], "key 77"),
     "wrong code": (["agent", "enrol", "--server", "wss://127.0.0.1:1", "--code", "hello"], "code"),
     "wrong link address": (["agent", "enrol", "--server", "http://x", "--code", "hello"], "wss://"),
+    "load test without a server": (["loadtest"], "--scratch"),
+    "load test of another machine": (["loadtest", "--server", "wss://192.0.2.1:8790", "--code", "x"], "i-own-this"),
+    "load test without codes": (["loadtest", "--server", "wss://127.0.0.1:1", "--viewers", "0"], "ved keys code"),
+    "load test without end": (["loadtest", "--seconds", "1e9"], "--seconds"),
+    "load test over no link": (["loadtest", "--link", "5g"], "4g-bad"),
+    "load test into no folder": (["loadtest", "--json", "no/such/x.json"], "no/such/x.json"),
     "data folder is a file": (["serve", "--data", "ok.log"], "ok.log"),
 }
 

@@ -104,7 +104,8 @@ def _search(load: Load, of: str, trial: Callable[[Load], Outcome]) -> Found:
 
 
 def _print(outcome: Outcome) -> None:
-    table = Table("", describe_load(outcome), box=None)
+    console.print(describe_load(outcome), markup=False)
+    table = Table(box=None, show_header=False)
     for what, figure in rows_of(outcome):
         table.add_row(what, figure)
     console.print(table)

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,21 +19,21 @@ import httpx
 from rich.console import Console
 
 from ved.cli.keys import ensure_named_vehicle
-from ved.cli.server import RunningServer, find_running, open_database
+from ved.cli.server import find_running, open_database
+from ved.codec.link import KEY_BYTES
 from ved.config.settings import ServerSettings, load_settings
-from ved.db.keys import create_enrol_code, find_car_key, revoke_car_key
+from ved.db.keys import add_car_key, find_car_key, revoke_car_key
 from ved.db.people import create_signin_token
 from ved.errors import UserError
 from ved.link.certificates import ensure_server_certificates
-from ved.link.credentials import Credentials, make_code, parse_server_url
+from ved.link.credentials import Credentials, parse_server_url
 from ved.link.enrol import enrol
 from ved.loadtest.plan import Load, Target
 from ved.loadtest.stored import forget
 from ved.loadtest.where import check_is_here
 
 PREFIX: Final = "loadtest-"
-CODE_S: Final = 600.0
-ENROL_AT_ONCE: Final = 8
+TOKEN_S: Final = 600.0
 START_S: Final = 90.0
 STOP_S: Final = 30.0
 
@@ -62,47 +63,43 @@ class Rig:
 
 
 class NearRig(Rig):
-    """The server on a data folder: each car is enrolled by the real handshake, with a code made here."""
+    """The server on a data folder. Its keys are entered into the database: handshakes of so many cars at once would be
+    taken for a flood.
+    """
 
-    def __init__(self, settings: ServerSettings, running: RunningServer, target: Target, folder: Path) -> None:
+    def __init__(self, settings: ServerSettings, link_url: str, target: Target) -> None:
         super().__init__(target)
         self._settings = settings
-        self._running = running
-        self._folder = folder
+        self._link_url = link_url
 
     def target_for(self, cars: int) -> Target:
-        """The target with at least so many cars; new ones are enrolled."""
+        """The target with at least so many cars; new ones get a vehicle and a key."""
         have = len(self._target.cars)
         if cars > have:
-            names = [f"{PREFIX}{number:02d}" for number in range(have + 1, cars + 1)]
-            more = asyncio.run(self._enrol(names))
-            self._target = replace(self._target, cars=(*self._target.cars, *more))
+            ca_pem = ensure_server_certificates(
+                self._settings.data.resolve() / "keys", self._settings.link_names
+            ).ca_pem
+            with contextlib.closing(open_database(self._settings)) as db:
+                for number in range(have + 1, cars + 1):
+                    car = Credentials(
+                        (self._link_url,), f"{PREFIX}{number:02d}", secrets.token_bytes(KEY_BYTES), ca_pem
+                    )
+                    ensure_named_vehicle(db, car.vehicle)
+                    add_car_key(db, car.vehicle, car.key)
+                    self._target = replace(self._target, cars=(*self._target.cars, car))
         return self._target
 
-    @property
-    def cars(self) -> tuple[Credentials, ...]:
-        """Those that are enrolled."""
-        return self._target.cars
-
-    async def _enrol(self, names: Sequence[str]) -> list[Credentials]:
-        door = asyncio.Semaphore(ENROL_AT_ONCE)
-
-        async def one(name: str, code: str) -> Credentials:
-            async with door:
-                return await enrol(self._running.link_url, code, self._folder / name)
-
-        codes = zip(names, self._codes(names), strict=True)
-        return list(await asyncio.gather(*(one(name, code) for name, code in codes)))
-
-    def _codes(self, names: Sequence[str]) -> list[str]:
-        ca_der = ensure_server_certificates(self._settings.data.resolve() / "keys", self._settings.link_names).ca_der
-        db = open_database(self._settings)
-        try:
-            for name in names:
-                ensure_named_vehicle(db, name)
-            return [make_code(create_enrol_code(db, name, CODE_S), ca_der) for name in names]
-        finally:
-            db.close()
+    def tidy_up(self, *, is_kept: bool) -> None:
+        """Revoke the keys, and let go of the data."""
+        cars = self._target.cars
+        with contextlib.closing(open_database(self._settings)) as db:
+            for car in cars:
+                key = find_car_key(db, car.key)
+                if key is not None:
+                    revoke_car_key(db, key.id)
+        if not is_kept and cars:
+            rows = forget(self._settings.lake, [car.vehicle for car in cars])
+            notes.print(f"{rows:,} rows of {PREFIX}… were taken out of the lake again (--keep leaves them)")
 
 
 @contextlib.contextmanager
@@ -117,34 +114,13 @@ def near_rig(settings: ServerSettings, *, is_owner: bool, is_kept: bool) -> Iter
     if not is_owner:
         check_is_here(running.link_url)
         check_is_here(running.web_url)
-    db = open_database(settings)
+    with contextlib.closing(open_database(settings)) as db:
+        cookie = _sign_in(f"{running.web_url}/signin?token={create_signin_token(db, 'viewer', TOKEN_S)}")
+    rig = NearRig(settings, running.link_url, Target((), running.web_url, cookie, running.pid, settings.lake))
     try:
-        cookie = _sign_in(f"{running.web_url}/signin?token={create_signin_token(db, 'viewer', CODE_S)}")
+        yield rig
     finally:
-        db.close()
-    with tempfile.TemporaryDirectory(prefix="ved-loadtest-") as folder:
-        target = Target((), running.web_url, cookie, running.pid, settings.lake)
-        rig = NearRig(settings, running, target, Path(folder))
-        try:
-            yield rig
-        finally:
-            _tidy_up(settings, rig.cars, is_kept=is_kept)
-
-
-def _tidy_up(settings: ServerSettings, cars: Sequence[Credentials], *, is_kept: bool) -> None:
-    db = open_database(settings)
-    try:
-        for car in cars:
-            key = find_car_key(db, car.key)
-            if key is not None:
-                revoke_car_key(db, key.id)
-    finally:
-        db.close()
-    if not is_kept and cars:
-        rows = forget(settings.lake, [car.vehicle for car in cars])
-        notes.print(
-            f"{rows:,} rows of {PREFIX}… were taken out of the lake again (--keep leaves them); keys are revoked"
-        )
+        rig.tidy_up(is_kept=is_kept)
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ class Car:
         self._waiting: dict[Span, Part] = {}
         self.connected = asyncio.Event()
         self.refusal = ""
+        self.sent = 0
         self.resent = 0
         self.reconnects = 0
         self.sent_bytes = 0
@@ -61,15 +62,6 @@ class Car:
         clock = Clock(self._credentials.vehicle, self._drive.epoch, 2, 0, begin_us, ClockSource.NTP, 0)
         self._notes.append((Span(Space.NOTE, 2, 2), encode_record(clock)))
         self._has_begun.set()
-
-    @property
-    def captured(self) -> int:
-        """Frames that are due by now, whether they could be sent or not."""
-        if self._begin_s is None:
-            return 0
-        now_us = (time.monotonic() - self._begin_s) * 1e6
-        due = [part.last_seq for part in self._drive.parts if part.due_us <= now_us]
-        return due[-1] if due else 0
 
     @property
     def stored(self) -> int:
@@ -155,6 +147,7 @@ class Car:
         is_coded = self.reconnects == 0 and part.message is not None
         record = part.record if is_coded else part.record_of(self._credentials.vehicle)
         self.sent_bytes += await connection.send_record(record, Sent.now(self._drive.epoch, span, record, None))
+        self.sent += part.last_seq - part.first_seq + 1
 
     async def _send_notes(self, connection: LinkConnection) -> None:
         epoch = self._drive.epoch

@@ -27,8 +27,8 @@ CONNECT_S: Final = 60.0
 STAGGER_US: Final = 100_000
 """Cars do not cut their batches at the same moment: their drives begin spread over the time of one batch."""
 
-STORED_S: Final = 20.0
-"""How long after the end frames may still come to be stored."""
+STALL_S: Final = 10.0
+"""When nothing comes to be stored for so long after the end, what is missing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +116,28 @@ async def _measure(cars: Sequence[Car], span: Span) -> CarsReport:
         late_ms = lateness.p99_ms()
     finally:
         watching.cancel()
-    captured = [car.captured for car in cars]
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(STORED_S):
-            while any(car.stored < count for car, count in zip(cars, captured, strict=True)):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+    await _until_stored(cars)
     return CarsReport(
-        captured=sum(car.captured for car in cars),
         stored=sum(car.stored for car in cars),
         stored_in_span=stored_in_span,
+        sent=sum(car.sent for car in cars),
         resent=sum(car.resent for car in cars),
         reconnects=sum(car.reconnects for car in cars),
         sent_bytes=sum(car.sent_bytes for car in cars),
         refusal=next((car.refusal for car in cars if car.refusal), ""),
         late_ms=late_ms,
     )
+
+
+async def _until_stored(cars: Sequence[Car]) -> None:
+    """Return when every car's drive is stored, or nothing moves any more."""
+    loop = asyncio.get_running_loop()
+    moved_s, stored = loop.time(), -1
+    while not all(car.is_done for car in cars) and loop.time() - moved_s < STALL_S:
+        now = sum(car.stored for car in cars)
+        if now != stored:
+            moved_s, stored = loop.time(), now
+        await asyncio.sleep(0.1)
 
 
 async def _sleep_until(utc_us: int) -> None:

@@ -87,7 +87,9 @@ class _Plane:
 
     def x(self, value: float) -> float:
         if self.is_doubling:
-            share = log2(max(value, 1e-9) / self.x_least) / max(log2(self.x_most / self.x_least), 1e-9)
+            share = log2(max(value, 1e-9) / max(self.x_least, 1e-9)) / max(
+                log2(self.x_most / max(self.x_least, 1e-9)), 1e-9
+            )
         else:
             share = (value - self.x_least) / max(self.x_most - self.x_least, 1e-9)
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)

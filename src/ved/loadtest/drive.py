@@ -55,8 +55,8 @@ class Drive:
 def make_drive(vehicle: Vehicle, epoch: bytes, frames_per_s: int, seconds: float, seed: int) -> Drive:
     """A simulated drive of `vehicle`, played faster or slower so that it has so many frames per second."""
     frames = _simulated(vehicle, frames_per_s * seconds, seed)
-    span_us = seconds * 1e6
-    t_us = (np.arange(len(frames)) if len(frames) < 2 else frames.t_us - frames.t_us[0]).astype(np.float64)
+    span_us = seconds * 1e6 - 1
+    t_us = (frames.t_us - frames.t_us[0]).astype(np.float64)
     scaled = replace(frames, t_us=(t_us * (span_us / max(float(t_us[-1]), 1.0))).astype(np.int64))
     encoder = WireEncoder(LayoutBook())
     parts, is_whole = [], True

@@ -82,13 +82,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class CarsReport:
-    """All cars together. `captured`: frames of the drive; `stored`: those that the server says are on its disk.
-
-    `stored_in_span` came to be stored while it was measured. `late_ms` is how late the generator's own timers were
-    (99th percentile).
+    """All cars together. `stored`: frames that the server says are on its disk; `sent`: those that went out, however
+    often; `stored_in_span` came to be stored while it was measured. `late_ms` is how late the generator's own timers
+    were (99th percentile).
     """
 
-    captured: int
+    sent: int
     stored: int
     stored_in_span: int
     resent: int
@@ -128,9 +127,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class LakeCount:
-    """Rows that the lake had of the drive when all was there or waiting ended, counted in its files.
+    """Rows that the lake had of the drive when all that was stored was there or waiting ended, counted in its files.
 
-    `duplicates` are rows whose seq is there twice; `after_s` is how long after the last frame that was.
+    `missing` were said to be stored and are not there; `duplicates` are rows whose seq is there twice; `after_s` is how
+    long after the last frame that was.
     """
 
     rows: int

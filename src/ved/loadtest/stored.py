@@ -14,13 +14,12 @@ POLL_S: Final = 0.25
 FORGET_S: Final = 30.0
 
 
-def count_in_lake(lake_url: str, epoch: bytes, frames: int, vehicles: Iterable[str], ended_s: float) -> LakeCount:
-    """Wait until the lake has seqs 1..`frames` of each vehicle, or nothing moves for STALL_S; then count the rows.
+def count_in_lake(lake_url: str, epoch: bytes, wanted: int, vehicles: Iterable[str], ended_s: float) -> LakeCount:
+    """Wait until the lake has `wanted` frames of these vehicles' epochs, or nothing moves for STALL_S; then count rows.
 
     `ended_s` is the monotonic time at which the drive ended.
     """
     lake, names = Lake(lake_url), list(vehicles)
-    wanted = frames * len(names)
     moved_s, last = time.monotonic(), -1
     while True:
         lake.refresh()

@@ -100,7 +100,7 @@ def _measure(run: _Run, tell: Callable[[str], None]) -> Outcome:
     if target.lake_url is not None:
         tell("waiting for the lake")
         names = [car.vehicle for car in target.cars[: load.cars]]
-        lake = count_in_lake(target.lake_url, run.drive.epoch, run.drive.frames, names, ended_s)
+        lake = count_in_lake(target.lake_url, run.drive.epoch, sent.stored, names, ended_s)
     delays = Histogram.of(seen.delays)
     captured = run.drive.frames * load.cars
     p99_ms = delays.percentile_ms(99)
@@ -111,7 +111,7 @@ def _measure(run: _Run, tell: Callable[[str], None]) -> Outcome:
         p90_ms=delays.percentile_ms(90),
         p99_ms=p99_ms,
         frames_per_s=sent.stored_in_span / load.seconds,
-        bytes_per_frame=sent.sent_bytes / max(1, sent.captured + sent.resent),
+        bytes_per_frame=sent.sent_bytes / max(1, sent.sent),
         captured=captured,
         lost=captured - sent.stored,
         resent=sent.resent,
