@@ -15,6 +15,7 @@ import pytest
 
 from ved.canbus.merged import merge_buses
 from ved.cli.car import drive_car, print_status
+from ved.cli.carsources import CarSources
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
 from ved.lake.lake import Lake
@@ -55,7 +56,7 @@ def test_a_car_sends_what_its_bus_carries_and_says_how_it_is_doing(
 
     sender = threading.Thread(target=transmit)
     sender.start()
-    asyncio.run(drive_car(car, merge_buses(car.buses), state, journal_gib=0.1))
+    asyncio.run(drive_car(car, CarSources(merge_buses(car.buses)), state, journal_gib=0.1))
     sender.join()
 
     said = systemd.recv(500), systemd.recv(500)

@@ -16,6 +16,7 @@ from ved.config.vehicle import (
     ChartTable,
     MapTable,
     MathsTable,
+    SensorsTable,
     SimulatorTable,
     VehicleTable,
     load_vehicle,
@@ -207,6 +208,7 @@ def test_a_directory_is_no_dbc_file(tmp_path):
 
 TABLES = {
     "bus": BusTable,
+    "sensors": SensorsTable,
     "map": MapTable,
     "chart": ChartTable,
     "simulator": SimulatorTable,

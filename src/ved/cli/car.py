@@ -3,44 +3,75 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
 from ved.agent.agent import AgentProgress, AgentSettings, run_agent
-from ved.canbus.merged import MergedSource, merge_buses
 from ved.canbus.source import BusState
+from ved.cli.carsources import CarSources, choose_sources
 from ved.cli.describe import buses_of, describe
 from ved.cli.logs import set_up_logging
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
 from ved.errors import UserError, VedError
+from ved.link.connection import first_leaf
 from ved.model.vehicle import Vehicle
 
 STATUS_FILE: Final = "status.json"
 TELL_S: Final = 1.0
 FRESH_S: Final = 5.0
+SAMPLES_FOLDER: Final = "sensors"
+SAMPLES_BATCH_S: Final = 0.2
+SAMPLES_PART: Final = 8
+"""Beside the journal of frames, that of samples may take an eighth of the room."""
+
 console = Console(highlight=False, soft_wrap=True)
 
 
-def run_car(folder: Path, state: Path, journal_gib: float) -> None:
-    """Read the vehicle's buses and send them until Ctrl-C or SIGTERM."""
+@dataclass(frozen=True, slots=True)
+class CarOptions:
+    """The vehicle's folder, the agent's own, the size of its journal, and sources in place of the vehicle's."""
+
+    folder: Path
+    state: Path
+    journal_gib: float
+    buses: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
+
+
+def run_car(options: CarOptions) -> None:
+    """Read the vehicle's sources and send what comes until Ctrl-C or SIGTERM."""
     set_up_logging("agent", "text")
-    car = load_vehicle(folder)
-    asyncio.run(drive_car(car, merge_buses([bus for bus in car.buses if bus.interface]), state, journal_gib))
+    car = load_vehicle(options.folder)
+    sources = choose_sources(car, options.buses, options.sensors)
+    asyncio.run(drive_car(car, sources, options.state, options.journal_gib))
 
 
-async def drive_car(car: Vehicle, source: MergedSource, state: Path, journal_gib: float) -> None:
-    """The agent of `car` on `source`; tells the watchdog and the status file how things stand."""
-    teller = _Teller(car.name, source, state)
-    settings = AgentSettings(state, car.name, journal_bytes=int(journal_gib * (1 << 30)))
+async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib: float) -> None:
+    """The agent of `car`; tells the watchdog and the status file how things stand.
+
+    Frames and samples are two epochs, each with a journal of its own; either ends both when it fails.
+    """
+    teller = _Teller(car.name, sources, state)
+    journal_bytes = int(journal_gib * (1 << 30))
+    samples_bytes = journal_bytes if sources.buses is None else journal_bytes // SAMPLES_PART
+    frames = AgentSettings(state, car.name, journal_bytes=journal_bytes)
+    samples = AgentSettings(state / SAMPLES_FOLDER, car.name, SAMPLES_BATCH_S, samples_bytes, key_dir=state)
     try:
         with stop_on_signals() as stop:
-            await run_agent(settings, source, describe(car.name, car.title_en, buses_of(car)), stop, teller.tell)
+            async with asyncio.TaskGroup() as group:
+                if sources.buses is not None:
+                    described = describe(car.name, car.title_en, buses_of(car))
+                    group.create_task(run_agent(frames, sources.buses, described, stop, teller.tell))
+                if sources.sensors is not None:
+                    group.create_task(run_agent(samples, sources.sensors, None, stop, teller.tell_samples))
+    except* VedError as failed:
+        raise first_leaf(failed) from None
     finally:
         teller.close()
 
@@ -71,8 +102,13 @@ class StatusFile:
         self._vehicle, self._file = vehicle, state / STATUS_FILE
         self._told_s = 0.0
 
-    def tell(self, now: AgentProgress, buses: Callable[[], Sequence[BusState]] = tuple) -> dict[str, Any] | None:
-        """What was written; None when it was too soon."""
+    def tell(
+        self,
+        now: AgentProgress,
+        buses: Callable[[], Sequence[BusState]] = tuple,
+        sensors: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    ) -> dict[str, Any] | None:
+        """What was written; None when it was too soon. `sensors`: how the agent's samples do, if it has any."""
         if time.monotonic() - self._told_s < TELL_S:
             return None
         self._told_s = time.monotonic()
@@ -82,6 +118,7 @@ class StatusFile:
             **asdict(now),
             "epoch": now.epoch.hex(),
             "buses": [asdict(bus) for bus in buses()],
+            "sensors": sensors(),
         }
         temporary = self._file.with_name(f"{STATUS_FILE}.new")
         temporary.write_text(json.dumps(status))
@@ -92,16 +129,32 @@ class StatusFile:
 class _Teller:
     """Takes the agent's progress, and passes it on once a second: to the status file and to the service manager."""
 
-    def __init__(self, vehicle: str, source: MergedSource, state: Path) -> None:
-        self._source, self._file = source, StatusFile(vehicle, state)
+    def __init__(self, vehicle: str, sources: CarSources, state: Path) -> None:
+        self._sources, self._file = sources, StatusFile(vehicle, state)
+        self._samples: AgentProgress | None = None
         self._watchdog = Watchdog()
         self._is_ready = False
 
     def close(self) -> None:
         self._watchdog.close()
 
+    def tell_samples(self, now: AgentProgress) -> None:
+        """How the epoch of samples does; without one of frames it is the whole."""
+        self._samples = now
+        if self._sources.buses is None:
+            self.tell(now)
+
+    def _sensors(self) -> Mapping[str, Any] | None:
+        now, sensors = self._samples, self._sources.sensors
+        if now is None or sensors is None:
+            return None
+        sources = [asdict(one) for one in sensors.bus_states()]
+        return {**asdict(now), "epoch": now.epoch.hex(), "sources": sources}
+
     def tell(self, now: AgentProgress) -> None:
-        status = self._file.tell(now, self._source.bus_states)
+        """How the agent does."""
+        buses = self._sources.buses
+        status = self._file.tell(now, tuple if buses is None else buses.bus_states, self._sensors)
         if status is None:
             return
         if not self._is_ready:
@@ -115,15 +168,27 @@ def _lines(status: dict[str, Any]) -> list[str]:
     link = "connected" if status["is_connected"] else "no connection"
     rtt = f", round trip {status['rtt_us'] / 1000:.0f} ms" if status["rtt_us"] else ""
     running = "" if status["is_running"] else "NOT RUNNING; the last it said: "
-    counts = f"{status['frames']:,} frames, {waiting:,} not stored yet, {status['lost_frames']:,} lost"
+    sensors = status.get("sensors")
+    rows = "samples" if sensors and sensors["epoch"] == status["epoch"] else "frames"
+    counts = f"{status['frames']:,} {rows}, {waiting:,} not stored yet, {status['lost_frames']:,} lost"
     lines = [f"{running}{status['vehicle']}: {link}{rtt}; {counts}"]
     for bus in status["buses"]:
         state = "up" if bus["is_up"] else f"DOWN ({bus['trouble']})"
         lines.append(
             f"  bus {bus['bus']} on {bus['interface']}: {state}; {bus['frames']:,} frames, "
-            f"{bus['error_frames']:,} error frames, {bus['lost_frames']:,} lost"
+            f"{bus['error_frames']:,} error frames, {bus['lost_frames']:,} lost" + _refused(bus)
+        )
+    for source in sensors["sources"] if sensors else ():
+        state = "up" if source["is_up"] else f"DOWN ({source['trouble']})"
+        lines.append(
+            f"  sensors on {source['interface']}: {state}; {source['frames']:,} samples, "
+            f"{source['lost_frames']:,} lost" + _refused(source)
         )
     lines.append(f"  journal {status['journal_bytes'] / (1 << 20):.1f} MiB")
     if status["trouble"]:
         lines.append(f"  trouble: {status['trouble']}")
     return lines
+
+
+def _refused(source: Mapping[str, Any]) -> str:
+    return f", {source['refused']:,} refused" if source.get("refused") else ""

@@ -34,7 +34,8 @@ _ALLOWED: Final = {
     "bus": "1 to 256 [[bus]] tables",
     "index": "a whole number from 0 to 255",
     "bitrate_hz": "a whole number from 10000 to 1000000",
-    "interface": "a network interface name of at most 15 characters, or kind:channel of python-can",
+    "interface": "a network interface name of at most 15 characters, kind:channel of python-can, or kind://...",
+    "sensors": "[[sensors]] tables",
     "dbc": 'a list of file names in the vehicle\'s folder, like ["car.dbc"]',
     "map": "a [map] table",
     "latitude": "a channel written Message.Signal",
@@ -67,8 +68,14 @@ class BusTable(_Table):
     index: int = Field(ge=0, le=255)
     name: _Name
     bitrate_hz: int = Field(ge=10_000, le=1_000_000)
-    interface: Annotated[str, StringConstraints(pattern=r"^([^\s/:]{1,15}|[a-z0-9_]+:\S{1,64})$")] | None = None
+    interface: Annotated[str, StringConstraints(pattern=r"^([^\s/:]{1,15}|[a-z0-9_]+:\S{1,300})$")] | None = None
     dbc: list[Annotated[str, StringConstraints(min_length=1)]] = []
+
+
+class SensorsTable(_Table):
+    """One [[sensors]]."""
+
+    interface: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+://\S{1,300}$")]
 
 
 class MapTable(_Table):
@@ -126,6 +133,7 @@ class VehicleTable(_Table):
     title_en: _Text
     title_fr: _Text
     bus: list[BusTable] = Field(min_length=1, max_length=256)
+    sensors: list[SensorsTable] = Field(default=[], max_length=64)
     map: MapTable | None = None
     chart: list[ChartTable] = []
     simulator: SimulatorTable | None = None
@@ -137,6 +145,7 @@ class VehicleTable(_Table):
 
 _TABLES: Final[dict[str, type[_Table]]] = {
     "bus": BusTable,
+    "sensors": SensorsTable,
     "map": MapTable,
     "chart": ChartTable,
     "simulator": SimulatorTable,
@@ -162,6 +171,7 @@ def load_vehicle(folder: Path) -> Vehicle:
         map=MapChannels(table.map.latitude, table.map.longitude, table.map.valid or "") if table.map else None,
         charts=tuple(ChartPanel(chart.title_en, chart.title_fr, tuple(chart.channels)) for chart in table.chart),
         simulator=table.simulator.model if table.simulator else "",
+        sensors=tuple(one.interface for one in table.sensors),
         maths=tuple(MathsDef(one.name, one.expression, one.unit, one.comment) for one in table.maths),
         aliases=tuple((one.name, one.target) for one in table.alias),
         texts=tuple(

@@ -55,7 +55,7 @@ class ChannelTexts:
 class Vehicle:
     """A vehicle folder, read: names, buses, map, default layout; `simulator` names its physical model or is empty.
 
-    `aliases`: (short name, channel).
+    `aliases`: (short name, channel). `sensors`: addresses of values that are no CAN frames.
     """
 
     name: str
@@ -69,3 +69,4 @@ class Vehicle:
     aliases: tuple[tuple[str, str], ...] = ()
     texts: tuple[ChannelTexts, ...] = ()
     rules: tuple[Rule, ...] = ()
+    sensors: tuple[str, ...] = ()

@@ -28,17 +28,43 @@ def enrol(
 @app.command("run")
 def agent_run(
     vehicle: Annotated[Path, typer.Argument(help="The vehicle's folder, with vehicle.toml and its DBC files.")],
+    bus: Annotated[
+        list[str] | None, typer.Option(metavar="BUS=SOURCE", help="Read this bus from this source. Repeatable.")
+    ] = None,
+    sensors: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE", help="Read values that are no CAN frames. Repeatable.")
+    ] = None,
     journal_gib: Annotated[float, typer.Option(help="Size to which the car's journal may grow, in GiB.")] = 1.0,
     state: CarState = Path("ved-car"),
 ) -> None:
-    """Read the car's buses and send every frame to the server.
+    """Read the car's buses and sensors and send all of it to the server.
 
-    The interfaces stand in vehicle.toml: a SocketCAN interface (can0), or kind:channel of python-can. Listens only: it
-    cannot send on a bus. Under systemd, use deploy/systemd/ved-agent.service.
+    The sources stand in vehicle.toml ([[bus]] interface, [[sensors]] interface); with --bus or --sensors only those
+    named there are read, as for an agent beside the server. Listens only: it cannot send on a bus. Under systemd, use
+    deploy/systemd/ved-agent.service.
+
+    \b
+    A bus comes from
+      can0                                      a SocketCAN interface
+      pcan:PCAN_USBBUS1                         kind:channel of python-can
+      cannelloni://0.0.0.0:20000?from=IP        cannelloni datagrams that come to this port
+      udp_multicast://239.74.163.2:43113        python-can's multicast (?interface=IP of this machine)
+      socketcand://HOST:29536/can0              a socketcand daemon, read-only
+      candump://HOST:28700/can0                 text of candump over TCP
+      mqtt://HOST/TOPIC, mqtts://USER@HOST/TOPIC   docs/spec/mqtt.md (?password_file=FILE&ca=FILE&client_id=NAME)
+
+    \b
+    Sensors come from
+      mqtt://HOST/sensors/{board}/{name}        JSON values; also mqtts:// (?channel={board}.{name}, and as above)
+      influx://0.0.0.0:8186?token_file=FILE     InfluxDB line protocol over HTTP; this side listens
+
+    docs/connectors.md says what each way can promise.
+
+    Example: ved agent run vehicles/fs --bus powertrain=cannelloni://0.0.0.0:20000 --sensors influx://127.0.0.1:8186
     """
-    from ved.cli.car import run_car
+    from ved.cli.car import CarOptions, run_car
 
-    run_car(vehicle, state, journal_gib)
+    run_car(CarOptions(vehicle, state, journal_gib, tuple(bus or ()), tuple(sensors or ())))
 
 
 @app.command("status")
