@@ -10,6 +10,7 @@ from ved.cli.commands import (
     dbc,
     drives,
     export,
+    grafana,
     importing,
     influx,
     init,
@@ -36,6 +37,7 @@ for commands in (server, init, drives, export, loadtest, sql):
 app.add_typer(agent.app, name="agent")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(dbc.app, name="dbc")
+app.add_typer(grafana.app, name="grafana")
 app.add_typer(importing.app, name="import")
 app.add_typer(influx.app, name="influx")
 app.add_typer(keys.app, name="keys")
