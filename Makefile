@@ -47,6 +47,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	mkdir -p web/dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -c "from ved.dbc.decode import Decoder; from ved.dbc.load import load_set; Decoder(load_set([]))"
+	$(BIN)/python -c "from ved.ingest.rebuild import compile_kernels; compile_kernels()"
 	touch $@
 
 web/dist/index.html: $(VENV)/ready $(WEB_SOURCES)

@@ -9,6 +9,8 @@ import pytest
 
 from ved.codec.batch import columns_crc
 from ved.codec.wire import WireDecoder, WireEncoder
+from ved.codec.wirebody import ArrayEngine
+from ved.ingest.wirekernel import CompiledEngine
 from ved.model.frames import FrameFlag
 
 
@@ -32,9 +34,10 @@ def test_files_are_complete():
     assert NAMES == sorted(vectors.cases()) == sorted(path.stem for path in vectors.FOLDER.glob("*.json"))
 
 
+@pytest.mark.parametrize("engine", [ArrayEngine, CompiledEngine])
 @pytest.mark.parametrize("name", NAMES)
-def test_file_is_read_as_its_json_says(name):
-    decoder = WireDecoder("fs")
+def test_file_is_read_as_its_json_says(name, engine):
+    decoder = WireDecoder("fs", engine())
     for message, (expected, crc) in zip(vectors.read_messages(name), vectors.read_batches(name), strict=True):
         batch = decoder.decode(message)
         assert (batch.epoch, batch.first_seq) == (expected.epoch, expected.first_seq)
@@ -55,10 +58,11 @@ def test_a_reader_written_from_the_spec_reads_the_same(name):
         assert reader.read(message) == (named, expected.epoch, expected.first_seq, _rows(expected.frames))
 
 
+@pytest.mark.parametrize("engine", [ArrayEngine, CompiledEngine])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_reader_written_from_the_spec_reads_noise_the_same(seed):
+def test_a_reader_written_from_the_spec_reads_noise_the_same(seed, engine):
     writer = WireEncoder(vectors.FixedLayouts(vectors.layouts() if seed else {}))
-    reader, decoder = reference.Reader(), WireDecoder("fs")
+    reader, decoder = reference.Reader(), WireDecoder("fs", engine())
     for batch in vectors.noise(seed):
         message = writer.encode(batch)
         assert message is not None

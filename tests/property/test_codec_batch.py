@@ -4,13 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ved.codec.batch import columns_crc, decode_batch, encode_batch
+from ved.codec.batch import BatchWriter, columns_crc, decode_batch, encode_batch
 from ved.codec.columns import unpack_columns
 from ved.codec.records import decode_record
 from ved.codec.stream import unpack_entry
 from ved.errors import CorruptDataError
+from ved.ingest.packkernel import pack_groups_compiled
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
 
+COMPILED = BatchWriter(pack_groups_compiled)
 times = st.one_of(st.integers(0, 3), st.integers(0, 10**7), st.integers(-(2**63), 2**63 - 1))
 numbers = st.one_of(st.integers(0, 2), st.integers(0, 2**32 - 1))
 flag_bits = st.one_of(st.just(0), st.integers(0, 255))
@@ -37,7 +39,10 @@ def columns(rows) -> FrameColumns:
 @given(st.lists(frame_rows(), max_size=30), st.integers(1, 2**63))
 def test_any_frames_come_back(rows, first_seq):
     frames = columns(rows) if rows else FrameColumns.empty()
-    found = decode_batch(encode_batch(FrameBatch("fs", bytes(16), first_seq, frames)))
+    batch = FrameBatch("fs", bytes(16), first_seq, frames)
+    record = encode_batch(batch)
+    assert COMPILED.encode(batch) == record
+    found = decode_batch(record)
     assert found.first_seq == first_seq
     assert found.frames.equals(frames)
     assert columns_crc(found.frames) == columns_crc(frames)
@@ -48,7 +53,29 @@ def test_any_frames_come_back(rows, first_seq):
 def test_any_interleaving_of_the_same_frames_comes_back(rows, order, cut):
     repeated = columns([rows[at % len(rows)] for at in range(60)])
     frames = repeated.take(np.array(order[: cut + 1]))
-    assert decode_batch(encode_batch(FrameBatch("fs", bytes(16), 1, frames))).frames.equals(frames)
+    batch = FrameBatch("fs", bytes(16), 1, frames)
+    record = encode_batch(batch)
+    assert COMPILED.encode(batch) == record
+    assert decode_batch(record).frames.equals(frames)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 1), st.integers(0, 63), st.integers(1, 255))
+def test_bytes_that_belong_to_no_frame_are_refused_by_both(length, remote, byte, value):
+    payload = np.zeros((2, 64 if max(length, byte) >= 8 else 8), np.uint8)
+    payload[1, byte] = value
+    flags = np.full(2, remote * FrameFlag.REMOTE, np.uint8)
+    lengths = np.full(2, length, np.uint8)
+    frames = FrameColumns(np.arange(2), np.zeros(2, np.uint8), np.zeros(2, np.uint32), flags, lengths, payload)
+    batch = FrameBatch("fs", bytes(16), 1, frames)
+    written = []
+    for write in (encode_batch, COMPILED.encode):
+        try:
+            written.append(write(batch))
+        except ValueError:
+            written.append(None)
+    assert written[0] == written[1]
+    assert (written[0] is None) == (bool(remote) or byte >= length)
 
 
 @settings(max_examples=200, deadline=None)

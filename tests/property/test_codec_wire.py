@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ved.codec.layout import FILTERS, Field, Layout, Word, default_layout, pack_layout, unpack_layout, word_sizes
@@ -12,6 +12,7 @@ from ved.codec.learn import LayoutBook, learn_layout
 from ved.codec.rice import MAX_K, NumberReader, pack_numbers
 from ved.codec.wire import WireDecoder, WireEncoder
 from ved.errors import CorruptDataError
+from ved.ingest.wirekernel import CompiledEngine, CompiledNumbers
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
 
 EPOCH = bytes(range(16))
@@ -65,9 +66,31 @@ def columns(rows) -> FrameColumns:
     return FrameColumns(*(np.array([row[at] for row in rows], kind) for at, kind in enumerate(kinds)), payload)
 
 
+class BothDecoders:
+    """The decoder in NumPy and the compiled one: they must say the same of any bytes."""
+
+    def __init__(self) -> None:
+        self._decoders = WireDecoder("fs"), WireDecoder("fs", CompiledEngine())
+
+    def decode(self, data: bytes) -> FrameBatch:
+        found = []
+        for decoder in self._decoders:
+            try:
+                found.append(decoder.decode(data))
+            except CorruptDataError:
+                found.append(None)
+        array, compiled = found
+        if array is None or compiled is None:
+            assert array is compiled
+            raise CorruptDataError("both refuse")
+        assert (compiled.epoch, compiled.first_seq) == (array.epoch, array.first_seq)
+        assert compiled.frames.equals(array.frames)
+        return array
+
+
 def through(batches, known) -> list[bytes]:
     """The messages, once both ends have agreed on every batch."""
-    encoder, decoder, messages = WireEncoder(known), WireDecoder("fs"), []
+    encoder, decoder, messages = WireEncoder(known), BothDecoders(), []
     for batch in batches:
         message = encoder.encode(batch)
         assert message is not None
@@ -142,7 +165,7 @@ def test_a_flipped_bit_is_never_shown(at, bit):
     changed = bytearray(MESSAGES[at])
     changed[bit // 8] ^= 1 << bit % 8
     messages = [*MESSAGES[:at], bytes(changed), *MESSAGES[at + 1 :]]
-    decoder = WireDecoder("fs")
+    decoder = BothDecoders()
     for message, batch in zip(messages, DAMAGED, strict=True):
         try:
             found = decoder.decode(message)
@@ -154,7 +177,7 @@ def test_a_flipped_bit_is_never_shown(at, bit):
 
 @pytest.mark.parametrize("order", [(0, 2), (1,), (0, 1, 1), (0, 0, 2)])
 def test_a_message_that_was_not_meant_for_this_state_is_refused(order):
-    decoder = WireDecoder("fs")
+    decoder = BothDecoders()
     for at in order[:-1]:
         assert decoder.decode(MESSAGES[at]).frames.equals(DAMAGED[at].frames)
     with pytest.raises(CorruptDataError):
@@ -164,7 +187,7 @@ def test_a_message_that_was_not_meant_for_this_state_is_refused(order):
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_arbitrary_bytes_never_do_more_than_be_refused(data, goes_on):
-    decoder = WireDecoder("fs")
+    decoder = BothDecoders()
     if goes_on:
         decoder.decode(MESSAGES[0])
         data = MESSAGES[1][:4] + data
@@ -173,7 +196,7 @@ def test_arbitrary_bytes_never_do_more_than_be_refused(data, goes_on):
 
 
 def test_what_breaks_the_limits_goes_as_it_stands_and_the_next_batch_travels_again():
-    encoder, decoder = WireEncoder(AnyLayouts(None)), WireDecoder("fs")
+    encoder, decoder = WireEncoder(AnyLayouts(None)), BothDecoders()
     small = drive(4, 1)[0]
     count = 3_000
     varied = columns([(at, 0, at, 0, 8, bytes(8)) for at in range(count)])
@@ -188,7 +211,7 @@ def test_what_breaks_the_limits_goes_as_it_stands_and_the_next_batch_travels_aga
 
 
 def test_more_and_more_groups_make_the_writer_forget_the_old_ones():
-    encoder, decoder = WireEncoder(AnyLayouts(None)), WireDecoder("fs")
+    encoder, decoder = WireEncoder(AnyLayouts(None)), BothDecoders()
     for batch in range(5):
         rows = [(at, 0, 1_000 * batch + at, 0, 8, bytes([at % 256] * 8)) for at in range(700)]
         frames = columns(rows)
@@ -203,10 +226,31 @@ def test_numbers_come_back(pairs, cut):
     numbers = np.array([number for number, _ in pairs], np.uint64)
     ks = np.array([k for _, k in pairs], np.uint64)
     quotients, escaped, low = pack_numbers(numbers, ks)
-    reader = NumberReader(quotients, escaped + low)
-    found = np.concatenate([reader.take(ks[:cut]), reader.take(ks[cut:])])
-    reader.end()
-    assert np.array_equal(found, numbers)
+    for reader in (NumberReader(quotients, escaped + low), CompiledNumbers(quotients, escaped + low)):
+        found = np.concatenate([reader.take(ks[:cut]), reader.take(ks[cut:])])
+        reader.end()
+        assert np.array_equal(found, numbers)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=12), st.binary(max_size=20), st.lists(st.integers(0, MAX_K), max_size=20))
+@example(b"\x80\x00", b"", [0])
+@example(b"\x00", b"", [])
+@example(b"\x00\x00\x00\x00\x80", b"12345678", [0])
+@example(b"\x00\x00\x00\x00\x40", b"", [0])
+@example(b"\xc0", b"\x81", [3, 4])
+@example(b"\xc0", b"\x80\x00", [3, 4])
+def test_any_blocks_hold_the_same_numbers_for_both_readers(quotients, rest, ks):
+    found = []
+    for open_blocks in (NumberReader, CompiledNumbers):
+        try:
+            reader = open_blocks(quotients, rest)
+            numbers = reader.take(np.array(ks, np.uint64)).tolist()
+            reader.end()
+            found.append(numbers)
+        except CorruptDataError:
+            found.append(None)
+    assert found[0] == found[1]
 
 
 @settings(max_examples=60, deadline=None)

@@ -129,7 +129,7 @@ class RoleProcess:
 class Supervisor:
     """All role processes of one server. They stop in the order in which they were given.
 
-    `cache` is where the compiled decode kernel is kept; None: beside the program.
+    `cache` is where compiled kernels are kept; None: beside the program.
     """
 
     def __init__(

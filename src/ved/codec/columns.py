@@ -6,6 +6,7 @@ are laid side by side. All groups are worked on at once.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +35,7 @@ _Indexes = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class _Groups:
+class BatchGroups:
     """The groups in key order: for each its key, and where its frames stand when frames are sorted by group."""
 
     bus: NDArray[np.uint8]
@@ -58,7 +59,7 @@ class _Groups:
 class _Layout:
     """Where payload bytes stand: rows sorted by group on one side; columns (group, byte), frame after frame, flat."""
 
-    def __init__(self, groups: _Groups) -> None:
+    def __init__(self, groups: BatchGroups) -> None:
         self.per_frame = groups.data_bytes
         self.column_counts: _Indexes = np.repeat(groups.counts, self.per_frame)
         ends: _Indexes = np.cumsum(self.column_counts)
@@ -77,7 +78,33 @@ class _Layout:
         return is_data, places[is_data]
 
 
-def pack_columns(frames: FrameColumns) -> list[bytes]:
+@dataclass(frozen=True, slots=True)
+class PackedGroups:
+    """What stands in a batch body of frames sorted by group: times as numbers, payloads as bytes.
+
+    `offsets` has one number for each group, `periods` one for each of two or more frames, `residuals` one for each
+    step; `firsts` and `classes` have a byte for each column; `streams` are the moves of classes 1 to 3.
+    """
+
+    base_us: int
+    offsets: NDArray[np.uint64]
+    periods: NDArray[np.uint64]
+    residuals: NDArray[np.uint64]
+    firsts: NDArray[np.uint8]
+    classes: NDArray[np.uint8]
+    streams: tuple[NDArray[np.uint8], ...]
+
+
+GroupPacker = Callable[[NDArray[np.int64], NDArray[np.uint8], BatchGroups], PackedGroups]
+"""Packs times and payloads that are sorted by group. ValueError for payload bytes outside of a frame's length."""
+
+
+def pack_groups(t_us: NDArray[np.int64], payload: NDArray[np.uint8], groups: BatchGroups) -> PackedGroups:
+    """The `GroupPacker` of whole arrays at once, in NumPy."""
+    return PackedGroups(*_pack_times(t_us, groups), *_pack_payload(payload, groups))
+
+
+def pack_columns(frames: FrameColumns, packer: GroupPacker = pack_groups) -> list[bytes]:
     """The blocks of a batch body, to be compressed each with its own statistics and read as one byte string.
 
     At least one frame. ValueError for frames that break the model's promise: a length over 64, or payload bytes that
@@ -88,11 +115,10 @@ def pack_columns(frames: FrameColumns) -> list[bytes]:
     groups, order = _group(frames)
     t_us = np.ascontiguousarray(frames.t_us[order])
     gaps, shifts = order_exceptions(t_us, order)
-    base_us, offsets, periods, residuals = _pack_times(t_us, groups)
-    firsts, class_map, streams = _pack_payload(frames.payload[order], groups)
-    columns = (offsets, periods, residuals, gaps, shifts)
+    parts = packer(t_us, frames.payload[order], groups)
+    columns = (parts.offsets, parts.periods, parts.residuals, gaps, shifts)
     widths = [plane_count(column) for column in columns]
-    head = _HEAD.pack(base_us, len(groups.counts), len(gaps), *widths, 0)
+    head = _HEAD.pack(parts.base_us, len(groups.counts), len(gaps), *widths, 0)
     packed = [to_planes(column, width) for column, width in zip(columns, widths, strict=True)]
     first_block = [
         head,
@@ -106,7 +132,8 @@ def pack_columns(frames: FrameColumns) -> list[bytes]:
         *packed[3],
         *packed[4],
     ]
-    return [b"".join(first_block), firsts + class_map, *packed[2], *streams]
+    second_block = parts.firsts.tobytes() + _pack_classes(parts.classes)
+    return [b"".join(first_block), second_block, *packed[2], *(stream.tobytes() for stream in parts.streams)]
 
 
 def unpack_columns(data: bytes, count: int) -> FrameColumns:
@@ -138,7 +165,7 @@ def unpack_columns(data: bytes, count: int) -> FrameColumns:
     )
 
 
-def group_keys(frames: FrameColumns | _Groups) -> NDArray[np.uint64]:
+def group_keys(frames: FrameColumns | BatchGroups) -> NDArray[np.uint64]:
     """bus, flags, length and id in one number: the order of groups."""
     high = (frames.bus.astype(np.uint64) << np.uint64(48)) | (frames.flags.astype(np.uint64) << np.uint64(40))
     low = (frames.length.astype(np.uint64) << np.uint64(32)) | frames.arbitration_id.astype(np.uint64)
@@ -146,7 +173,7 @@ def group_keys(frames: FrameColumns | _Groups) -> NDArray[np.uint64]:
     return keys
 
 
-def _group(frames: FrameColumns) -> tuple[_Groups, _Indexes]:
+def _group(frames: FrameColumns) -> tuple[BatchGroups, _Indexes]:
     """The groups, and the rows sorted by group, in a group by arrival."""
     keys = group_keys(frames)
     order = np.argsort(keys, kind="stable")
@@ -154,15 +181,17 @@ def _group(frames: FrameColumns) -> tuple[_Groups, _Indexes]:
     starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
     first = order[starts]
     counts = np.diff(starts, append=len(keys))
-    groups = _Groups(frames.bus[first], frames.flags[first], frames.length[first], frames.arbitration_id[first], counts)
+    groups = BatchGroups(
+        frames.bus[first], frames.flags[first], frames.length[first], frames.arbitration_id[first], counts
+    )
     return groups, order
 
 
-def _read_groups(reader: PlaneReader, group_count: int, count: int) -> _Groups:
+def _read_groups(reader: PlaneReader, group_count: int, count: int) -> BatchGroups:
     bus, flags, length = (reader.octets(group_count) for _ in range(3))
     arbitration_id = reader.numbers(group_count, 4).astype(np.uint32)
     counts = reader.numbers(group_count, 2).astype(np.intp) + 1
-    groups = _Groups(bus, flags, length, arbitration_id, counts)
+    groups = BatchGroups(bus, flags, length, arbitration_id, counts)
     if int(counts.sum()) != count or int(length.max()) > FD_WIDTH:
         raise CorruptDataError("batch groups out of range")
     keys = group_keys(groups)
@@ -199,7 +228,7 @@ def arrival_rows(t_us: NDArray[np.int64], gaps: NDArray[np.uint64], shifts: NDAr
 
 
 def _pack_times(
-    t_us: NDArray[np.int64], groups: _Groups
+    t_us: NDArray[np.int64], groups: BatchGroups
 ) -> tuple[int, NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
     """Base, first time of each group above it, period of each group of two or more, steps less the period."""
     base_us = int(t_us.min())
@@ -218,7 +247,7 @@ def _pack_times(
 
 
 def _unpack_times(
-    groups: _Groups,
+    groups: BatchGroups,
     base_us: int,
     offsets: NDArray[np.uint64],
     periods: NDArray[np.uint64],
@@ -235,14 +264,16 @@ def _unpack_times(
     return total + np.repeat(first - total[starts], counts)
 
 
-def _pack_payload(payload: NDArray[np.uint8], groups: _Groups) -> tuple[bytes, bytes, list[bytes]]:
-    """First bytes of all columns, their classes (two bits each), and the differences, class after class."""
+def _pack_payload(
+    payload: NDArray[np.uint8], groups: BatchGroups
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[NDArray[np.uint8], ...]]:
+    """First bytes of all columns, their classes, and the differences, class after class."""
     layout = _Layout(groups)
     is_data, places = layout.places(payload.shape[1])
     if int(layout.per_frame.max()) > payload.shape[1] or bool(payload[~is_data].any()):
         raise ValueError("payload bytes outside of a frame's length")
     if layout.size == 0:
-        return b"", b"", []
+        return np.zeros(0, np.uint8), np.zeros(0, np.uint8), ()
     flat = np.empty(layout.size, np.uint8)
     flat[places] = payload[is_data]
     firsts = flat[layout.column_starts]
@@ -256,8 +287,8 @@ def _pack_payload(payload: NDArray[np.uint8], groups: _Groups) -> tuple[bytes, b
     is_step = np.ones(layout.size, np.bool_)
     is_step[layout.column_starts] = False
     class_of_move = np.repeat(classes, layout.column_counts)
-    streams = [moves[is_step & (class_of_move == number)].tobytes() for number in range(1, _CLASSES)]
-    return firsts.tobytes(), _pack_classes(classes), streams
+    streams = tuple(moves[is_step & (class_of_move == number)] for number in range(1, _CLASSES))
+    return firsts, classes, streams
 
 
 def _unpack_payload(

@@ -16,7 +16,7 @@ from ved.codec.columns import group_keys
 from ved.codec.header import MAX_RECORD_BYTES
 from ved.codec.layout import HISTORY, Layout, pack_layout, unpack_layout
 from ved.codec.varint import VarintReader, pack_varint
-from ved.codec.wirebody import fits, read_body, write_body
+from ved.codec.wirebody import ArrayEngine, Engine, fits, read_body, write_body
 from ved.codec.wiregroups import GroupKey, Groups
 from ved.codec.wirestate import MAX_COLUMNS, Indexes
 from ved.errors import CorruptDataError
@@ -128,8 +128,9 @@ class WireEncoder:
 class WireDecoder:
     """The reader's end of one connection. After an error it is of no use any more."""
 
-    def __init__(self, vehicle: str) -> None:
+    def __init__(self, vehicle: str, engine: Engine | None = None) -> None:
         self._vehicle = vehicle
+        self._engine = engine or ArrayEngine()
         self._forget()
 
     def _forget(self) -> None:
@@ -150,7 +151,7 @@ class WireDecoder:
         reader = VarintReader(data, _HEAD.size)
         epoch, first_seq = self._read_place(reader, marks)
         self._read_groups(reader)
-        frames = read_body(self._groups, reader)
+        frames = read_body(self._groups, reader, self._engine)
         batch = FrameBatch(self._vehicle, epoch, first_seq, frames)
         if _crc(batch) != crc:
             raise CorruptDataError("a batch on the wire came out changed")

@@ -4,7 +4,7 @@ Frames are taken in passes of PASS frames of each group at most: after each pass
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ved.codec.wirestate import (
     MAX_WORDS,
     Columns,
     Indexes,
+    Signed,
     Unsigned,
     cut_fields,
     join_fields,
@@ -30,6 +31,9 @@ from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, MAX_BATCH_FRAMES, FrameCol
 PASS: Final = 32
 MAX_PASS_COLUMNS: Final = 1 << 17
 """Passes of a batch times columns: 32 MiB of numbers."""
+
+Changes = tuple[Indexes, Numbers]
+"""Places and values of the numbers of still columns that are not 0."""
 
 _OPEN_LISTS: Final = 5
 """Lists with one parameter of their own: counts, gaps, shifts, places of changes, changes."""
@@ -79,13 +83,56 @@ def _column_lists(groups: Groups, grouped: FrameColumns, counts: Indexes) -> tup
     return np.concatenate(still), np.concatenate(moving), np.concatenate(ks)
 
 
-def read_body(groups: Groups, reader: VarintReader) -> FrameColumns:
+class NumberSource(Protocol):
+    """Reads lists one after the other; CorruptDataError when there are not so many numbers."""
+
+    def take(self, ks: Numbers) -> Numbers:
+        """The next numbers, one for each parameter."""
+
+    def end(self) -> None:
+        """CorruptDataError when anything is left over."""
+
+
+class Engine(Protocol):
+    """How a body's numbers become values: the work of `read_body` that depends on the number of frames."""
+
+    def open(self, quotients: bytes, rest: bytes) -> NumberSource:
+        """The lists in these blocks."""
+
+    def read_rows(
+        self, groups: Groups, counts: Indexes, numbers: NumberSource, changes: Changes, word_count: int
+    ) -> tuple[Signed, Unsigned]:
+        """Times (n,) and payload words (n, word_count) of all frames, sorted by group; the columns remember them.
+
+        `numbers` is one of `open`'s and must be read to its end.
+        """
+
+
+class ArrayEngine:
+    """Whole arrays at once, in NumPy."""
+
+    def open(self, quotients: bytes, rest: bytes) -> NumberSource:
+        """See `Engine`."""
+        return NumberReader(quotients, rest)
+
+    def read_rows(
+        self, groups: Groups, counts: Indexes, numbers: NumberSource, changes: Changes, word_count: int
+    ) -> tuple[Signed, Unsigned]:
+        """See `Engine`."""
+        values = _read_values(groups, counts, numbers, changes)
+        times, words = join_fields(groups.columns, values, groups.group_of_column, word_count)
+        group = np.repeat(np.arange(len(groups)), counts)
+        step = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return times[step, group], words[:, step, group].T
+
+
+def read_body(groups: Groups, reader: VarintReader, engine: Engine) -> FrameColumns:
     """The inverse of `write_body`, in order of arrival."""
     shape = reader.octets(_OPEN_LISTS)
     if max(shape) > MAX_K:
         raise CorruptDataError("a parameter is out of range")
     moved, changed = reader.number(MAX_BATCH_FRAMES), reader.number(PASS * MAX_PASS_COLUMNS)
-    numbers = NumberReader(reader.octets(reader.number(len(reader.data))), reader.rest())
+    numbers = engine.open(reader.octets(reader.number(len(reader.data))), reader.rest())
     counts = groups.counts_before + unzigzag(numbers.take(_same(shape[0], len(groups))))
     if len(counts) == 0 or int(counts.min()) < 0 or not 0 < counts.sum(dtype=np.float64) <= MAX_BATCH_FRAMES:
         raise CorruptDataError("frames of the groups are out of range")
@@ -94,13 +141,20 @@ def read_body(groups: Groups, reader: VarintReader) -> FrameColumns:
     gaps, shifts = numbers.take(_same(shape[1], moved)), numbers.take(_same(shape[2], moved))
     places = _gaps_to_places(numbers.take(_same(shape[3], changed)))
     changes = numbers.take(_same(shape[4], changed)) + np.uint64(1)
-    values = _read_values(groups, counts, numbers, (places, changes))
-    frames = _to_frames(groups, counts, values, (gaps, shifts))
+    keys = groups.key_numbers
+    flags, length = (keys >> np.uint64(40)).astype(np.uint8), (keys >> np.uint64(32)).astype(np.uint8)
+    has_wide = np.any((length > CLASSIC_WIDTH) & (flags & np.uint8(FrameFlag.REMOTE) == 0) & (counts > 0))
+    word_count = FD_WIDTH // CLASSIC_WIDTH if has_wide else 1
+    t_us, words = engine.read_rows(groups, counts, numbers, (places, changes), word_count)
+    rows = arrival_rows(t_us, gaps, shifts)
+    group = np.repeat(np.arange(len(keys)), counts)[rows]
+    bus, number = (keys >> np.uint64(48)).astype(np.uint8), keys.astype(np.uint32)
+    frames = FrameColumns(t_us[rows], bus[group], number[group], flags[group], length[group], to_octets(words[rows]))
     groups.note(counts, int(frames.t_us[-1]))
     return frames
 
 
-def _read_values(groups: Groups, counts: Indexes, numbers: NumberReader, changes: tuple[Indexes, Numbers]) -> Unsigned:
+def _read_values(groups: Groups, counts: Indexes, numbers: NumberSource, changes: Changes) -> Unsigned:
     """Raw values of all columns: a matrix with one row for the 1st, 2nd... frame of each group."""
     columns, group_of_column = groups.columns, groups.group_of_column
     places, values = changes
@@ -119,34 +173,13 @@ def _read_values(groups: Groups, counts: Indexes, numbers: NumberReader, changes
     return np.concatenate(out)
 
 
-def _read_matrix(columns: Columns, column_counts: Indexes, numbers: NumberReader, still: Numbers) -> Unsigned:
+def _read_matrix(columns: Columns, column_counts: Indexes, numbers: NumberSource, still: Numbers) -> Unsigned:
     is_still = columns.is_still
     is_frame = np.arange(int(column_counts.max())) < column_counts[:, None]
     out = np.zeros(is_frame.shape, np.uint64)
     out[is_frame & is_still[:, None]] = still
     out[is_frame & ~is_still[:, None]] = numbers.take(np.repeat(columns.ks[~is_still], column_counts[~is_still]))
     return np.ascontiguousarray(out.T)
-
-
-def _to_frames(groups: Groups, counts: Indexes, values: Unsigned, moves: tuple[Numbers, Numbers]) -> FrameColumns:
-    keys = groups.key_numbers
-    flags, length = (keys >> np.uint64(40)).astype(np.uint8), (keys >> np.uint64(32)).astype(np.uint8)
-    has_wide = np.any((length > CLASSIC_WIDTH) & (flags & np.uint8(FrameFlag.REMOTE) == 0) & (counts > 0))
-    word_count = FD_WIDTH // CLASSIC_WIDTH if has_wide else 1
-    times, words = join_fields(groups.columns, values, groups.group_of_column, word_count)
-    group = np.repeat(np.arange(len(keys)), counts)
-    step = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
-    t_us = times[step, group]
-    rows = arrival_rows(t_us, *moves)
-    group, step = group[rows], step[rows]
-    return FrameColumns(
-        t_us[rows],
-        (keys >> np.uint64(48)).astype(np.uint8)[group],
-        keys.astype(np.uint32)[group],
-        flags[group],
-        length[group],
-        to_octets(words[:, step, group].T),
-    )
 
 
 def _passes(counts: Indexes) -> Iterator[tuple[int, Indexes]]:

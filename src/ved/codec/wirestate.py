@@ -25,7 +25,7 @@ from ved.codec.planes import unzigzag, zigzag
 MAX_COLUMNS: Final = 1 << 14
 MAX_WORDS: Final = 8
 _BIG_ENDIAN: Final = MAX_WORDS
-_TIME: Final = 2 * MAX_WORDS
+TIME_SOURCE: Final = 2 * MAX_WORDS
 _COUNT_BITS: Final = 4
 _MAX_NUMBER: Final = np.uint64(1 << 40)
 
@@ -94,7 +94,7 @@ class Columns:
 def fresh_columns(layout: Layout, data_bytes: int, octets: NDArray[np.uint8], t_us: Signed) -> Columns:
     """The columns of a group whose last HISTORY payloads and times are these."""
     cut: list[Field] = [layout.time]
-    sources, shifts = [_TIME], [0]
+    sources, shifts = [TIME_SOURCE], [0]
     for number, (word, size) in enumerate(zip(layout.words, word_sizes(data_bytes), strict=True)):
         at = WORD_BITS - 8 * size if word.is_big_endian else 0
         for field in word.fields:
@@ -129,7 +129,7 @@ def cut_fields(columns: Columns, octets: NDArray[np.uint8], t_us: Signed, rows: 
     count = words.shape[1]
     sources = np.concatenate([words, words.byteswap(), t_us.view(np.uint64)[:, None]], axis=1)
     place = np.where(
-        columns.source == _TIME, 2 * count, columns.source // MAX_WORDS * count + columns.source % MAX_WORDS
+        columns.source == TIME_SOURCE, 2 * count, columns.source // MAX_WORDS * count + columns.source % MAX_WORDS
     )
     cut: Unsigned = (sources[rows, place] >> columns.shift) & columns.mask
     return cut
@@ -142,10 +142,10 @@ def join_fields(
 
     Shapes (rows, groups) and (word_count, rows, groups).
     """
-    starts = np.flatnonzero(np.diff(group_of_column * (_TIME + 1) + columns.source, prepend=-1))
+    starts = np.flatnonzero(np.diff(group_of_column * (TIME_SOURCE + 1) + columns.source, prepend=-1))
     units = np.add.reduceat(values << columns.shift, starts, axis=1)
     source, group = columns.source[starts], group_of_column[starts]
-    is_time = source == _TIME
+    is_time = source == TIME_SOURCE
     words = np.zeros((word_count, len(values), int(is_time.sum())), np.uint64)
     for number in range(word_count):
         is_little, is_big = source == number, source == number + _BIG_ENDIAN

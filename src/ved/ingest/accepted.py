@@ -28,11 +28,15 @@ class LastEntry:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record that came lately: what a second one with the same number is compared with."""
+    """A record that came lately: what a second one with the same number is compared with.
+
+    `record` itself while it waits for the disk, then its `position` in the stream.
+    """
 
     last: int
     crc: int
-    position: int
+    position: int = -1
+    record: bytes = b""
 
 
 def record_crc(record: bytes) -> int:

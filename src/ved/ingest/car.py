@@ -10,9 +10,10 @@ from typing import Final
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from ved.codec.batch import encode_batch
+from ved.codec.batch import BatchWriter
 from ved.codec.link import (
     FEATURE_PREVIEWS,
+    FEATURE_SAMPLES,
     FEATURE_WIRE,
     NO_TIME,
     Ask,
@@ -35,9 +36,9 @@ from ved.codec.link import (
     split_runs,
 )
 from ved.codec.records import encode_record, verify
-from ved.codec.wire import WireDecoder
 from ved.errors import CorruptDataError, LinkRefusedError
 from ved.ingest.accepted import Accepted
+from ved.ingest.rebuild import Rebuilder
 from ved.ingest.store import Store
 from ved.link.span import Span, span_of
 from ved.metrics import BATCHES_CORRUPT_TOTAL, Counters
@@ -62,7 +63,7 @@ _FROM_CARS: Final = (
     RecordKind.SAMPLES,
 )
 _COUNTED: Final = (RecordKind.BATCH, RecordKind.PREVIEW, RecordKind.SAMPLES)
-FEATURES: Final = FEATURE_PREVIEWS | FEATURE_WIRE
+FEATURES: Final = FEATURE_PREVIEWS | FEATURE_WIRE | FEATURE_SAMPLES
 _RTT_WEIGHT: Final = 8
 _MAX_TOKEN: Final = 0xFFFFFFFF
 
@@ -136,7 +137,13 @@ class CarConnection:
     """Runs the protocol on an authenticated WebSocket until either side ends it."""
 
     def __init__(
-        self, socket: ServerConnection, car: CarIdentity, store: Store, accepted: Accepted, counters: Counters
+        self,
+        socket: ServerConnection,
+        car: CarIdentity,
+        store: Store,
+        accepted: Accepted,
+        counters: Counters,
+        writer: BatchWriter,
     ) -> None:
         self.car = car
         self.peer = peer_of(socket)
@@ -146,7 +153,7 @@ class CarConnection:
         self._store = store
         self._accepted = accepted
         self._counters = counters
-        self._decoder = WireDecoder(car.vehicle)
+        self._rebuilder = Rebuilder(car.vehicle, writer)
         self._rtt_us = -1
         self._pings: dict[int, float] = {}
         self._next_token = 0
@@ -178,10 +185,15 @@ class CarConnection:
         await self._send(self._accepted.held(message.vehicle, message.epoch))
         return message
 
+    @property
+    def has_samples(self) -> bool:
+        """True when the epoch holds samples."""
+        return self.hello is not None and bool(self.hello.features & FEATURE_SAMPLES)
+
     def announce(self, *, is_up: bool) -> None:
         """Write into the stream that this connection came, lives on (with its RTT) or went; a last word only once."""
-        if self.hello is None or (not is_up and not self._is_announced):
-            return
+        if self.hello is None or self.has_samples or (not is_up and not self._is_announced):
+            return  # of samples: whether sensors are there says nothing of the car
         self._is_announced = is_up
         state = LinkState(self.car.vehicle, self.hello.epoch, is_up, self.hello.lane, self.peer, self._rtt_us)
         self._store.put_own(encode_record(state), self.hello.lane)
@@ -242,7 +254,7 @@ class CarConnection:
     def _rebuild(self, body: bytes) -> bytes:
         """The self-contained record of a batch that was coded against earlier ones."""
         try:
-            return encode_batch(self._decoder.decode(body))
+            return self._rebuilder.record(body)
         except CorruptDataError:
             self._counters.add(BATCHES_CORRUPT_TOTAL)
             raise

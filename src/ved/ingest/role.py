@@ -15,6 +15,7 @@ from ved.ingest.accepted import Accepted
 from ved.ingest.checkpoint import encode_checkpoint, rebuild, save_checkpoint
 from ved.ingest.datagrams import DatagramServer, KeyRing
 from ved.ingest.loglimit import LogLimit
+from ved.ingest.rebuild import compile_kernels
 from ved.ingest.server import LinkServer
 from ved.ingest.store import Store
 from ved.ingest.writer import TrimOrder
@@ -59,6 +60,7 @@ async def run_ingest(
     UserError when the port is taken or the stream has another writer, StorageError when the disk refuses at the start.
     """
     counters = counters or Counters()
+    await asyncio.to_thread(compile_kernels)
     db = Database(settings.db_url)
     try:
         certificates = await asyncio.to_thread(

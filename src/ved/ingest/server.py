@@ -40,6 +40,7 @@ from ved.ingest.addresslimit import AddressLimit
 from ved.ingest.car import CarConnection, CarIdentity, RefusedCarError, address_of, peer_of
 from ved.ingest.gate import Gate, GatedListener, listen
 from ved.ingest.loglimit import LogLimit
+from ved.ingest.rebuild import record_writer
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken
 from ved.link.certificates import ServerCertificates
@@ -83,6 +84,7 @@ class LinkServer:
         self._store = store
         self._accepted = accepted
         self._counters = counters
+        self._writer = record_writer()
         self._limit = LogLimit(_log)
         self._addresses = AddressLimit()
         self._cars: set[CarConnection] = set()
@@ -162,7 +164,10 @@ class LinkServer:
 
     def _look_for_copies(self) -> None:
         """One key, two agents that both talk: a copied card, or two boxes enrolled by copying the folder."""
-        shared = find_shared([(one.car, one.epoch, one.opened_s, one.heard_s) for one in self._cars])
+        shared: dict[CarIdentity, bytes] = {}
+        for with_samples in (False, True):  # an agent may have an epoch of each kind
+            cars = [one for one in self._cars if one.has_samples == with_samples]
+            shared |= find_shared([(one.car, one.epoch, one.opened_s, one.heard_s) for one in cars])
         for car, epoch in shared.items():
             text = f"key {car.key_id} is used by two agents at the same time; enrol each of them"
             if car not in self._shared:
@@ -224,7 +229,7 @@ class LinkServer:
             _log.exception("the connection of %s failed", peer_of(socket))
 
     async def _serve_car(self, socket: CarSocket, car: CarIdentity) -> None:
-        connection = CarConnection(socket, car, self._store, self._accepted, self._counters)
+        connection = CarConnection(socket, car, self._store, self._accepted, self._counters, self._writer)
         try:
             hello = await connection.open()
             await self._replace(connection)
@@ -299,7 +304,9 @@ class LinkServer:
         for taken in stored:
             origin = taken.origin
             if not isinstance(origin, CarConnection) or origin not in self._cars:
-                origin = next((one for one in self._cars if one.car.vehicle == taken.vehicle), None)
+                has_samples = isinstance(origin, CarConnection) and origin.has_samples
+                cars = (one for one in self._cars if one.car.vehicle == taken.vehicle)
+                origin = next((one for one in cars if one.has_samples == has_samples), None)
             if origin is not None:
                 origin.outbox.acknowledge(Stored, taken.epoch, taken.span)
 

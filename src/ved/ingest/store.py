@@ -84,7 +84,7 @@ class Store:
             return False
         self._counters.add(BATCHES_RECEIVED_TOTAL)
         received.add(span.first, span.last)
-        state.remember(span, Seen(span.last, record_crc(record), -1))
+        state.remember(span, Seen(span.last, record_crc(record), record=record))
         self._put(Item(arrival_now(lane), record, Taken(header.vehicle, header.epoch, span, origin)))
         return False
 
@@ -114,10 +114,10 @@ class Store:
         seen = state.recent.get((span.space, span.first))
         if not state.received[span.space].contains(span.first, span.last) or (seen and seen.last != span.last):
             is_same = False  # a batch is never re-cut
-        elif seen is None or seen.crc == record_crc(record) or seen.position < 0:
-            is_same = seen is None or seen.crc == record_crc(record)
+        elif seen is None or seen.crc == record_crc(record):
+            is_same = True
         else:
-            is_same = await self._equals_stored(record, seen.position)
+            is_same = _is_same_content(seen.record or await self._read(seen.position), record)
         if is_same:
             self._counters.add(BATCHES_DUPLICATE_TOTAL)
         else:
@@ -126,24 +126,14 @@ class Store:
             self._limit.warning("conflict", "%s, epoch %s: %s", header.vehicle, header.epoch.hex(), text)
             self.incidents.tell(header.vehicle, header.epoch, IncidentKind.BYTES_DIFFER, text)
 
-    async def _equals_stored(self, record: bytes, position: int) -> bool:
-        """True when the record at `position` has the same columns, however it was encoded."""
+    async def _read(self, position: int) -> bytes | None:
+        """The record at `position`; None when it was trimmed meanwhile."""
         reader = self._stream.reader(position)
         try:
             entries = await reader.read(max_bytes=1, timeout_s=0)
         finally:
             reader.close()
-        if not entries or entries[0].position != position:
-            return True  # trimmed meanwhile: there is nothing left to compare with
-        try:
-            ours, theirs = decode_record(entries[0].record), decode_record(record)
-        except CorruptDataError:
-            return False
-        if isinstance(ours, FrameBatch) and isinstance(theirs, FrameBatch):
-            return columns_crc(ours.frames) == columns_crc(theirs.frames)
-        if isinstance(ours, SampleBatch) and isinstance(theirs, SampleBatch):
-            return ours.equals(theirs)
-        return ours == theirs
+        return entries[0].record if entries and entries[0].position == position else None
 
     def on_written(self, written: list[tuple[int, Item]]) -> None:
         """See `Listener`."""
@@ -182,6 +172,21 @@ class Store:
         else:
             _log.error("cannot store: %s; cars keep their data until this is over", why)
         self.tell_storing(is_storing)
+
+
+def _is_same_content(first: bytes | None, second: bytes) -> bool:
+    """True when both have the same columns, however they were encoded; also where there is nothing to compare with."""
+    if first is None:
+        return True
+    try:
+        ours, theirs = decode_record(first), decode_record(second)
+    except CorruptDataError:
+        return False
+    if isinstance(ours, FrameBatch) and isinstance(theirs, FrameBatch):
+        return columns_crc(ours.frames) == columns_crc(theirs.frames)
+    if isinstance(ours, SampleBatch) and isinstance(theirs, SampleBatch):
+        return ours.equals(theirs)
+    return ours == theirs
 
 
 def arrival_now(lane: Lane) -> Arrival:
