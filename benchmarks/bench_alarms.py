@@ -18,8 +18,8 @@ from statistics import median
 import numpy as np
 from synthetic_load import synthetic_load
 
+from ved.analysis.alarms.batches import Columns
 from ved.analysis.alarms.engine import Engine
-from ved.analysis.alarms.look import Columns
 from ved.dbc.decode import Decoded, Decoder
 from ved.dbc.load import DbcSource, load_set
 from ved.model.alarmrule import Guard, Rule

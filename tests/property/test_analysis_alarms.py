@@ -5,13 +5,15 @@ import math
 import random
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ved.analysis.alarms import look
+from ved.analysis.alarms.batches import Columns, Piece
 from ved.analysis.alarms.engine import Engine
-from ved.analysis.alarms.look import Columns
 from ved.analysis.alarms.saving import engine_state, restore
 from ved.model.alarmrule import Guard, Rule
 from ved.model.channel import Channel
@@ -167,12 +169,30 @@ def columns_of(frames: list[Frame]) -> tuple[np.ndarray, Columns]:
     return t_us, Columns(np.array(starts), np.array(values, np.float64), np.array(rows, np.int64))
 
 
-def vectorised(rules, frames, cuts, end_us, saves=()):
+def pieces_of(frames: list[Frame], first: int, size: int) -> tuple[list[Piece], tuple[np.ndarray, np.ndarray]]:
+    """The frames as a store gives them: pieces of `size`, in each those with N.B first; `first`: a third of a seq."""
+    pieces = []
+    for at in range(0, len(frames), size):
+        part = frames[at : at + size]
+        t_us, columns = columns_of(part)
+        place = np.argsort(["N.B" not in frame.values for frame in part], kind="stable")
+        rank = np.argsort(place)[columns.rows]
+        seq = (first + at + np.arange(len(part))) * 3
+        pieces.append(Piece(seq[place], columns._replace(rows=rank), t_us[columns.rows], int(t_us.max())))
+    times = np.array([frame.t_us for frame in frames], np.int64)
+    return pieces, (3 * (first + np.arange(len(frames))), times)
+
+
+def vectorised(rules, frames, cuts, end_us, saves=(), piece=0):
     engine = Engine(rules, CHANNELS)
     out = {rule.id: [] for rule in rules}
     edges = [0, *sorted(cuts), len(frames)]
     for number, (first, last) in enumerate(pairwise(edges)):
-        for change in engine.take(*columns_of(frames[first:last])):
+        if not piece:
+            changes = engine.take(*columns_of(frames[first:last]))
+        elif first < last:
+            changes = engine.take_long(*pieces_of(frames[first:last], first + 1, piece))
+        for change in changes if first < last else ():
             out[engine.rules[change.rule].id].append((change.is_raised, change.t_us))
         if number in saves:
             saved = json.loads(json.dumps(engine_state(engine)))
@@ -254,6 +274,25 @@ def test_vectorised_in_any_cuts_is_the_sample_by_sample_model(rules, frames, cut
     end_us = max([frame.t_us for frame in frames], default=0) + rest_ms * 1000 + 1
     expected = {rule.id: run(rule, CHANNELS, frames, end_us) for rule in rules}
     assert vectorised(rules, frames, [cut for cut in cuts if cut <= len(frames)], end_us, saves) == expected
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(rule_lists(), min_size=1, max_size=3),
+    st.builds(drive, st.integers(0, 1 << 32), st.integers(0, 60)),
+    st.lists(st.integers(0, 60), max_size=3),
+    st.integers(1, 40),
+    st.sampled_from([1, 1000]),
+)
+def test_long_batches_as_a_store_gives_them_are_the_sample_by_sample_model(rules, frames, cuts, piece, long):
+    rules = [replace(rule, id=f"r{number}") for number, rule in enumerate(rules)]
+    frames = sorted(frames, key=_time)
+    end_us = max([frame.t_us for frame in frames], default=0) + 1
+    expected = {rule.id: run(rule, CHANNELS, frames, end_us) for rule in rules}
+    with patch.object(look, "LONG", long):
+        cuts = [cut for cut in cuts if cut <= len(frames)]
+        got = vectorised(rules, frames, cuts, end_us, piece=piece)
+        assert got == expected, repr((rules, frames, cuts, piece))
 
 
 @settings(max_examples=80)

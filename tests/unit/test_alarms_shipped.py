@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.simulated import NAMES, Log, vehicle
 
+from ved.analysis.alarms.batches import Columns
 from ved.analysis.alarms.engine import Engine
-from ved.analysis.alarms.look import Columns
 from ved.dbc.decode import Decoder
 from ved.dbc.load import DbcSource, load_set
 

@@ -1,23 +1,19 @@
-"""Would it have fired? Alarm rules over stored frames, by the state machine that runs live."""
+"""Would it have fired? Alarm rules over stored frames and samples, by the state machine that runs live."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import Change
-from ved.analysis.alarms.look import Columns
 from ved.analysis.alarms.saving import engine_state, restore
-from ved.api.framekeys import frame_key
-from ved.api.history import all_of
+from ved.analysis.sessions import GAP_US
+from ved.api.alarmreading import Block, FrameBlocks, sample_blocks
 from ved.api.parts import Part
+from ved.api.samples import channel_of
 from ved.lake.lake import Lake
-from ved.lake.reading import FrameKey, Where
 from ved.model.alarmrule import Rule
-
-_WINDOW_US: Final = 600_000_000
+from ved.model.aliases import NO_ALIASES, Aliases
+from ved.model.channel import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class CheckedAlarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmCheck:
-    """The alarms by begin, why rules did not look (id -> one line), and how many frames were read."""
+    """The alarms by begin, why rules did not look (id -> one line), and how many frames and samples were looked at."""
 
     alarms: tuple[CheckedAlarm, ...]
     idle: dict[str, str]
@@ -43,91 +39,115 @@ class AlarmCheck:
 
 
 def check_parts(lake: Lake, parts: Sequence[Part], rules: Sequence[Rule]) -> AlarmCheck:
-    """The rules over the frames of a session's parts. Rules over samples that never were frames do not look."""
-    checking = _Checking(lake)
-    whole = {rule.id: "silence of the whole car is told live alone" for rule in rules if _is_of_whole_car(rule)}
-    frames = 0
+    """The rules over all frames and samples of a session's parts."""
+    of_frames = [part for part in parts if not part.samples]
+    checks = [_check_frames(lake, of_frames, rules)] if of_frames else []
+    end_us = max((part.utc_to_us for part in parts), default=0)
+    with_channel = [rule for rule in rules if not _is_of_whole_car(rule)]
+    checks += [
+        _check_samples(lake, part, with_channel, is_over=end_us - part.utc_to_us > GAP_US)
+        for part in parts
+        if part.samples
+    ]
+    alarms = sorted((one for check in checks for one in check.found()), key=lambda one: one.utc_raised_us)
+    looking = {rule.id for check in checks for rule in check.rules}
+    why = {rule: line for check in reversed(checks) for rule, line in check.idle.items() if rule not in looking}
+    return AlarmCheck(tuple(alarms), why, sum(check.frames for check in checks))
+
+
+def _check_frames(lake: Lake, parts: Sequence[Part], rules: Sequence[Rule]) -> "_Checking":
+    """One part after the other; an alarm that is on goes on over the border."""
+    checking = _Checking(rules)
     for part in parts:
-        if not part.samples:
-            frames += checking.run(part, [rule for rule in rules if rule.id not in whole])
-    idle = {} if checking.engine is None else checking.engine.idle
-    return AlarmCheck(tuple(sorted(checking.found(), key=lambda one: one.utc_raised_us)), whole | idle, frames)
+        engine = checking.begin(part, part.decoder.channels, part.aliases)
+        engine.begin(part.t_from_us)
+        spans = [rule.for_ms * 1000 for rule in engine.rules if _is_of_whole_car(rule)]
+        blocks = FrameBlocks(lake, part, frozenset(engine.looker.used), min(spans, default=0))
+        checking.take(blocks)
+    return checking
+
+
+def _check_samples(lake: Lake, part: Part, rules: Sequence[Rule], *, is_over: bool) -> "_Checking":
+    checking = _Checking(rules)
+    channels = tuple(channel_of(one) for one in part.samples)
+    engine = checking.begin(part, channels, NO_ALIASES)
+    checking.take(sample_blocks(lake, part, channels, frozenset(engine.looker.used)))
+    if is_over:
+        checking.close()
+    return checking
 
 
 def _is_of_whole_car(rule: Rule) -> bool:
-    return rule.kind == "no_data" and not rule.channel and rule.is_enabled
+    return rule.kind == "no_data" and not rule.channel
 
 
 class _Checking:
-    def __init__(self, lake: Lake) -> None:
-        self.engine: Engine | None = None
-        self._lake = lake
+    """One engine, and what it found."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.frames = 0
+        self._asked = rules
+        self._engine: Engine | None = None
         self._part: Part | None = None
         self._held: dict[str, CheckedAlarm] = {}
         self._over: list[CheckedAlarm] = []
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those that look."""
+        return () if self._engine is None else self._engine.rules
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """Why the others do not."""
+        return {} if self._engine is None else self._engine.idle
+
     def found(self) -> list[CheckedAlarm]:
+        """All alarms so far."""
         return [*self._over, *self._held.values()]
 
-    def run(self, part: Part, rules: Sequence[Rule]) -> int:
-        """One part; an alarm that is on goes on over the border."""
-        engine = self._engine(part, rules)
-        keys, wanted = _wanted(engine, part)
-        frames = 0
-        if keys is None or keys:
-            for at_us in range(part.t_from_us, part.t_to_us + 1, _WINDOW_US):
-                to_us = min(at_us + _WINDOW_US, part.t_to_us + 1)
-                rows = self._lake.rows(part.vehicle, part.epoch, Where(keys=keys, t_from_us=at_us, t_to_us=to_us))
-                if len(rows):
-                    frames += len(rows)
-                    decoded = part.decoder.decode(rows.frames, wanted)
-                    columns = Columns(decoded.starts, decoded.values, decoded.rows)
-                    self._note(part, engine.take(rows.frames.t_us, columns))
-        self._note(part, engine.finish(part.t_to_us + 1))
-        return frames
-
-    def _engine(self, part: Part, rules: Sequence[Rule]) -> Engine:
-        before = self.engine
-        if before is not None and self._part is not None and before.looker.names == _names(part):
-            if part.epoch != self._part.epoch:
-                before.rebase()
+    def begin(self, part: Part, channels: Sequence[Channel], aliases: Aliases) -> Engine:
+        """Go on with this part."""
+        before, last = self._engine, self._part
+        if before is None or last is None:
+            engine = Engine(self._asked, channels, aliases)
         else:
-            self.engine = Engine(rules, part.decoder.channels, part.aliases)
-            if before is not None and self._part is not None:
-                restore(self.engine, engine_state(before))
-                if part.epoch != self._part.epoch:
-                    self.engine.rebase()
-        self._part = part
-        assert self.engine is not None
-        return self.engine
+            if part.epoch != last.epoch:
+                # The server's clock tells the silence between two lives of the agent.
+                self._note(before.advance(part.utc_from_us - last.clock.offset_us))
+            engine = before
+            if [channel.name for channel in channels] != before.looker.names:
+                engine = Engine(self._asked, channels, aliases)
+                restore(engine, engine_state(before))
+            if part.epoch != last.epoch:
+                engine.rebase()
+        self._engine, self._part = engine, part
+        return engine
 
-    def _note(self, part: Part, changes: Sequence[Change]) -> None:
-        assert self.engine is not None
+    def take(self, blocks: Iterable[Block]) -> None:
+        """All of the part."""
+        assert self._engine is not None
+        assert self._part is not None
+        for block in blocks:
+            self.frames += block.frames
+            self._note(self._engine.take_long(block.pieces, block.heard))
+        self._note(self._engine.finish(self._part.t_to_us + 1))
+
+    def close(self) -> None:
+        """Nothing follows."""
+        assert self._engine is not None
+        self._note(self._engine.close())
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        assert self._engine is not None
+        assert self._part is not None
         for change in changes:
-            rule = self.engine.rules[change.rule]
-            utc_us = change.t_us + part.clock.offset_us
+            rule = self._engine.rules[change.rule]
+            utc_us = change.t_us + self._part.clock.offset_us
             if change.is_raised:
                 self._held[rule.id] = CheckedAlarm(
-                    rule, part.epoch, change.t_us, utc_us, None, change.value, change.worst
+                    rule, self._part.epoch, change.t_us, utc_us, None, change.value, change.worst
                 )
             elif rule.id in self._held:
                 known = self._held.pop(rule.id)
-                self._over.append(
-                    CheckedAlarm(
-                        rule, known.epoch, known.t_raised_us, known.utc_raised_us, utc_us, known.value, change.worst
-                    )
-                )
-
-
-def _names(part: Part) -> list[str]:
-    return [channel.name for channel in part.decoder.channels]
-
-
-def _wanted(
-    engine: Engine, part: Part
-) -> "tuple[tuple[FrameKey, ...] | None, np.ndarray[tuple[int], np.dtype[np.bool_]]]":
-    """What to read, and which channels to decode."""
-    wanted = np.zeros(len(part.decoder.channels), np.bool_)
-    wanted[sorted(engine.looker.used)] = True
-    keys = {frame_key(part.decoder, number) for number in engine.looker.used}
-    return all_of(keys), wanted
+                self._over.append(replace(known, utc_cleared_us=utc_us, worst=change.worst))

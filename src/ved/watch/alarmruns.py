@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from ved.analysis.alarms.batches import Columns
 from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.engine import Engine
 from ved.analysis.alarms.life import NEVER, Change, Phase
-from ved.analysis.alarms.look import Columns
 from ved.analysis.alarms.saving import engine_state, restore
 from ved.db.alarms import Kept
 from ved.dbc.decode import Decoder
@@ -69,6 +69,7 @@ class Run:
     _engine: Engine | None = None
     _channels: tuple[Channel, ...] = ()
     _aliases: Aliases = NO_ALIASES
+    _is_of_samples: bool = False
     _recent: deque[_Recent] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
 
     def take_frames(self, taken: Taken, first_seq: int) -> list[Found]:
@@ -88,6 +89,7 @@ class Run:
     def take_samples(self, taken: Taken, batch: SampleBatch) -> list[Found]:
         """Samples that never were frames; channels that are new to this run are added."""
         found = self._begin(taken, batch.first_seq, batch.last_seq)
+        self._is_of_samples = True
         known = {channel.name: number for number, channel in enumerate(self._channels)}
         new = [channel for channel in batch.channels if channel.name not in known]
         if new or self._engine is None:
@@ -185,6 +187,8 @@ class Run:
         state = None if before is None else self.state()
         if self.saved is not None:
             state, self.saved = self.saved, None
+        if self._is_of_samples:  # they say nothing of the silence of the car
+            rules = [rule for rule in rules if rule.kind != "no_data" or rule.channel]
         self._engine = Engine(rules, channels, self._aliases, with_silence=self.with_silence)
         if not state:
             return []

@@ -102,16 +102,27 @@ class Table:
             self.values[at, : len(one.values)] = one.values
 
 
+def tolerance(values: Floats) -> Floats:
+    """Within what numbers are the same."""
+    out: Floats = _TOLERANCE * np.maximum(1.0, np.abs(values))
+    return out
+
+
 def transitions(table: Table, memory: Memory, samples: Samples) -> tuple[Indices, Indices, Mask]:
     """The samples at which a condition changes: place in `which`, place in the samples, what it becomes.
 
     Times do not decrease within a condition, and every condition has samples. The memory is moved on.
     """
-    lengths = np.diff(samples.starts)
-    owner = np.repeat(np.arange(len(samples.which)), lengths)
+    owner = np.broadcast_to(np.intp(0), len(samples.values))
+    if len(samples.which) > 1:
+        owner = np.repeat(np.arange(len(samples.which)), np.diff(samples.starts))
     with np.errstate(all="ignore"):  # infinite values, and floats that no integer holds
         trips, clears = _masks(table, memory, samples, owner)
-    at = np.flatnonzero(trips | clears)
+    # Where sample after sample says the same, only the first can change something.
+    says = trips | clears
+    says[1:] &= (trips[1:] != trips[:-1]) | (clears[1:] != clears[:-1])
+    says[samples.starts[:-1]] = (trips | clears)[samples.starts[:-1]]
+    at = np.flatnonzero(says)
     if not len(at):
         return at, at, np.empty(0, np.bool_)
     becomes, of = trips[at], owner[at]
@@ -139,21 +150,23 @@ def _masks(table: Table, memory: Memory, samples: Samples, owner: Indices) -> tu
             samples.t_us[part],
             samples.values[part],
         )
-        of = block.which[owner[part] - first]
+        # Of one condition alone the parameters are one number each, not one for each sample.
+        of = block.which if end - first == 1 else block.which[owner[part] - first]
         trips[part], clears[part] = _of_kind(Kind(kind), table, memory, block, of)
     return trips, clears
 
 
 def _of_kind(kind: Kind, table: Table, memory: Memory, block: Samples, of: Indices) -> tuple[Mask, Mask]:
-    """As `_masks`, for conditions of one kind; `of`: each sample's condition."""
+    """As `_masks`, for conditions of one kind; `of`: each sample's condition, or the one of all."""
     values = block.values
     if kind is Kind.REGION:
         return _region(table, of, values)
     if kind is Kind.RATE:
-        return _region(table, of, _rates(table, memory, block, of))
+        return _region(table, of, _rates(table, memory, block))
     if kind is Kind.VALUES:
-        wanted = table.values[of]
-        trips = (np.abs(values[:, None] - wanted) <= _TOLERANCE * np.maximum(1.0, np.abs(wanted))).any(axis=1)
+        trips = np.zeros(len(values), np.bool_)
+        for wanted in table.values.T:
+            trips |= np.abs(values - wanted[of]) <= tolerance(wanted[of])
         return trips, np.isfinite(values) & ~trips
     if kind is Kind.BITS:
         is_number = np.abs(values) < _INTEGERS
@@ -161,10 +174,11 @@ def _of_kind(kind: Kind, table: Table, memory: Memory, block: Samples, of: Indic
         return trips, is_number & ~trips
     if kind is Kind.PLAUSIBLE:
         low, high = table.low[of], table.high[of]
-        margin = _TOLERANCE * np.maximum(1.0, np.abs(values))
+        margin = tolerance(values)
         trips = ~np.isfinite(values) | (values < low - margin) | (values > high + margin)
         span_us = table.span_us[of]
-        trips |= (span_us > 0) & (block.t_us - _changes(memory, block) >= span_us)
+        if span_us.any():
+            trips |= (span_us > 0) & (block.t_us - _changes(memory, block) >= span_us)
         return trips, ~trips
     return np.isfinite(values) & (values != 0), values == 0
 
@@ -174,7 +188,7 @@ def _region(table: Table, of: Indices, values: Floats) -> tuple[Mask, Mask]:
     return trips, (values >= table.clear_low[of]) & (values <= table.clear_high[of])
 
 
-def _rates(table: Table, memory: Memory, block: Samples, of: Indices) -> Floats:
+def _rates(table: Table, memory: Memory, block: Samples) -> Floats:
     """Change per second against the newest sample that is at least `span_us` older; NaN where there is none."""
     empty = np.empty(0, np.int64), np.empty(0, np.float64)
     tails = [memory.tails.get(at, empty) for at in block.which.tolist()]
@@ -199,7 +213,7 @@ def _rates(table: Table, memory: Memory, block: Samples, of: Indices) -> Floats:
     new = np.flatnonzero(is_new)
     past = np.minimum(np.searchsorted(axis, axis[new] - spans_us[place[new]], "right") - 1, new - 1)
     has_past = past >= begins[place[new]]
-    rates = np.full(len(of), np.nan)
+    rates = np.full(len(block.values), np.nan)
     at, before = new[has_past], past[has_past]
     rates[has_past] = (values[at] - values[before]) / ((t_us[at] - t_us[before]) / 1e6)
     keep = np.maximum(np.searchsorted(axis, axis[ends - 1] - spans_us, "right") - 1, begins)

@@ -7,10 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ved.analysis.alarms.batches import Batch, Columns, LongBatch, Piece, make_batch
 from ved.analysis.alarms.binding import NO_GUARD, bind
 from ved.analysis.alarms.conditions import NO_TIME
 from ved.analysis.alarms.life import Change, Life, Turn
-from ved.analysis.alarms.look import Batch, Columns, Looker, Steps, make_batch
+from ved.analysis.alarms.look import Looker, Steps
 from ved.model.alarmrule import Rule, rule_values
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.channel import Channel
@@ -42,7 +43,7 @@ class Engine:
         self.now_us = NO_TIME
         self.lives = [Life(one.on_delay_ms * 1000, one.off_delay_ms * 1000) for one in self.rules]
         self.worst = [float("nan")] * len(self.rules)
-        self.looker = Looker(bound.conditions, channels)
+        self.looker = Looker(bound.conditions, channels, [one.parts for one in bound.rules])
         self.bound = bound.rules
         self._inputs = [bound.conditions[one.condition].inputs for one in bound.rules]
         self._rules_of: dict[int, list[int]] = {}
@@ -63,6 +64,15 @@ class Engine:
     def take(self, t_us: NDArray[np.int64], columns: Columns) -> list[Change]:
         """Fold the next frames in (`t_us` i64[n]: their times); what happened, in order of time."""
         return self._take(make_batch(t_us, columns, self.now_us, is_end=False)) if len(t_us) else []
+
+    def begin(self, t_us: int) -> None:
+        """The first frame came at this time; else the first that is taken counts as that."""
+        if self.looker.start_us == NO_TIME:
+            self.looker.start_us = t_us
+
+    def take_long(self, pieces: Sequence[Piece], heard: tuple[NDArray[np.int64], NDArray[np.int64]]) -> list[Change]:
+        """As `take`, many frames at once as a store gives them; `pieces` or `heard` hold something. See LongBatch."""
+        return self._take(LongBatch(pieces, self.now_us, heard, len(self.looker.last_us)))
 
     def advance(self, t_us: int) -> list[Change]:
         """No frame came until `t_us` (by another clock): the vehicle is silent. Other delays wait for frames."""
@@ -115,7 +125,7 @@ class Engine:
             if number in due or life.deadline_us <= now_us:
                 self._walk(number, batch, found, changes)
             elif life.is_true:
-                self._worsen(number, batch, -2, 2 * len(batch.clock))
+                self._worsen(number, batch, -2, batch.end_key)
         self.looker.note(batch)
         self.now_us = now_us
         return sorted(changes, key=_by_time)
@@ -136,7 +146,7 @@ class Engine:
             if turn is not None:
                 self._note(number, turn, self._value_at(number, batch, key), changes)
         if life.is_true:
-            self._worsen(number, batch, from_key, 2 * len(batch.clock))
+            self._worsen(number, batch, from_key, batch.end_key)
         self._fire(number, batch.now_us, batch, changes)
 
     def _combined(self, number: int, found: dict[int, Steps]) -> tuple[list[int], list[int], list[bool]]:
@@ -164,8 +174,8 @@ class Engine:
     def _fire(self, number: int, t_us: int, batch: Batch, changes: list[Change]) -> None:
         turn = self.lives[number].fire(t_us)
         if turn is not None:
-            key = 2 * int(np.searchsorted(batch.clock, turn.t_us, "left")) - 1
-            self._note(number, turn, self._value_at(number, batch, key), changes)
+            key = batch.key_at(np.array([turn.t_us]), "left", self._inputs[number])
+            self._note(number, turn, self._value_at(number, batch, int(key[0])), changes)
 
     def _note(self, number: int, turn: Turn | None, value: float, changes: list[Change]) -> None:
         if turn is None:
@@ -178,7 +188,7 @@ class Engine:
         """The channel's value in force at a place in the batch; NaN for an expression."""
         if len(self._inputs[number]) != 1 or self.rules[number].kind == "expression":
             return float("nan")
-        rows, values = batch.of(self._inputs[number][0])
+        rows, _, values = batch.of(self._inputs[number][0])
         at = int(np.searchsorted(rows, key // 2, "right")) - 1
         return float(values[at]) if at >= 0 else self._last(number)
 
@@ -194,12 +204,12 @@ class Engine:
         if worse is None:
             return
         channel = self._inputs[number][0]
-        if from_key < 0 and to_key >= 2 * len(batch.clock):
+        if from_key < 0 and to_key >= batch.end_key:
             if not batch.counts[channel]:
                 return
             extreme = float(batch.high[channel] if worse is np.fmax else batch.low[channel])
         else:
-            rows, values = batch.of(channel)
+            rows, _, values = batch.of(channel)
             first, end = np.searchsorted(rows, ((from_key + 1) // 2, (to_key + 1) // 2), "left").tolist()
             if first >= end:
                 return

@@ -3,12 +3,12 @@ value of every channel tell for all conditions at once which may have changed; o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ved.analysis.alarms.batches import LONG, Batch
 from ved.analysis.alarms.conditions import (
     NO_TIME,
     Condition,
@@ -16,73 +16,28 @@ from ved.analysis.alarms.conditions import (
     Memory,
     Samples,
     Table,
+    tolerance,
     transitions,
 )
 from ved.analysis.maths.program import State
 from ved.model.channel import Channel
 
 
-class Columns(NamedTuple):
-    """Samples grouped by channel, as the decoder gives them: channel c has those from starts[c] to starts[c + 1].
-
-    `starts` i64[channels + 1]; `values` f64[m]; `rows` i64[m], each sample's row in the batch, rising in a channel.
-    """
-
-    starts: NDArray[np.int64]
-    values: NDArray[np.float64]
-    rows: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch: `clock` i64[n], the newest time so far at each row; `counts`, `low`, `high` by channel."""
-
-    clock: NDArray[np.int64]
-    columns: Columns
-    counts: NDArray[np.int64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    is_end: bool
-    """No frame: only the time to which all was given."""
-
-    @property
-    def now_us(self) -> int:
-        """The newest time."""
-        return int(self.clock[-1])
-
-    def of(self, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Rows and values of one channel."""
-        part = slice(int(self.columns.starts[channel]), int(self.columns.starts[channel + 1]))
-        return self.columns.rows[part], self.columns.values[part]
-
-
 class Steps(NamedTuple):
-    """Where a condition changes: order in the batch (2 * row; odd: between two rows), time, what it becomes."""
+    """Where a condition changes: key, time, what it becomes."""
 
     keys: NDArray[np.int64]
     t_us: NDArray[np.int64]
     becomes: NDArray[np.bool_]
 
 
-def make_batch(t_us: NDArray[np.int64], columns: Columns, now_us: int, *, is_end: bool) -> Batch:
-    """A batch after one that ended at `now_us`: time never runs back."""
-    clock = np.maximum.accumulate(t_us)
-    if clock[0] < now_us:
-        clock = np.maximum(clock, now_us)
-    counts = np.diff(columns.starts)
-    low, high = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
-    present = np.flatnonzero(counts)
-    if len(present):
-        # Minimum and maximum keep a NaN, and a comparison with NaN is false: such a channel is looked at.
-        low[present] = np.minimum.reduceat(columns.values, columns.starts[present])
-        high[present] = np.maximum.reduceat(columns.values, columns.starts[present])
-    return Batch(clock, columns, counts, low, high, is_end)
-
-
 class Looker:
     """All conditions of a vehicle's rules, and what they remember."""
 
-    def __init__(self, conditions: Sequence[Condition], channels: Sequence[Channel]) -> None:
+    def __init__(
+        self, conditions: Sequence[Condition], channels: Sequence[Channel], together: Sequence[tuple[int, ...]]
+    ) -> None:
+        """`together`: the conditions of each rule."""
         self.conditions = tuple(conditions)
         self.memory = Memory(len(conditions))
         self.start_us = NO_TIME
@@ -91,6 +46,11 @@ class Looker:
         self.last_value = np.full(len(channels), np.nan)
         self.names = [channel.name for channel in channels]
         self.used = {channel for condition in self.conditions for channel in condition.inputs}
+        self._beside = {
+            at: tuple({channel for one in rule for channel in self.conditions[one].inputs})
+            for rule in together
+            for at in rule
+        }
         self._runs: dict[int, State] = {}
         self._waiting: set[int] = set()
         self._table = Table(conditions)
@@ -104,7 +64,7 @@ class Looker:
     def look(self, batch: Batch) -> dict[int, Steps]:
         """The conditions that change in this batch, and where."""
         if self.start_us == NO_TIME:
-            self.start_us = int(batch.clock[0])
+            self.start_us = batch.start_us
         found = self._look_simple(batch)
         for at in self._silences:
             steps = self._look_silence(at, batch)
@@ -119,10 +79,8 @@ class Looker:
 
     def note(self, batch: Batch) -> None:
         """Remember the last samples of a batch that was looked at."""
-        present = np.flatnonzero(batch.counts)
-        last = batch.columns.starts[present + 1] - 1
-        self.last_us[present] = batch.clock[batch.columns.rows[last]]
-        self.last_value[present] = batch.columns.values[last]
+        present, t_us, values = batch.last()
+        self.last_us[present], self.last_value[present] = t_us, values
         if not batch.is_end:
             self.heard_us = batch.now_us
 
@@ -159,18 +117,37 @@ class Looker:
         stays = (kind == Kind.REGION) & (stays_off | stays_on)
         # With one value all through, and the same as before, nothing changes where only the value counts.
         stays |= ((kind == Kind.VALUES) | (kind == Kind.BITS)) & (least == most) & (least == self.last_value[channel])
+        stays |= (
+            (kind == Kind.PLAUSIBLE) & stays_off & (table.span_us[of] == 0) & np.isfinite(least) & np.isfinite(most)
+        )
+        stays |= (kind == Kind.VALUES) & ~is_on & self._misses(least, most)
         return np.flatnonzero((batch.counts[channel] > 0) & ~stays)
+
+    def _misses(self, least: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether all samples (between `least` and `most`) are others than the values of a condition in `_simple`."""
+        wanted = self._table.values[self._simple]
+        margin = 2 * tolerance(wanted)
+        may_be = (wanted + margin >= least[:, None]) & (wanted - margin <= most[:, None])
+        misses: NDArray[np.bool_] = ~may_be.any(axis=1) & (least <= most)
+        return misses
 
     def _look_simple(self, batch: Batch) -> dict[int, Steps]:
         due = self._due(batch)
         if not len(due):
             return {}
-        channel = self._channel[due]
-        lengths = batch.counts[channel]
-        starts = np.append(0, np.cumsum(lengths))
-        at = np.arange(starts[-1]) + np.repeat(batch.columns.starts[channel] - starts[:-1], lengths)
-        rows = batch.columns.rows[at]
-        samples = Samples(self._simple[due], starts, batch.clock[rows], batch.columns.values[at])
+        if batch.counts[self._channel[due]].sum() < LONG * len(due):
+            return self._turns(batch, due)
+        found: dict[int, Steps] = {}
+        for place in due.tolist():
+            found |= self._turns(batch, np.array([place]))
+        return found
+
+    def _turns(self, batch: Batch, due: NDArray[np.intp]) -> dict[int, Steps]:
+        """The conditions at places in `_simple` that change, and where; they have samples."""
+        channels = self._channel[due]
+        rows, t_us, values = batch.of(int(channels[0])) if len(due) == 1 else batch.together(channels)
+        starts = np.append(0, np.cumsum(batch.counts[channels]))
+        samples = Samples(self._simple[due], starts, t_us, values)
         of, changed, becomes = transitions(self._table, self.memory, samples)
         if not len(of):
             return {}
@@ -192,20 +169,23 @@ class Looker:
         first_us = self._silence_begins(at)
         if not is_on and first_us >= batch.now_us:
             return None
-        rows = np.arange(0 if batch.is_end else len(batch.clock))
-        if condition.inputs:
-            rows, _ = batch.of(condition.inputs[0])
-        heard = batch.clock[rows]
-        begins = np.append(first_us, heard + condition.span_us)
-        gaps = np.flatnonzero(begins < np.append(heard, batch.now_us)).tolist()
+        rows, heard = batch.of(condition.inputs[0])[:2] if condition.inputs else batch.heard()
+        gaps = (np.flatnonzero(heard[1:] - heard[:-1] > condition.span_us) + 1).tolist()
         steps: list[tuple[int, int, bool]] = []
-        if is_on and len(rows):
+        if is_on and len(heard):
             steps.append((2 * int(rows[0]), int(heard[0]), False))
+        elif not is_on and first_us < (int(heard[0]) if len(heard) else batch.now_us):
+            gaps.insert(0, 0)
+        if len(heard) and int(heard[-1]) + condition.span_us < batch.now_us:
+            gaps.append(len(heard))
         for gap in gaps:
-            if gap == 0 and is_on:
-                continue
-            steps.append((2 * int(np.searchsorted(batch.clock, begins[gap], "right")) - 1, int(begins[gap]), True))
-            if gap < len(rows):
+            begins_us = int(heard[gap - 1]) + condition.span_us if gap else first_us
+            if condition.inputs:
+                key = int(batch.key_at(np.array([begins_us]), "right", self._beside[at])[0])
+            else:
+                key = (2 * int(rows[gap]) if gap < len(rows) else batch.end_key) - 1
+            steps.append((key, begins_us, True))
+            if gap < len(heard):
                 steps.append((2 * int(rows[gap]), int(heard[gap]), False))
         if not steps:
             return None
@@ -218,8 +198,7 @@ class Looker:
         assert condition.program is not None
         columns = {}
         for channel in condition.inputs:
-            rows, values = batch.of(channel)
-            columns[self.names[channel]] = (batch.clock[rows], values)
+            columns[self.names[channel]] = batch.of(channel)[1:]
         state = self._runs.setdefault(at, condition.program.start())
         # A sample at the very edge waits for the next frames: others of the same time may follow.
         self._waiting.discard(at)
@@ -233,4 +212,4 @@ class Looker:
         if not len(found):
             return None
         t_us = series.t_us[found]
-        return Steps(2 * np.searchsorted(batch.clock, t_us, "right").astype(np.int64) - 1, t_us, becomes)
+        return Steps(batch.key_at(t_us, "right", self._beside[at]), t_us, becomes)

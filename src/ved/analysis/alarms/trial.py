@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from ved.analysis.alarms.batches import Columns
 from ved.analysis.alarms.engine import Engine
-from ved.analysis.alarms.look import Columns
 from ved.model.alarmrule import Rule
 from ved.model.channel import Channel
 
