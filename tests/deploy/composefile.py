@@ -11,21 +11,21 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deploy" / "compose.yaml"
 DEBUG_FILE = ROOT / "deploy" / "compose.debug.yaml"
-_VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^${}]*))?\})")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^${}]*))?\}")
 
 
 def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """Put `$$`, `${NAME}` and `${NAME:-default}` in place; anything else that begins with $ is an error of the file."""
+    """Put `${NAME}` and `${NAME:-default}` (innermost first) in place; any other $ is an error of the file."""
 
     def one(match: re.Match[str]) -> str:
-        dollar, name, how, default = match.groups()
-        if dollar:
-            return "$"
+        name, how, default = match.groups()
         assert how in (None, ":-"), f"{match[0]}: this test knows only ${{NAME}} and ${{NAME:-default}}"
         return variables.get(name) or default or ""
 
-    assert "$" not in _VARIABLE.sub("", text), f"{text}: $ that is no variable"
-    return _VARIABLE.sub(one, text)
+    while _VARIABLE.search(text):
+        text = _VARIABLE.sub(one, text)
+    assert "$" not in text, f"{text}: $ that is no variable"
+    return text
 
 
 def resolved(node: Any, variables: Mapping[str, str]) -> Any:
