@@ -80,12 +80,12 @@ class Address:
 
 def parse_address(text: str, forms: Mapping[str, Form]) -> Address:
     """Read an address of one of these kinds. UserError: one line with what is wrong and a right one."""
-    kind = text.partition("://")[0]
+    kind, _, rest = text.partition("://")
     form = forms.get(kind)
     if form is None:
         raise UserError(f"source {_shown(text)}: no such kind; use one of {', '.join(forms)}, as {_first(forms)}")
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(f"//{rest}")
         host, port, password = parts.hostname or "", parts.port or form.port, parts.password
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else []
     except ValueError as error:
