@@ -58,6 +58,8 @@ class Engine:
         self._addresses = {name: f"172.30.0.{number}" for number, name in enumerate(sorted(services), 2)}
         self._volumes = folder / "volumes"
         self._volumes.mkdir(parents=True)
+        for name in services:
+            self._make_volumes(name)
         self._network = subprocess.Popen(
             ["unshare", "-n", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"], stdout=subprocess.PIPE
         )
@@ -82,10 +84,26 @@ class Engine:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
+    def image(self, name: str) -> Image:
+        return self.images[self.services[name]["image"].split(":")[0]]
+
+    def _make_volumes(self, name: str) -> None:
+        """When a container is made, an empty volume takes what the image has in its place, owners too."""
+        for mount in mounts(self.services[name]):
+            volume = self.volume(mount.source)
+            if not mount.is_named or (volume.exists() and any(volume.iterdir())):
+                continue
+            volume.mkdir(exist_ok=True)
+            for path, owner in self.image(name).folders:
+                if Path(path).is_relative_to(mount.target):
+                    inside = volume / Path(path).relative_to(mount.target)
+                    inside.mkdir(exist_ok=True)
+                    os.chown(inside, owner, owner)
+
     def up(self, names: Iterable[str]) -> None:
         """Start these and all that they need, each when what it needs is as it asks."""
         for name in names:
-            if name in self.processes and self.processes[name].poll() is None:
+            if name in self.processes and self.processes[name].poll() in (None, 0):
                 continue
             for needed, how in self.services[name].get("depends_on", {}).items():
                 self.up([needed])
@@ -93,7 +111,7 @@ class Engine:
             self.start(name)
 
     def start(self, name: str) -> None:
-        service, image = self.services[name], self.images[self.services[name]["image"].split(":")[0]]
+        service, image = self.services[name], self.image(name)
         command = [*(service.get("entrypoint") or image.entrypoint), *(service.get("command") or image.command)]
         words = dict(image.environment) | environment(service)
         run = self._as_user(service, words, command)
@@ -109,7 +127,7 @@ class Engine:
 
     def execute(self, name: str, *command: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """As `docker compose exec`: in the service's root, as its user, with its environment."""
-        service, image = self.services[name], self.images[self.services[name]["image"].split(":")[0]]
+        service, image = self.services[name], self.image(name)
         run = self._as_user(service, dict(image.environment) | environment(service), list(command))
         enter = ["nsenter", "-t", str(self.processes[name].pid), "-m", "-n", "-u", "-r", "-w", "--"]
         return subprocess.run([*enter, *run], capture_output=True, text=True, timeout=timeout_s, check=False)
@@ -218,12 +236,8 @@ class Engine:
         for path, content in image.files:
             lines.append(f"mkdir -p {root}{Path(path).parent} && printf %s {shlex.quote(content)} > {root}{path}")
             lines.append(f"chmod 755 {root}{path}")
-        owners = dict(image.folders)
         for mount in mounts(service):
             source = self.volume(mount.source) if mount.is_named else (FILE.parent / mount.source).resolve()
-            if mount.is_named and not source.exists():
-                source.mkdir()
-                os.chown(source, owners.get(mount.target, 0), owners.get(mount.target, 0))
             target = f"{root}{mount.target}"
             lines.append(
                 f"mkdir -p {target}" if source.is_dir() else f"mkdir -p {Path(target).parent} && touch {target}"
@@ -232,8 +246,9 @@ class Engine:
             if mount.is_read_only:
                 lines.append(f"mount -o remount,bind,ro {target}")
         for one in service.get("tmpfs", []):
-            path, _, options = one.partition(":")
-            lines.append(f"mkdir -p {root}{path} && mount -t tmpfs -o {options or 'defaults'} none {root}{path}")
+            path, _, given = one.partition(":")
+            options = ["nosuid", "nodev", *([] if "exec" in given.split(",") else ["noexec"]), given]
+            lines.append(f"mkdir -p {root}{path} && mount -t tmpfs -o {','.join(options)} none {root}{path}")
         if service.get("read_only"):
             lines.append(f"mount -o remount,ro {root}")
         if service.get("hostname"):

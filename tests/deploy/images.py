@@ -51,5 +51,6 @@ def images() -> dict[str, Image]:
         "caddy": Image(
             command=("caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"),
             environment=(("XDG_CONFIG_HOME", "/config"), ("XDG_DATA_HOME", "/data")),
+            folders=(("/data", 0), ("/data/caddy", 0)),
         ),
     }

@@ -100,7 +100,9 @@ def test_owners_that_are_none_are_refused(tmp_path: Path, owner: str):
 def test_each_folder_goes_to_its_reader(tmp_path: Path):
     make_secrets(tmp_path)
     (tmp_path / "postgres" / "link").symlink_to(tmp_path / "grafana" / "secret_key")
+    (tmp_path / "ved" / "deeper").mkdir()
     hand_over([f"{tmp_path}/postgres=70", f"{tmp_path}/ved=71"])
+    assert (tmp_path / "ved" / "deeper").stat().st_uid == 71
     assert {(tmp_path / name).stat().st_uid for name in FILES if name.startswith("postgres/")} == {70}
     assert (tmp_path / "ved").stat().st_uid == 71
     assert (tmp_path / "grafana/secret_key").stat().st_uid == 0

@@ -73,7 +73,7 @@ def make_secrets(folder: Path) -> list[str]:
 
 
 def hand_over(owners: Sequence[str]) -> None:
-    """Give folders with the files in them away; each owner is `FOLDER=UID`. UserError when that cannot be."""
+    """Give folders and all in them away; each owner is `FOLDER=UID`. UserError when that cannot be."""
     for owner in owners:
         path, _, number = owner.rpartition("=")
         folder = Path(path)
@@ -82,8 +82,8 @@ def hand_over(owners: Sequence[str]) -> None:
         if sys.platform == "win32":
             raise UserError("--owner: Windows has no such numbers; leave it out")
         try:
-            for one in (folder, *(file for file in folder.iterdir() if file.is_file() and not file.is_symlink())):
-                os.chown(one, int(number), int(number))
+            for one in (folder, *folder.rglob("*")):
+                os.chown(one, int(number), int(number), follow_symlinks=False)
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be given to user {number} ({error.strerror})") from None
 

@@ -13,7 +13,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the secrets.")] = Path("secrets"),
     owner: Annotated[
         list[str] | None,
-        typer.Option(metavar="FOLDER=UID", help="Give a folder and its files to a user, by number. Repeatable."),
+        typer.Option(metavar="FOLDER=UID", help="Give a folder and all in it to a user, by number. Repeatable."),
     ] = None,
 ) -> None:
     """Make fresh secrets for a deployment: one file each, readable by its owner alone.
