@@ -27,6 +27,7 @@ ROLES: Final = {
     "watch": ("ved.watch.role", "run_watch", "WatchSettings"),
     "web": ("ved.web.role", "run_web", "WebSettings"),
     "influx": ("ved.influx.role", "run_influx", "InfluxSettings"),
+    "mqtt": ("ved.mqtt.role", "run_mqtt", "MqttSettings"),
     "car": ("ved.cli.simulated_car", "run_simulated_car", "SimulatedCarSettings"),
 }
 

@@ -20,6 +20,7 @@ from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
 from ved.influx.settings import InfluxSettings, InfluxTarget, checked_url
 from ved.ingest.role import IngestSettings
+from ved.mqtt.settings import MqttRules, MqttSettings, MqttTarget
 from ved.notify.targets import SEVERITY_NUMBERS, NotifySettings
 from ved.record.role import RecordSettings
 from ved.watch.role import WatchSettings
@@ -153,6 +154,9 @@ class Server:
         if target is not None:
             influx = InfluxSettings(data, settings.database, settings.lake, target, kafka)
             specs.append(RoleSpec("influx", influx))
+        mqtt = mqtt_settings(settings, kafka)
+        if mqtt is not None:
+            specs.append(RoleSpec("mqtt", mqtt))
         return [spec for spec in specs if spec.name in settings.roles]
 
 
@@ -177,6 +181,25 @@ def influx_target(settings: ServerSettings) -> InfluxTarget | None:
         token=settings.influx_token.get_secret_value(),
         rate_hz=settings.influx_rate_hz,
     )
+
+
+def mqtt_settings(settings: ServerSettings, kafka: KafkaReach | None) -> MqttSettings | None:
+    """The broker for the latest values; None where none is set. UserError as for `influx_target`."""
+    if not settings.mqtt_url:
+        if "mqtt" in settings.roles and settings.roles != ROLES:
+            raise UserError("roles: mqtt needs the address of a broker; set mqtt_url, or leave the role out")
+        return None
+    password = settings.mqtt_password.get_secret_value()
+    rules = MqttRules(
+        prefix=settings.mqtt_topics,
+        channels=settings.mqtt_channels,
+        rate_hz=settings.mqtt_rate_hz,
+        every_s=settings.mqtt_every_s,
+        has_object=settings.mqtt_object,
+        is_retained=settings.mqtt_retain,
+    )
+    target = MqttTarget(settings.mqtt_url, settings.mqtt_user, password, settings.mqtt_ca)
+    return MqttSettings(settings.data.resolve(), settings.database, target, rules, kafka)
 
 
 def find_running(data: Path) -> RunningServer | None:

@@ -17,8 +17,8 @@ from pydantic_settings import (
 
 from ved.errors import UserError
 
-Role = Literal["ingest", "record", "watch", "web", "influx"]
-ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web", "influx")
+Role = Literal["ingest", "record", "watch", "web", "influx", "mqtt"]
+ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web", "influx", "mqtt")
 SECRETS_VARIABLE: Final = "VED_SECRETS"
 
 
@@ -65,6 +65,17 @@ class ServerSettings(BaseSettings):
     influx_password: SecretStr = Field(SecretStr(""), description="The user's password.")
     influx_token: SecretStr = Field(SecretStr(""), description="Token of its database; empty: none.")
     influx_rate_hz: float = Field(100.0, ge=0, le=1e6, description="Most points per second of a signal; 0: every frame.")
+
+    mqtt_url: str = Field("", description="MQTT broker for the latest values, like mqtts://HOST:8883; empty: none.")
+    mqtt_user: str = Field("", description="User of the broker; empty: none.")
+    mqtt_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    mqtt_ca: str = Field("", description="PEM file of the authority that signed the broker's certificate.")
+    mqtt_topics: str = Field("ved", min_length=1, max_length=200, description="Begin of all topics.")
+    mqtt_channels: tuple[str, ...] = Field(("*",), description="Channels that are published: Motor.*, GPS.speed, …")
+    mqtt_rate_hz: float = Field(5.0, gt=0, le=100, description="Most messages per second of a channel.")
+    mqtt_every_s: float = Field(10.0, gt=0, le=86_400, description="A value that does not change is told so often.")
+    mqtt_object: bool = Field(False, description="All values of a vehicle as one JSON object as well.")
+    mqtt_retain: bool = Field(False, description="The broker keeps the last values for those who come later.")
 
     roles: tuple[Role, ...] = Field(ROLES, description="Roles that run here; the others run on other machines.")
     kafka_servers: str = Field("", description="Apache Kafka (host:port,…) that carries the streams; empty: journals.")
