@@ -11,6 +11,7 @@ from ved.cli import keys as commands
 from ved.config.settings import ServerSettings
 from ved.db import keys
 from ved.db.database import Database
+from ved.db.dbcs import assignments
 from ved.errors import StorageError
 from ved.link.datagramkeys import FILE_NAME, datagram_secret, derive_key
 
@@ -66,5 +67,8 @@ def test_the_command_prints_a_key_that_a_compiler_takes(tmp_path: Path, capsys: 
     assert key == derive_key(datagram_secret(tmp_path / "data" / "keys"), "fs", number)
     assert key.hex() in said
     assert hashlib.sha256(key).digest() not in (tmp_path / "data" / "db.sqlite").read_bytes()
+    db = Database(settings.database)
+    assert assignments(db, "fs")  # a key made before the first start leaves a shipped vehicle its DBCs
+    db.close()
     commands.print_keys(settings)
     assert re.search(rf"{number} +fs +datagram +valid", capsys.readouterr().out)

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from ved.cli.server import open_database, prepare_folder
+from ved.cli.server import open_database, prepare_folder, seed_vehicles
 from ved.config.settings import ServerSettings
 from ved.db.database import Database
 from ved.db.keys import add_datagram_key, create_enrol_code, list_car_keys, revoke_car_key
@@ -28,6 +28,7 @@ def print_datagram_key(settings: ServerSettings, vehicle: str) -> None:
     secret = datagram_secret(prepare_folder(settings.data.resolve()) / "keys")
     db = open_database(settings)
     try:
+        seed_vehicles(db, settings.data.resolve())
         ensure_named_vehicle(db, vehicle)
         key_id, key = add_datagram_key(db, vehicle, lambda number: derive_key(secret, vehicle, number))
     finally:
@@ -63,6 +64,7 @@ def enrolment_code(settings: ServerSettings, vehicle: str, ttl_s: float) -> str:
     """A one-time code for `vehicle` (made if new) with the fingerprint of this server's CA."""
     db = open_database(settings)
     try:
+        seed_vehicles(db, settings.data.resolve())  # else a bare vehicle takes the name of a shipped one
         ensure_named_vehicle(db, vehicle)
         certificates = ensure_server_certificates(settings.data.resolve() / "keys", settings.link_names)
         return make_code(create_enrol_code(db, vehicle, ttl_s), certificates.ca_der)
