@@ -15,6 +15,8 @@ from ved.broker.open import open_journal
 from ved.codec.records import decode_record
 from ved.errors import StorageError
 from ved.journal.reader import JournalReader
+from ved.link import connection
+from ved.link.connection import STALL_S
 from ved.link.holes import POSTHUMOUS
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch
@@ -96,7 +98,8 @@ def test_connection_cut_again_and_again(tmp_path: Path) -> None:
     check_whole(site, asyncio.run(go()))
 
 
-def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path) -> None:
+def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LATE_SERVER_S", 0.0)  # the relay's TCP acknowledges what the server's would not
     site = Site(tmp_path / "data")
     site.prepare("fs")
     counters = Counters()
@@ -118,6 +121,35 @@ def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path) -> None:
     check_whole(site, asyncio.run(go()))
     # The server said at the new connection what it has, so nothing crossed the link twice.
     assert counters[BATCHES_DUPLICATE_TOTAL] == 0
+
+
+def test_a_server_that_stands_still_keeps_its_car(tmp_path: Path) -> None:
+    """Its machine takes what comes: a new connection would have to wait as well, and cost more."""
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+
+    async def go(server: ServerProcess) -> tuple[AgentReport, int, int]:
+        async with Relay(site.port) as relay:
+            site.enrol_here(tmp_path / "car", port=relay.port)
+            run = Run(tmp_path / "car")
+            run.source.allowed = 10_000
+            agent = asyncio.create_task(run.to_the_end())
+            await asyncio.wait_for(run.reached(10_000), 60)
+            before = relay.accepted
+            assert server.process is not None
+            server.process.send_signal(signal.SIGSTOP)
+            run.source.allowed = TOTAL
+            await asyncio.sleep(3 * STALL_S)
+            assert not agent.done()
+            assert run.last is not None
+            assert run.last.stored_frames == 10_000
+            server.process.send_signal(signal.SIGCONT)
+            return await agent, before, relay.accepted
+
+    with ServerProcess(site) as server:
+        report, before, after = asyncio.run(go(server))
+    assert after == before
+    check_whole(site, report)
 
 
 _AGENT = """

@@ -41,6 +41,7 @@ from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.dial import PUBLISH_PATH, Dialer
 from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes
 from ved.link.span import Span
+from ved.link.tcpprogress import TcpProgress
 from ved.link.wireuse import WireUse
 from ved.model.records import RecordKind
 
@@ -53,6 +54,12 @@ STALL_S: Final = 1.0
 STALL_RTTS: Final = 4
 FIRST_STALL_S: Final = 3.0
 """The watchdog's patience while no round trip was measured yet."""
+
+DOUBT_SHARE: Final = 0.5
+"""Of the watchdog's patience: from then on another connection is tried beside this one."""
+
+LATE_SERVER_S: Final = 10.0
+"""More patience with a server that does not answer while its machine takes what is sent."""
 
 SLOWEST_BYTES_PER_S: Final = 10_000
 FREE_BYTES: Final = 8192
@@ -125,12 +132,19 @@ class LinkConnection:
         self._vehicle = ""
         self._encoder = WireEncoder(wiring.layouts)
         self._wire_use = WireUse()
+        self._tcp = TcpProgress.of(socket.transport)
+        self._has_other_way = False
+        self.in_doubt = asyncio.Event()
+        """Set while nothing arrives for half the watchdog's time, or another way to the server has opened."""
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
         """Connect and be welcomed. LinkLostError when that does not work now, LinkRefusedError when it never will."""
-        token = base64.urlsafe_b64encode(key).decode().rstrip("=")
-        socket = await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
+        return await LinkConnection.begin(await dial(dialer, tls, key), hello, wiring)
+
+    @staticmethod
+    async def begin(socket: ClientConnection, hello: Hello, wiring: Wiring) -> "LinkConnection":
+        """Be welcomed on what `dial` opened; raises as `open`."""
         connection = LinkConnection(socket, wiring)
         try:
             async with asyncio.timeout(WELCOME_TIMEOUT_S):
@@ -325,6 +339,7 @@ class LinkConnection:
                 self._ping(now_s)
             await asyncio.sleep(min(_CHECK_S, self.ping_s))
             woken_s = time.monotonic()
+            self._tcp.look(woken_s)
             if woken_s - now_s < _LATE_S:
                 self._check_stall(woken_s)
             # else: this program itself stood still, and answers may lie unread in the socket
@@ -340,14 +355,38 @@ class LinkConnection:
         self._control.put_nowait(Ping(token, self._wiring.time_us()))
 
     def _check_stall(self, now_s: float) -> None:
-        if not self._sent and not self._pings:
-            return
         patience_s = FIRST_STALL_S if self.rtt_s is None else max(STALL_S, STALL_RTTS * self.rtt_s)
         if self._sent:
             oldest = next(iter(self._sent.values()))
             patience_s += max(0, oldest.size_bytes - FREE_BYTES) / SLOWEST_BYTES_PER_S
-        if now_s - self._progress_s > patience_s:
+        is_waiting = bool(self._sent or self._pings)
+        silent_s = now_s - max(self._progress_s, self._tcp.alive_s) if is_waiting else 0.0
+        if silent_s > patience_s:
             raise LinkLostError(f"nothing was acknowledged for {patience_s:.1f} s")
+        if is_waiting and now_s - self._progress_s > patience_s + LATE_SERVER_S:
+            raise LinkLostError(f"the server's machine lives, but nothing was answered for {LATE_SERVER_S:.0f} s")
+        if self._has_other_way or silent_s > DOUBT_SHARE * patience_s:
+            self.in_doubt.set()
+        else:
+            self.in_doubt.clear()
+
+    def note_way(self, own_address: str | None) -> None:
+        """From this address of its own the machine would reach the server now; None: there is no way."""
+        self._has_other_way = own_address is not None and own_address != self._socket.local_address[0]
+        if self._has_other_way:
+            self.in_doubt.set()
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """IP address and port of the other side."""
+        host, port = self._socket.remote_address[:2]
+        return host, port
+
+
+async def dial(dialer: Dialer, tls: ssl.SSLContext, key: bytes) -> ClientConnection:
+    """A connection to a server that knows the key. LinkLostError, LinkRefusedError."""
+    token = base64.urlsafe_b64encode(key).decode().rstrip("=")
+    return await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
 
 
 def _is_named(message: Received, sent: Sent) -> bool:

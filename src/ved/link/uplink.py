@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from websockets.asyncio.client import ClientConnection
+
 from ved.codec.batch import decode_batch
 from ved.codec.learn import LayoutBook
 from ved.codec.link import FEATURE_PREVIEWS, Held, Hello, Space, Storage
 from ved.codec.records import RecordHeader
 from ved.errors import LinkLostError, LinkRefusedError, StorageError
 from ved.link.backlog import Backlog
-from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, first_leaf
+from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, dial, first_leaf
 from ved.link.credentials import Credentials, parse_server_url
 from ved.link.dial import Dialer
 from ved.link.following import Follower, FollowerEvents
@@ -31,6 +33,7 @@ from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
 from ved.link.pace import MOST_BACKFILL_BYTES, BackfillPacer
 from ved.link.preview import Overload, Previews
 from ved.link.span import span_of
+from ved.link.spare import Spare
 from ved.link.trust import client_context
 from ved.link.walker import Kept
 from ved.model.records import Lane, Loss, RecordKind
@@ -68,6 +71,7 @@ class Uplink:
     def __init__(self, settings: UplinkSettings) -> None:
         self._settings = settings
         self._dialer = Dialer([parse_server_url(url) for url in settings.credentials.server_urls])
+        self._spare = Spare(self._dial)
         self._queue = LiveQueue(LIVE_DEADLINE_S if settings.is_realtime else None)
         self._backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
         report = LossReport(settings.credentials.vehicle, settings.ends, self._is_on_way, settings.declare)
@@ -175,6 +179,7 @@ class Uplink:
         except* LinkRefusedError as errors:
             raise first_leaf(errors) from None
         finally:
+            self._spare.close()
             self._backlog.close()
             self._follower.close()
 
@@ -216,7 +221,6 @@ class Uplink:
 
     async def _open(self, lane: Lane) -> LinkConnection:
         settings = self._settings
-        tls = client_context(settings.credentials.ca_pem, time.time())
         is_backfill = lane == Lane.BACKFILL
 
         def note_delivered(size_bytes: int) -> None:
@@ -225,7 +229,12 @@ class Uplink:
         wiring = Wiring(settings.time_us, self._hear, note_delivered, layouts=self._layouts)
         if not is_backfill:  # the backfill lane may wait behind itself
             wiring = replace(wiring, on_trip=self._note_trip)
-        return await LinkConnection.open(self._dialer, tls, settings.credentials.key, settings.hello(lane), wiring)
+        socket = await (self._dial() if is_backfill else self._spare.take())
+        return await LinkConnection.begin(socket, settings.hello(lane), wiring)
+
+    async def _dial(self) -> ClientConnection:
+        trust = self._settings.credentials
+        return await dial(self._dialer, client_context(trust.ca_pem, time.time()), trust.key)
 
     async def _use(self, connection: LinkConnection, lane: Lane) -> None:
         """Send until the connection ends (LinkLostError, LinkRefusedError) or the lane has nothing left to do."""
@@ -239,6 +248,8 @@ class Uplink:
         try:
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(connection.run())
+                if lane == Lane.LIVE:
+                    group.create_task(self._spare.watch(connection))
                 pump = self._pump_live if lane == Lane.LIVE else self._pump_backfill
                 await group.create_task(pump(connection))
                 await connection.close()

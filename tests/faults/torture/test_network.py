@@ -51,7 +51,9 @@ def finish(viewer: Viewer, name: str, back_us: list[int], **more: object) -> Non
     Figures(name).add(
         verdict,
         live_back_s_max=max(known, default=None),
+        live_back_s_median=float(np.median(known)) if known else None,
         viewer_fresh_s_max=max((one for one in fresh if one is not None), default=None),
+        viewer_fresh_s_median=float(np.median([one for one in fresh if one is not None])) if fresh else None,
         all_stored_s=quiet_s,
         live_p99_ms_after=float(np.percentile(ages, 99)) if len(ages) else None,
         emulator=EMULATOR,
