@@ -9,7 +9,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 # Without compiled modules every start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo torture soak test check setup lock wheel bench clean
+.PHONY: demo torture soak fuzz test check setup lock wheel bench clean
 
 demo: setup
 	$(BIN)/ved demo
@@ -28,6 +28,11 @@ SOAK_MINUTES ?= 480
 SOAK_OUT ?= ved-soak
 soak: setup
 	PYTHONPATH=. $(BIN)/python -m tests.soak.soak --minutes $(SOAK_MINUTES) --out $(SOAK_OUT)
+
+# Every parser against inputs that nobody thought of; FUZZ_COUNT over all of them (docs/security.md).
+FUZZ_COUNT ?= 1000000
+fuzz: setup
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz.fuzz --count $(FUZZ_COUNT)
 
 check: setup
 	$(BIN)/ruff check

@@ -49,7 +49,9 @@ def test_any_wrong_character_is_noticed(at: int) -> None:
             parse_code(CODE[:at] + wrong + CODE[at + 1 :])
 
 
-@pytest.mark.parametrize("text", ["", "VED1-", "VED1", CODE[:20], CODE + "AAAAAAAA", "XYZ1" + CODE[4:], "VED1-????"])
+@pytest.mark.parametrize(
+    "text", ["", "VED1-", "VED1", CODE[:20], CODE + "AAAAAAAA", "XYZ1" + CODE[4:], "VED1-????", CODE[:-1] + "É"]
+)
 def test_what_is_no_code_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match=r"^the enrolment code .*copy the whole line"):
         parse_code(text)

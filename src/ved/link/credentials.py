@@ -1,7 +1,6 @@
 """What a car knows after its enrolment, and the code that it is enrolled with."""
 
 import base64
-import binascii
 import hashlib
 import json
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def parse_code(text: str) -> EnrolCode:
     coded = plain[len(_CODE_PREFIX) :].translate(str.maketrans("018", "OIB"))
     try:
         raw = base64.b32decode(coded + "=" * (-len(coded) % 8))
-    except binascii.Error as error:
+    except ValueError as error:  # not base32, or not even ASCII
         raise UserError("the enrolment code is not complete; copy the whole line that the server printed") from error
     body, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
     if len(body) != SECRET_BYTES + _PRINT_BYTES or _check(body) != check:
