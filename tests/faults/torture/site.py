@@ -98,7 +98,10 @@ class Site:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in [*self.roles.values(), *self.more, *([self.car] if self.car else [])]:
+        processes: list[subprocess.Popen[bytes] | subprocess.Popen[str]] = [*self.roles.values(), *self.more]
+        if self.car:
+            processes.append(self.car)
+        for process in processes:
             if process.poll() is None:
                 process.kill()
             process.wait()

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from tests.faults.torture.oracle import WATCHED, read_truth
 from tests.faults.torture.site import Site, mono_us, wait_until
 from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from ved.codec.live import decode_message
 from ved.db.database import Database
@@ -89,7 +90,7 @@ class Viewer:
             await client.get("/signin", params={"token": token})
             headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
         url = self._url.replace("http", "ws") + "/api/live"
-        async with connect(url, additional_headers=headers, origin=self._url, compression=None) as live:
+        async with connect(url, additional_headers=headers, origin=Origin(self._url), compression=None) as live:
             channels = [f"M{place}.number" for place in WATCHED]
             wish = {"type": "watch", "id": 1, "vehicle": "fs", "channels": channels, "rate_hz": 100, "window_s": 1}
             await live.send(json.dumps(wish))
