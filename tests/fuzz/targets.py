@@ -233,6 +233,10 @@ def sealed() -> list[bytes]:
     return out
 
 
+def link_messages() -> list[bytes]:
+    return hex_of("link/messages.json")
+
+
 def wire_streams() -> list[bytes]:
     spec = importlib.util.spec_from_file_location("wire_vectors", CONFORMANCE / "wire_vectors.py")
     assert spec is not None
@@ -313,7 +317,7 @@ TARGETS: Final = (
     Target("record", function("codec.records", "decode_record"), CORRUPT, records, 500),
     Target("record, sealed", make_sealed, CORRUPT, sealed, 600, 4096),
     Target("samples", function("codec.samples", "decode_samples"), CORRUPT, lambda: files("samples/*.bin"), 500),
-    Target("link message", function("codec.link", "decode_message"), CORRUPT, lambda: hex_of("link/messages.json"), 900),
+    Target("link message", function("codec.link", "decode_message"), CORRUPT, link_messages, 900),
     Target("wire", partial(make_wire, "ArrayEngine"), CORRUPT, wire_streams, 15, 8192),
     Target("wire, compiled", partial(make_wire, "CompiledEngine"), CORRUPT, wire_streams, 15, 8192),
     Target("live message", function("codec.live", "decode_message"), CORRUPT, lambda: files("live/*.bin"), 900),
