@@ -123,6 +123,8 @@ def read_secret(address: Address, option: str) -> str:
 def _problem(text: str, form: Form, asked: list[tuple[str, str]]) -> str:
     names = [name for name, _ in asked]
     unknown = [name for name in names if name not in form.options]
+    if "#" in text:
+        return "a # does not belong into an address"
     if unknown:
         return f"unknown option {unknown[0]!r} (it takes {', '.join(form.options) or 'none'})"
     if len(set(names)) != len(names) or not all(value for _, value in asked):
