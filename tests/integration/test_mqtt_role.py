@@ -284,3 +284,27 @@ async def test_a_killed_role_leaves_its_last_will(site: Site, broker: Mosquitto)
         process.kill()
         await process.wait()
         await until(lambda: shown.last("ved/fs/status") == "offline")
+
+
+@in_a_loop
+async def test_a_broker_that_hangs_up_at_each_message_is_left_in_peace(site: Site):
+    """Some brokers answer what they do not allow in this way."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read(1000)  # CONNECT
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK: welcome
+        await reader.read(1000)  # PUBLISH
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        target = MqttTarget(f"mqtt://127.0.0.1:{port}")
+        async with publishing(MqttSettings(site.data, site.db_url, target, MqttRules(rate_hz=50.0))) as counters:
+            await drive_until(site, lambda: connections)
+            started_s = time.monotonic()
+            await drive_until(site, lambda: time.monotonic() > started_s + 3.0)
+            assert 2 <= connections <= 5
+            assert counters[MQTT_FAILURES_TOTAL] >= connections - 1

@@ -10,7 +10,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ved.broker.base import Stream, StreamReader
@@ -154,7 +154,7 @@ class _Vehicle:
             try:
                 async with self._client() as client:
                     self.outgoing.forget_sent()
-                    await self._publish(client)
+                    await _first(self._publish(client), _await_end(client))
             except (aiomqtt.MqttError, OSError, ssl.SSLError, ValueError) as error:
                 self._tell(str(error) or type(error).__name__)
             if time.monotonic() - began_s > STEADY_S:
@@ -203,3 +203,22 @@ class _Vehicle:
         if why != self._told or now_s - self._told_s >= LOG_S:
             self._told, self._told_s = why, now_s
             _log.warning("%s: nothing is published to %s: %s", self._name, self._settings.target.url, why)
+
+
+async def _await_end(client: "aiomqtt.Client") -> None:
+    """Until the connection ends, by an MqttError: a message that was on its way then would tell only after its time."""
+    async for _ in client.messages:
+        pass
+
+
+async def _first(*runs: Coroutine[object, object, None]) -> None:
+    """Run all until one ends, as that one does."""
+    tasks = [asyncio.create_task(run) for run in runs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
