@@ -31,6 +31,7 @@ from ved.model.alarmrule import Rule
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.health import channel_of
 from ved.model.records import Arrival, Clock, ClockSource, Incident, IncidentKind, Lane, Preview
+from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 from ved.watch.role import Watching, WatchSettings, make_parts, run_watch
 from ved.watch.role import now as clock_now
 
@@ -308,3 +309,13 @@ def test_the_role_writes_alarms_to_database_and_stream(tmp_path: Path, db: Datab
     events = [event for event in asyncio.run(read()) if isinstance(event, Alarm)]
     assert events == [alarm]
     assert not math.isnan(alarm.value)
+
+
+def test_samples_that_come_rarely_are_no_silence_of_the_car(bench: Bench, db: Database):
+    put_rule(db, "fs", Rule("silent", "no_data", "Silent", "Muette", for_ms=2000), "test")
+    bench.poll()
+    columns = SampleColumns(np.array([0, 10_000_000]), np.zeros(2, np.uint16), np.array([3.0, 4.0]))
+    bench.give(SampleBatch("fs", b"samples" + bytes(9), 1, (SampleChannel("weather.wind"),), columns))
+    assert "silent" not in {alarm.rule for alarm in bench.events}
+    bench.batch(1, [(0, 50), (10, 50)])
+    assert "silent" in {alarm.rule for alarm in bench.events}
