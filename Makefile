@@ -9,7 +9,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist 
 # Without compiled modules every start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo torture soak fuzz test check setup lock wheel bench clean
+.PHONY: demo torture soak fuzz sbom test check setup lock wheel bench clean
 
 demo: setup
 	$(BIN)/ved demo
@@ -63,6 +63,10 @@ wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation
 
 # The second and the third are what the container image holds, and what builds its wheel: the same versions as in the first.
+# dist/sbom.json and dist/sbom-web.json: every package, with version and hash.
+sbom: setup
+	$(BIN)/python .ci/sbom.py
+
 lock:
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements.lock
 	$(LOCK) pyproject.toml $(addprefix --extra ,export formats kafka mf4 mqtt notify postgres sql) -c requirements.lock \
