@@ -51,7 +51,7 @@ class Sender:
         """
         for _ in range(_MOST_CONFLICTS):
             lines = await asyncio.to_thread(make)
-            known = len(refused)
+            known, lost = len(refused), self._counters[REFUSED_TOTAL]
             for body in bodies(lines.parts):
                 self._trials = 0
                 if not await self._deliver(body, refused):
@@ -59,7 +59,7 @@ class Sender:
                 if len(refused) != known:
                     break  # written again without the field: points that are there already stay as they are
             else:
-                self._counters.add(LINES_TOTAL, lines.count)
+                self._counters.add(LINES_TOTAL, max(0, lines.count - (self._counters[REFUSED_TOTAL] - lost)))
                 self._counters.add(REFUSED_TOTAL, lines.left_out)
                 return True
         return True
