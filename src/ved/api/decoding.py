@@ -21,7 +21,8 @@ from ved.model.aliases import NO_ALIASES
 from ved.model.records import BusDescription, Description
 
 _log = logging.getLogger(__name__)
-_CACHED_DECODERS: Final = 32
+MAX_DECODERS: Final = 512
+"""Half a megabyte each. It must be more than the cars that drive at a time, else every batch would parse a DBC anew."""
 
 _decoders: OrderedDict[tuple[DbcSource, ...], Decoder] = OrderedDict()
 _lock = threading.Lock()
@@ -96,7 +97,7 @@ def decoder_of_sources(sources: tuple[DbcSource, ...]) -> Decoder:
     decoder = Decoder(_load(sources))
     with _lock:
         decoder = _decoders.setdefault(sources, decoder)
-        while len(_decoders) > _CACHED_DECODERS:
+        while len(_decoders) > MAX_DECODERS:
             _decoders.popitem(last=False)
     return decoder
 

@@ -16,7 +16,7 @@ from ved.model.records import BusDescription
 
 EVER_FROM_US: Final = -(1 << 62)
 EVER_TO_US: Final = 1 << 62
-_MAX_KNOWN: Final = 64
+_MAX_KNOWN: Final = 512
 
 _known: dict[tuple[str, str], Registry] = {}
 _lock = threading.Lock()

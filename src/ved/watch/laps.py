@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ved.analysis.fixes import FixReader
 from ved.analysis.laps import LapStep
 from ved.analysis.tracks import LapFinder
+from ved.api.decoding import MAX_DECODERS
 from ved.api.laps import map_channels
 from ved.codec.records import encode_record
 from ved.db.database import Database
@@ -147,7 +148,7 @@ class LapWatcher:
         return _places_of(self._db, vehicle, decoder)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=MAX_DECODERS)
 def _places_of(db: Database, vehicle: str, decoder: Decoder) -> MapChannels | None:
     """The channels that place the vehicle, if these DBCs have them."""
     return map_channels(db, vehicle, decoder.channels)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from ved.analysis.positions import find_speed_channels, speed_factor
+from ved.api.decoding import MAX_DECODERS
 from ved.dbc.decode import Decoder
 from ved.watch.parts import Taken
 
@@ -24,7 +25,7 @@ def is_moving(taken: Taken) -> bool | None:
     return moves
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=MAX_DECODERS)
 def _speeds_of(decoder: Decoder) -> list[tuple[int, float]]:
     """Numbers of the channels of speed, and the factors to m/s."""
     numbers = decoder.dbc_set.numbers
