@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.deploy.composefile import FILE, ROOT, environment, mounts
 
-READY_S = 240
+READY_S = 400
 STOP_S = 60
 
 
@@ -172,7 +172,7 @@ class Engine:
                     self.start(name)
                 elif self.check(name).returncode == 0:
                     waiting.discard(name)
-            time.sleep(1)
+            time.sleep(2)
 
     def close(self) -> None:
         self.kill_all()
@@ -194,7 +194,7 @@ class Engine:
             if done.returncode == 0:
                 return
             said = done.stdout + done.stderr
-            time.sleep(0.5)
+            time.sleep(2)  # as `start_interval` says
         raise AssertionError(f"{name} is not in order: {said}\n{self.log(name)[-3000:]}")
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:

@@ -68,7 +68,7 @@ class Site:
             yield client
 
 
-def with_site(folder: Path, test: Callable[[Site], Awaitable[None]]) -> None:
+def with_site(folder: Path, test: Callable[[Site], Awaitable[None]], proxies: tuple[str, ...] = ()) -> None:
     settings = WebSettings(
         data=folder / "data",
         db_url=f"sqlite:///{folder / 'db.sqlite'}",
@@ -77,6 +77,7 @@ def with_site(folder: Path, test: Callable[[Site], Awaitable[None]]) -> None:
         port=0,
         secret_path=folder / "keys" / "web.secret",
         page_dir=folder / "page",
+        proxies=proxies,
     )
     db = Database(settings.db_url)
     db.migrate()
@@ -333,3 +334,21 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(tmp_path):
     path.write_bytes(b"short")
     with pytest.raises(StorageError, match="sign"):
         load_secret(path)
+
+
+@pytest.mark.parametrize(("proxies", "is_believed"), [(("127.0.0.0/8",), True), (("127.0.0.1",), True), ((), False),
+                                                      (("172.16.0.0/12",), False)])  # fmt: skip
+def test_only_the_named_proxies_say_how_people_came(tmp_path: Path, proxies: tuple[str, ...], is_believed: bool):
+    """Behind Caddy the page's origin begins with https; somebody else who says so is not believed."""
+
+    async def test(site: Site) -> None:
+        said = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7", "Host": "pit.example"}
+        async with httpx.AsyncClient(base_url=site.url, timeout=60, headers=said) as client:
+            answer = await client.get("/signin", params={"token": site.token()})
+            assert ("secure" in answer.headers["set-cookie"].lower()) == is_believed
+            client.headers["Cookie"] = answer.headers["set-cookie"].partition(";")[0]
+            for scheme in ("http", "https"):
+                answer = await client.put("/api/preferences", json={}, headers={"Origin": f"{scheme}://pit.example"})
+                assert (answer.status_code != 403) == ((scheme == "https") == is_believed)
+
+    with_site(tmp_path, test, proxies)
