@@ -6,6 +6,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from ved.codec.live import LIVE_VERSION
+from ved.web.bodylimit import BodyLimit
 from ved.web.guard import Guard
 from ved.web.page import PageFiles
 from ved.web.routes.alarms import add_alarm_rules, add_alarms, add_rule_actions
@@ -58,7 +59,8 @@ def make_app(state: WebState) -> FastAPI:
         add(app, state)
     app.add_exception_handler(HTTPException, _refuse)
     app.mount("/", PageFiles(state.page_dir))
-    app.add_middleware(Guard, auth=state.auth)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard, auth=state.auth)  # the last one is asked first
     return app
 
 
