@@ -1,6 +1,7 @@
 """Would it have fired? Alarm rules over stored frames and samples, by the state machine that runs live."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ved.analysis.alarms.engine import Engine
@@ -81,6 +82,16 @@ def _is_of_whole_car(rule: Rule) -> bool:
     return rule.kind == "no_data" and not rule.channel
 
 
+def _read_ahead(blocks: Iterable[Block]) -> Iterator[Block]:
+    """While the rules look at one block, the next is read and decoded."""
+    rest = iter(blocks)
+    with ThreadPoolExecutor(1, "alarm-reading") as reader:
+        coming = reader.submit(next, rest, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, rest, None)
+            yield block
+
+
 class _Checking:
     """One engine, and what it found."""
 
@@ -128,7 +139,7 @@ class _Checking:
         """All of the part."""
         assert self._engine is not None
         assert self._part is not None
-        for block in blocks:
+        for block in _read_ahead(blocks):
             self.frames += block.frames
             self._note(self._engine.take_long(block.pieces, block.heard))
         self._note(self._engine.finish(self._part.t_to_us + 1))
