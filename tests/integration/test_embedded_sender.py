@@ -319,7 +319,7 @@ def test_a_hundred_thousand_random_sequences_do_what_the_model_says(driver: Path
 def test_it_compiles_everywhere_it_can_here(gcc: str, root: Path, tmp_path: Path):
     (tmp_path / "one.c").write_text('#define VED_SENDER_IMPLEMENTATION\n#include "ved_sender.h"\n')
     (tmp_path / "ved_key.h").write_text("#define VED_KEY_ID 7u\n#define VED_KEY {0x01, 0x02}\n")
-    for options in (("-Os",), ("-O3",), ("-Os", "-DVED_SENDER_NO_SAMPLES"), ("-Os", "-std=c11"), ("-funsigned-char",)):
+    for options in (("-Os",), ("-Os", "-DVED_SENDER_NO_SAMPLES"), ("-O0", "-std=c11", "-funsigned-char")):
         compile_c(gcc, root, tmp_path / "one.c", tmp_path / "one.o", "-c", *options)
     # Without an operating system's headers: a bare 32-bit target, all of libc that it may use declared here.
     (tmp_path / "bare").mkdir()

@@ -291,7 +291,11 @@ async def test_a_replaced_secret_makes_keys_unknown(site: DatagramSite):
 
 
 @in_a_loop
-async def test_a_flood_touches_neither_a_car_on_the_link_nor_the_stream(site: DatagramSite, tmp_path: Path):
+async def test_a_flood_touches_neither_a_car_on_the_link_nor_the_stream(
+    site: DatagramSite, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(datagrams, "ADDRESS_BURST", 200)
+    monkeypatch.setattr(datagrams, "ADDRESS_PER_S", 10.0)
     device = site.device()
     noise = [bytes(100), device.frames(1, 10)[:-1] + b"x", b"VD" + bytes(1400)]
     source = ListSource(10**9, chunk=50, interval_s=0.01, is_realtime=True)
@@ -302,7 +306,7 @@ async def test_a_flood_touches_neither_a_car_on_the_link_nor_the_stream(site: Da
             run_agent(AgentSettings(tmp_path / "car", "fs"), source, DESCRIPTION, stop, last.append)
         )
         sent = 0
-        while not last or last[-1].stored_frames < 3_000 or sent < 6_000:
+        while not last or last[-1].stored_frames < 1_000 or sent < 3_000:
             for _ in range(100):
                 device.send(noise[sent % 3])
                 sent += 1
@@ -314,7 +318,7 @@ async def test_a_flood_touches_neither_a_car_on_the_link_nor_the_stream(site: Da
     assert report.lost_frames == 0
     refused = sum(counters[name] for name in REFUSALS)
     assert counters[DATAGRAMS_LIMITED_TOTAL] > 0
-    assert 2000 <= refused <= sent
+    assert 200 <= refused <= sent
     assert counters[DATAGRAMS_TOTAL] == 0
     assert Loss not in await kinds(site)
 
@@ -361,7 +365,7 @@ def datagram(first: int, count: int, sent_at_us: int) -> Datagram:
 COLUMNS = ("bus", "arbitration_id", "flags", "length", "payload")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_every_seq_below_the_highest_is_received_or_lost_and_never_both(data: st.DataObject):
     """Against the simplest model: a set of seqs."""
@@ -412,10 +416,10 @@ async def test_what_was_held_back_is_late_and_drift_is_not(site: DatagramSite):
         one = datagram(first, 1, sent_at_us)
         await epoch.take(one, encode_datagram(one, bytes(32)), base_us + now_us, counters)
 
-    for second in range(0, 3600, 5):  # its clock loses 5 ms each second: 18 s in the hour
+    for second in range(0, 3600, 20):  # its clock loses 5 ms each second: 18 s in the hour
         await take(second + 1, round(second * 995_000), second * 1_000_000)
-    assert (counters[DATAGRAMS_TOTAL], counters[DATAGRAMS_LATE_TOTAL]) == (720, 0)
+    assert (counters[DATAGRAMS_TOTAL], counters[DATAGRAMS_LATE_TOTAL]) == (180, 0)
     await take(5000, 3580 * 995_000, 3600_000_000)  # 20 s old
     assert counters[DATAGRAMS_LATE_TOTAL] == 1
     await take(5001, 3600 * 995_000 + 1_800_000_000, 5400_000_000 + 15_000_000)  # half an hour of silence
-    assert (counters[DATAGRAMS_TOTAL], counters[DATAGRAMS_LATE_TOTAL]) == (721, 1)
+    assert (counters[DATAGRAMS_TOTAL], counters[DATAGRAMS_LATE_TOTAL]) == (181, 1)

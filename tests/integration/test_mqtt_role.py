@@ -269,6 +269,7 @@ async def test_a_topic_that_the_broker_does_not_allow_makes_no_hot_loop(site: Si
         strict.stop()
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_a_killed_role_leaves_its_last_will(site: Site, broker: Mosquitto):
     from pydantic import TypeAdapter

@@ -23,7 +23,7 @@ from ved.model.samples import SampleChannel, SampleColumns
 
 KEY = b"k" * 32
 
-bounded = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
