@@ -1,5 +1,7 @@
 """One handle on people's data: SQLite embedded, PostgreSQL by URL."""
 
+import contextlib
+import os
 from importlib import resources
 from typing import Any
 
@@ -35,6 +37,8 @@ class Database:
         from alembic import command  # heavy, and only the process that starts a server migrates
         from alembic.config import Config
 
+        if make_url(self.url).get_backend_name() == "sqlite":
+            _make_private(make_url(self.url).database)
         config = Config()
         config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
         config.set_main_option("path_separator", "os")
@@ -47,6 +51,13 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _make_private(path: str | None) -> None:
+    """A new file is its owner's alone: hashes of passwords stand in it. SQLite gives its other files the same mode."""
+    if path and path != ":memory:":
+        with contextlib.suppress(OSError):  # it is there, or what connects next says why it cannot be
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _name_refusal(context: ExceptionContext) -> None:
