@@ -150,6 +150,17 @@ def registry_revision(db: Database, vehicle: str) -> tuple[int, int]:
         )
 
 
+def registries_mark(db: Database) -> tuple[int, int]:
+    """As `registry_revision`, of all vehicles together: while it stays the same, no vehicle's has changed."""
+    with db.engine.connect() as connection:
+        newest = select(
+            select(func.coalesce(func.max(dbc_assignments.c.id), 0)).scalar_subquery(),
+            select(func.coalesce(func.max(channel_aliases.c.id), 0)).scalar_subquery(),
+        )
+        assigned, aliases = connection.execute(newest).one()
+        return int(assigned), int(aliases)
+
+
 def add_aliases(db: Database, vehicle: str, renames: Sequence[tuple[str, str]], author: str) -> None:
     """From now on each first name stands for the channel of the second."""
     now_us = time.time_ns() // 1000

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from ved.api.decoding import Decoding, decoding_for
+from ved.api.decoding import Decoding, decoding_of
 from ved.api.registry import load_registry
 from ved.broker.base import StreamEntry
 from ved.codec.records import decode_record
 from ved.db.database import Database
-from ved.db.epochs import clock_pairs
+from ved.db.dbcs import registries_mark
+from ved.db.epochs import clock_pairs, epoch_buses
 from ved.model.aliases import NO_ALIASES, Aliases
 from ved.model.clockmap import ClockMap, ClockPair
 from ved.model.frames import FrameBatch
@@ -25,6 +26,7 @@ class _Epoch:
     description: Description | None = None
     decoding: Decoding | None = None
     aliases: Aliases = NO_ALIASES
+    mark: tuple[int, int] = (0, 0)
     decoding_us: int = field(default=0)
 
 
@@ -34,6 +36,8 @@ class Epochs:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._known: dict[tuple[str, bytes], _Epoch] = {}
+        self._mark = (0, 0)
+        self._looked_us: int | None = None
 
     def take(self, entry: StreamEntry, now_us: int) -> Taken:
         """Decode one entry (`now_us`: monotonic). CorruptDataError when its bytes are wrong."""
@@ -60,8 +64,17 @@ class Epochs:
         return known
 
     def _decoding(self, vehicle: str, name: bytes, epoch: _Epoch, now_us: int) -> Decoding:
-        if epoch.decoding is None or now_us - epoch.decoding_us > RELOAD_US:
-            epoch.decoding = decoding_for(self._db, vehicle, name, epoch.description)
-            epoch.aliases = load_registry(self._db, vehicle).aliases
-            epoch.decoding_us = now_us
+        self._look(now_us)
+        # The car's own word may still be on its way into the database.
+        is_due = epoch.description is None and now_us - epoch.decoding_us > RELOAD_US
+        if epoch.decoding is None or epoch.mark != self._mark or is_due:
+            registry, described = load_registry(self._db, vehicle), epoch.description
+            buses = epoch_buses(self._db, vehicle, name) if described is None else described.buses
+            epoch.decoding, epoch.aliases = decoding_of(registry, buses), registry.aliases
+            epoch.mark, epoch.decoding_us = self._mark, now_us
         return epoch.decoding
+
+    def _look(self, now_us: int) -> None:
+        """Whether anybody changed any vehicle's DBCs: asked once for all of them."""
+        if self._looked_us is None or now_us - self._looked_us > RELOAD_US:
+            self._mark, self._looked_us = registries_mark(self._db), now_us
