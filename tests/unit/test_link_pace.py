@@ -8,10 +8,13 @@ import pytest
 from ved.link.pace import (
     FIRST_WINDOW_BYTES,
     LEAST_WINDOW_BYTES,
+    PING_BYTES,
+    TOTAL_SHARE,
     BackfillPacer,
     DeliveryRate,
     ShortestTrip,
     live_window_bytes,
+    wire_bytes,
 )
 
 WAY_S = 0.05
@@ -34,12 +37,14 @@ class SlowLink:
         self.last_s = 0.0
         self.events: deque[tuple[float, str, int, float]] = deque()
         self.backfilled = 0
+        self.used = 0
         self.on_way = 0
         self.queue_s: list[float] = []
         self.first_s: dict[int, float] = {}
 
     def put(self, kind: str, size: int) -> None:
         self.busy_until_s = max(self.now_s, self.busy_until_s) + size / self.rate
+        self.used += size
         self.last_s = max(self.last_s, self.busy_until_s + WAY_S + self.random.uniform(0, self.noise_s))
         self.events.append((self.last_s, kind, size, self.now_s))
 
@@ -61,7 +66,7 @@ class SlowLink:
                 self.put("live", int(self.live_rate / 10))
             if self.now_s >= next_ping_s:
                 next_ping_s += 0.13
-                self.put("ping", 60)
+                self.put("ping", wire_bytes(PING_BYTES))
             while self.on_way < self.pacer.window_bytes() and not self.pacer.wait_s(self.now_s):
                 self.pacer.note_sent(self.record_bytes, self.now_s)
                 self.on_way += self.record_bytes
@@ -80,10 +85,27 @@ def test_backlog_follows_near_its_share_and_does_not_fill_the_uplink(rate: float
     link.run(9)
     link.backfilled, link.queue_s = 0, []
     link.run(60)
-    assert 0.5 * rate < link.backfilled / 60 < 0.65 * rate
+    assert 0.48 * rate < link.backfilled / 60 < 0.65 * rate
     ordered = sorted(link.queue_s)
     assert ordered[len(ordered) // 2] < 0.05
     assert ordered[int(len(ordered) * 0.99)] < 0.15
+
+
+@pytest.mark.parametrize("rate", [37_500.0, 18_750.0])
+def test_both_lanes_and_the_pings_keep_their_share_together(rate: float) -> None:
+    """Small records: what TLS, TCP and IP add is a seventh of them."""
+    link = SlowLink(rate, 10 * wire_bytes(550), 0.03, wire_bytes(550))
+    link.run(15)
+    link.used, link.queue_s = 0, []
+    link.run(60)
+    assert 0.6 * rate < link.used / 60 < (TOTAL_SHARE + 0.02) * rate
+    assert sorted(link.queue_s)[int(len(link.queue_s) * 0.99)] < 0.2
+
+
+def test_what_a_message_takes() -> None:
+    assert wire_bytes(16) == 98
+    assert wire_bytes(1190) == 1190 + 30 + 52
+    assert wire_bytes(1191) == 1191 + 30 + 104
 
 
 @pytest.mark.parametrize(("rate", "record_bytes"), [(125_000.0, 9000), (37_500.0, 4000)])

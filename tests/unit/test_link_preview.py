@@ -63,7 +63,16 @@ def overload_at(overload: Overload, now_s: float) -> None:
         overload.note(now_s + late_s)
 
 
-def test_three_times_within_five_seconds_and_tried_again_ever_later() -> None:
+def test_an_uplink_that_carries_almost_all_is_too_slow() -> None:
+    """A seventh too much has waited 0.4 s after less than 3 s, again and again."""
+    overload = Overload()
+    for now_s in (10.0, 12.8, 15.6):
+        assert not overload.is_thinned(now_s)
+        overload.note(now_s)
+    assert overload.is_thinned(15.6)
+
+
+def test_three_times_within_ten_seconds_and_tried_again_ever_later() -> None:
     overload = Overload()
     for now_s in (10.0, 16.0, 22.0, 28.0):
         overload.note(now_s)

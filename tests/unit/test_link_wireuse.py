@@ -1,22 +1,38 @@
-"""Coding that saves nothing is given up, but not for the first batches of a connection."""
+"""Coding that saves nothing is given up for a while, but not for the first batches of a try."""
 
-from ved.link.wireuse import LOOK, WireUse
+from ved.link.wireuse import FIRST_PAUSE, LAST_PAUSE, LOOK, WireUse
+
+
+def coded_of(use: WireUse, batches: int, coded_bytes: int, plain_bytes: int = 400) -> int:
+    """How many of so many batches are coded."""
+    coded = 0
+    for _ in range(batches):
+        if use.is_next_coded():
+            use.note(coded_bytes, plain_bytes)
+            coded += 1
+    return coded
 
 
 def test_large_first_batches_decide_nothing() -> None:
     use = WireUse()
-    for _ in range(LOOK):
-        use.note(5000, 400)
-    assert use.is_worth
-    for _ in range(LOOK * 20):
-        use.note(300, 400)
-    assert use.is_worth
+    assert coded_of(use, LOOK, 5000) == LOOK
+    assert coded_of(use, 20 * LOOK, 300) == 20 * LOOK
 
 
-def test_coding_that_does_not_pay_ends() -> None:
+def test_coding_that_does_not_pay_is_tried_ever_more_rarely() -> None:
+    use, pause = WireUse(), FIRST_PAUSE
+    for _ in range(9):
+        assert coded_of(use, 2 * LOOK, 400) == 2 * LOOK
+        assert coded_of(use, pause, 400) == 0
+        pause = min(2 * pause, LAST_PAUSE)
+    assert pause == LAST_PAUSE
+
+
+def test_a_try_that_pays_goes_on_and_the_next_pause_is_short_again() -> None:
     use = WireUse()
-    for _ in range(2 * LOOK - 1):
-        use.note(400, 400)
-    assert use.is_worth
-    use.note(400, 400)
-    assert not use.is_worth
+    coded_of(use, 2 * LOOK + FIRST_PAUSE, 400)
+    coded_of(use, 2 * LOOK + 2 * FIRST_PAUSE, 400)
+    assert coded_of(use, LOOK, 900) == LOOK  # what both ends remember is old
+    assert coded_of(use, 50 * LOOK, 200) == 50 * LOOK
+    assert coded_of(use, LOOK + FIRST_PAUSE, 900) == LOOK
+    assert coded_of(use, 1, 900) == 1

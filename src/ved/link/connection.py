@@ -39,7 +39,7 @@ from ved.codec.records import peek
 from ved.codec.wire import WireEncoder
 from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.dial import PUBLISH_PATH, Dialer
-from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes
+from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes, wire_bytes
 from ved.link.span import Span
 from ved.link.tcpprogress import TcpProgress
 from ved.link.wireuse import WireUse
@@ -186,12 +186,12 @@ class LinkConnection:
             self._fail_questions()
 
     async def send_record(self, record: bytes, sent: Sent) -> int:
-        """Put one record on its way; waits while the socket is full. Returns the bytes that it took.
+        """Put one record on its way; waits while the socket is full. Returns the bytes that it takes on the wire.
 
         LinkLostError when the connection is gone.
         """
         message = self._pack(record)
-        sent = replace(sent, size_bytes=len(message))
+        sent = replace(sent, size_bytes=wire_bytes(len(message)))
         if not self._sent and not self._pings:
             self._progress_s = sent.sent_s
         self._sent[(sent.epoch, sent.span.space, sent.span.first)] = sent
@@ -206,7 +206,7 @@ class LinkConnection:
             return ready
         header = peek(record)
         is_batch = header.kind == RecordKind.BATCH and header.vehicle == self._vehicle
-        if is_batch and self.features & FEATURE_WIRE and self._wire_use.is_worth:
+        if is_batch and self.features & FEATURE_WIRE and self._wire_use.is_next_coded():
             body = self._encoder.encode(decode_batch(record))
             if body is not None:
                 self._wire_use.note(len(body), len(record))

@@ -46,6 +46,22 @@ FIRST_CHECK_S: Final = 0.01
 LATE_CHECK_S: Final = 0.2
 
 
+MESSAGE_BYTES: Final = 30
+"""What WebSocket and TLS add to a message."""
+
+SEGMENT_BYTES: Final = 1220
+HEADER_BYTES: Final = 52
+"""IPv4 and TCP, of each segment."""
+
+PING_BYTES: Final = 16
+
+
+def wire_bytes(message_bytes: int) -> int:
+    """About what a message takes of the uplink: for small ones what is added to it matters."""
+    inside = message_bytes + MESSAGE_BYTES
+    return inside + HEADER_BYTES * -(-inside // SEGMENT_BYTES)
+
+
 class DeliveryRate:
     """Bytes per second that arrived: the best second of the last five."""
 
@@ -150,7 +166,8 @@ class BackfillPacer:
             self._meter.note_live(size_bytes)
 
     def note_trip(self, rtt_s: float, now_s: float) -> None:
-        """A small message of the live lane took so long."""
+        """A ping of the live lane took so long."""
+        self.note_delivered(wire_bytes(PING_BYTES), now_s, is_backfill=False)
         self._base.note(rtt_s, now_s)
         if not self.is_following:
             self._latest.clear()

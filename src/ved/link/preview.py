@@ -12,7 +12,9 @@ from ved.model.frames import FrameColumns, FrameFlag
 from ved.model.records import Preview
 
 OVERLOADS: Final = 3
-OVERLOAD_S: Final = 5.0
+OVERLOAD_S: Final = 10.0
+"""An uplink that carries almost all cannot keep up every few seconds only, and is late all the time."""
+
 FIRST_TRY_S: Final = 10.0
 LAST_TRY_S: Final = 80.0
 CALM_S: Final = 60.0
