@@ -56,6 +56,7 @@ class Result:
     seen: dict[str, Any] = field(default_factory=dict)
     has_clock_jumps: bool = False
     load_mean: float = 0.0
+    begin_mono_s: float = 0.0
 
 
 class Soak:
@@ -206,6 +207,7 @@ def conclude(soak: Soak, sampler: Sampler, result: Result) -> None:
     result.faults = soak.done
     result.has_clock_jumps = world.shim is not None
     result.load_mean = round(soak.load_mean, 2)
+    result.begin_mono_s = soak.begin_s
     names = sorted({one.name for one in sampler.samples} - {"harness", "viewers"})
     result.flat = flatness(sampler.samples, names)
     result.problems += [
