@@ -13,9 +13,6 @@ from tests.integration.influx_car import DBC, EPOCH, UTC_US, Car, Points, expect
 from tests.integration.influx_server import Influx, free_port, influxd
 from tests.integration.victoria_server import victoria
 
-from ved.cli.server import influx_target
-from ved.config.settings import load_settings
-from ved.errors import UserError
 from ved.influx import rewrite, sender
 from ved.influx.epochs import Written, WrittenStore
 from ved.influx.role import CURSOR, STATE_FOLDER, run_influx
@@ -274,25 +271,3 @@ def test_victoria_metrics_over_v2(tmp_path: Path) -> None:
             near = np.array(sorted(points.values()))
             assert all(np.isclose(near, value, rtol=1e-12, atol=0).any() for value in one["values"])
         car.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("influx:8086", "give an address like"),
-        ("http://a:b@host", "leave user and password out of it"),
-        ("http://127.0.0.1:99999", "give an address like"),
-    ],
-)
-def test_a_bad_address_is_one_line(tmp_path: Path, url: str, said: str) -> None:
-    car = Car(tmp_path, url)
-    with pytest.raises(UserError, match=said):
-        car.run()
-    car.close()
-
-
-def test_the_role_without_an_address_is_one_line() -> None:
-    assert influx_target(load_settings(None, {})) is None
-    settings = load_settings(None, {"roles": ("ingest", "watch", "influx")})
-    with pytest.raises(UserError, match="roles: influx needs the address of a database; set influx_url"):
-        influx_target(settings)

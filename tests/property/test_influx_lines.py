@@ -73,7 +73,7 @@ names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12) | st.text
 
 
 @given(names, names, st.lists(st.floats(), min_size=1, max_size=20), st.integers(0, 2**60 // 1000))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_samples_come_back(channel: str, vehicle: str, values: list[float], offset_us: int) -> None:
     n = len(values)
     lines = Lines()
@@ -138,7 +138,7 @@ def frame_columns(draw) -> FrameColumns:
 
 @pytest.mark.parametrize("decoder", [OWN, ANY], ids=["own", "any"])
 @given(frames=frame_columns(), first=st.integers(1, 5000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_frames_come_back_signal_by_signal(decoder: Decoder, frames: FrameColumns, first: int) -> None:
     lines = Lines()
     seq = np.arange(first, first + len(frames))
@@ -163,7 +163,7 @@ def test_frames_come_back_signal_by_signal(decoder: Decoder, frames: FrameColumn
 
 
 @given(st.lists(st.integers(1, 60), max_size=30), st.integers(1, 100))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_bodies_are_whole_lines_in_order(lengths: list[int], most: int) -> None:
     parts = [b"".join(bytes([97 + number % 26]) * (length - 1) + b"\n" for length in lengths) for number in range(3)]
     found = list(bodies(parts, most))
@@ -174,7 +174,7 @@ def test_bodies_are_whole_lines_in_order(lengths: list[int], most: int) -> None:
 
 
 @given(st.integers(1, 400), st.sampled_from([10.0, 50.0, 100.0]), st.lists(st.integers(1, 50), min_size=1, max_size=9))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_thinning_does_not_depend_on_how_frames_are_cut(period_100us: int, rate_hz: float, cuts: list[int]) -> None:
     t_us = np.arange(300) * period_100us * 100
     thinner, whole = Thinner(rate_hz), Thinner(rate_hz)

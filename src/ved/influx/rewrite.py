@@ -18,6 +18,7 @@ from ved.model.intervals import Intervals
 SETTLE_S: Final = 10.0
 """So long a clock must not have changed again before its epoch is written anew."""
 _LAKE_S: Final = 30.0
+_AGAIN_S: Final = 300.0
 _LOOK_S: Final = 0.25
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Rewriter:
             del self._due_s[key]
             return
         if not await self._is_in_lake(key[0]):
-            self._due_s[key] = now_s + _LAKE_S
+            self._due_s[key] = now_s + _AGAIN_S
             return
         spans = self._spans(key, written)
         if can_delete:
