@@ -125,7 +125,7 @@ class Engine:
                 start_new_session=True,
             )
 
-    def execute(self, name: str, *command: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def execute(self, name: str, *command: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """As `docker compose exec`: in the service's root, as its user, with its environment."""
         service, image = self.services[name], self.image(name)
         run = self._as_user(service, dict(image.environment) | environment(service), list(command))

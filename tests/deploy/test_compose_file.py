@@ -248,3 +248,9 @@ def test_files_that_containers_read_have_unix_line_endings():
         if rest[-1] != ".gitattributes":
             assert "eol=lf" in line, line
         assert tree in ("w/lf", "w/none"), line
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "deploy").rglob("*.sh")), ids=lambda path: path.parent.name)
+def test_scripts_are_shell_and_stop_at_errors(script: Path):
+    assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
+    assert "\nset -eu\n" in script.read_text()

@@ -19,6 +19,7 @@ from tests.deploy.engine import Engine, can_make_namespaces
 from tests.deploy.images import images
 
 from ved.cli.init import SECRETS
+from ved.lake.lake import Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(2400)]
 ON_PAPER = ("grafana", "kafka-ui", "vpn")
@@ -48,9 +49,7 @@ class Deployment:
         self.engine = engine
 
     def frames(self) -> int:
-        done = self.engine.execute("record", "ved", "lake", "stats", "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["frames"]
+        return Lake(str(self.engine.volume("lake"))).stats().frames
 
     def secret(self, name: str) -> str:
         return (self.engine.volume(f"secrets-{name.split('/', maxsplit=1)[0]}") / name.split("/")[1]).read_text()
@@ -179,7 +178,7 @@ def test_first_start_restart_and_a_power_cut(engine: Engine):
     deployment.stop_car()
     before = deployment.points()
     assert before > 1000
-    done = engine.execute("record", "ved", "lake", "verify")
+    done = engine.execute("record", "ved", "lake", "verify", timeout_s=600)
     assert done.returncode == 0, done.stdout + done.stderr
     codes = engine.stop([name for name in STOP_ORDER if name in engine.processes])
     assert {codes[name] for name in OURS if name in codes} == {0}
