@@ -9,6 +9,7 @@ from pathlib import Path
 import can
 import numpy as np
 
+from ved.canbus.network import streams
 from ved.model.frames import FrameFlag
 from ved.model.records import LossPlace
 
@@ -177,6 +178,40 @@ def test_a_connection_that_ends_is_declared_and_dialled_again() -> None:
             loss.t_from_us <= t_us[before] + 200_000 and loss.t_to_us >= t_us[after] - 200_000
             for loss in reading.losses
         )
+
+
+def test_a_name_server_that_does_not_answer_holds_up_no_other_bus(monkeypatch) -> None:
+    """And one lookup at a time waits for it, however often the bus is tried again."""
+    daemon = Daemon(is_socketcand=False)
+    asked, release = [], threading.Event()
+    really = socket.getaddrinfo
+
+    def slow(host, *arguments, **more):
+        if host == "127.0.0.1":
+            return really(host, *arguments, **more)
+        if more.get("flags"):
+            raise socket.gaierror(socket.EAI_NONAME, "not an address")
+        asked.append(host)
+        release.wait(30)
+        return really("127.0.0.1", *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(streams, "CONNECT_S", 0.3)
+    reading = Reading(f"candump://127.0.0.1:{daemon.port}", f"candump://car.example:{daemon.port}")
+    reading.until(lambda: daemon.clients)
+    daemon.send(b"  can0  123   [1]  01\n")
+    reading.until(lambda: reading.count == 1)
+    reading.until(lambda: "name server" in (reading.state(1).trouble or ""))
+    until_s = time.monotonic() + 1.5
+    reading.until(lambda: time.monotonic() > until_s)
+    assert asked == ["car.example"]
+    release.set()
+    reading.until(lambda: len(daemon.clients) == 2)
+    daemon.send(b"  can0  123   [1]  02\n")
+    reading.until(lambda: reading.count == 2)
+    reading.close()
+    daemon.close()
+    assert reading.frames.bus.tolist() == [0, 1]
 
 
 def test_candump_rubbish_costs_lines_and_a_flood_waits_at_its_sender() -> None:

@@ -41,7 +41,8 @@ class WatchedBus(Generic[Rows]):
 
     def fileno(self) -> int | None:
         """What to wait on, or None while there is nothing."""
-        return self._reader.fileno() if self._is_running else None
+        fd = self._reader.fileno() if self._is_running else -1
+        return fd if fd >= 0 else None
 
     def read(self) -> Rows:
         """What has come; never waits, never fails."""

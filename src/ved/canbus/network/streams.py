@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from ved.canbus.network.lookup import Lookup
 from ved.canbus.network.rawframes import NO_STAMP, RawFrames
 from ved.canbus.network.remoteclock import RemoteClock
 from ved.canbus.reader import BusDownError, Reading
@@ -51,7 +52,7 @@ class StreamReader:
     def __init__(self, bus: int, interface: str, host_port: tuple[str, int], make_talk: Callable[[], Talk]) -> None:
         self.bus = bus
         self.interface = interface
-        self._host_port = host_port
+        self._lookup = Lookup(*host_port)
         self._make_talk = make_talk
         self._talk = make_talk()
         self._clock = RemoteClock()
@@ -69,14 +70,22 @@ class StreamReader:
         return self._socket is not None and self._is_connected and self._talk.is_raw
 
     def open(self, origin_mono_ns: int) -> None:
-        """Begin to connect. BusDownError when the name is unknown or the network refuses at once."""
+        """Begin to look up the name and to connect."""
         self._origin_ns = origin_mono_ns
         self.alive_us = max(self.alive_us, self._now_us())
         self._talk, self._clock = self._make_talk(), RemoteClock()
         self._is_connected, self._began_s = False, time.monotonic()
+        self._lookup.begin()
+        self._dial()
+
+    def _dial(self) -> bool:
+        """Begin to connect once the address is known; False before. BusDownError when it cannot be."""
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(*self._host_port, type=socket.SOCK_STREAM)[0]
-            self._socket = socket.socket(family, kind, protocol)
+            place = self._lookup.take()
+            if place is None:
+                return False
+            family, address = place
+            self._socket = socket.socket(family, socket.SOCK_STREAM)
             self._socket.setblocking(False)
             for option, value in ((socket.TCP_USER_TIMEOUT, _UNACKED_MS), *_KEEPALIVE):
                 self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -86,15 +95,19 @@ class StreamReader:
             raise self._down(error.strerror or str(error)) from error
         if number and number not in _WAITING:
             raise self._down(os.strerror(number))
+        return True
 
     def fileno(self) -> int:
-        """The socket."""
+        """The socket; -1 while the name is looked up."""
         return self._socket.fileno() if self._socket is not None else -1
 
     def read(self) -> Reading:
         """What has come, at most READ_BYTES. What came before an end is delivered before the end is told."""
-        if self._socket is None:
-            raise self._down("is not open")
+        if self._socket is None and not self._dial():
+            if time.monotonic() - self._began_s > CONNECT_S:
+                raise self._down("no name server answers")
+            return Reading(FrameColumns.empty())
+        assert self._socket is not None
         if not self._is_connected and not self._has_connected(self._socket):
             return Reading(FrameColumns.empty())
         parts: list[FrameColumns] = []
