@@ -21,6 +21,7 @@ from ved.cli.commands import (
     server,
     sessions,
     sql,
+    vpn,
 )
 from ved.errors import LinkLostError, LinkRefusedError, StorageError, UserError, VedError
 
@@ -44,6 +45,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(lake.app, name="lake")
 app.add_typer(maths.app, name="maths")
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(vpn.app, name="vpn")
 
 
 def main() -> None:
