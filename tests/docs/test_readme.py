@@ -15,6 +15,7 @@ PAGES = (
     "docs/guide.fr.md",
     "docs/benchmarks.md",
     "docs/api.md",
+    "docs/deploy/compose.md",
     "docs/faults.md",
 )
 
