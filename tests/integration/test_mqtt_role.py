@@ -20,6 +20,7 @@ from ved.broker.open import open_journal
 from ved.codec.records import encode_record
 from ved.db.database import Database
 from ved.db.vehicles import ensure_vehicle
+from ved.link.certificates import ensure_server_certificates
 from ved.metrics import MQTT_FAILURES_TOTAL, MQTT_PUBLISHED_TOTAL, Counters
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Arrival, Lane, LinkState
@@ -309,3 +310,25 @@ async def test_a_broker_that_hangs_up_at_each_message_is_left_in_peace(site: Sit
             await drive_until(site, lambda: time.monotonic() > started_s + 3.0)
             assert 2 <= connections <= 5
             assert counters[MQTT_FAILURES_TOTAL] >= connections - 1
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")  # paho leaves a refused one to the collector
+@in_a_loop
+async def test_tls_goes_to_the_broker_whose_authority_is_named_and_to_no_other(site: Site, tmp_path: Path):
+    ours, other = (ensure_server_certificates(tmp_path / name, ()) for name in ("ours", "other"))
+    for name, one in (("ours.pem", ours), ("other.pem", other)):
+        (tmp_path / name).write_text(one.ca_pem)
+    pair = str(ours.server_path)
+    secure = Mosquitto(tmp_path / "secure", "allow_anonymous true", f"certfile {pair}", f"keyfile {pair}")
+    secure.run()
+    try:
+        settings = site.settings(secure)
+        url = f"mqtts://127.0.0.1:{secure.port}"
+        async with publishing(replace(settings, target=MqttTarget(url, ca=str(tmp_path / "other.pem")))) as counters:
+            await drive_until(site, lambda: counters[MQTT_FAILURES_TOTAL] >= 2)
+            assert counters[MQTT_PUBLISHED_TOTAL] == 0
+        async with publishing(replace(settings, target=MqttTarget(url, ca=str(tmp_path / "ours.pem")))) as counters:
+            await drive_until(site, lambda: counters[MQTT_PUBLISHED_TOTAL] >= 2)
+            assert counters[MQTT_FAILURES_TOTAL] == 0
+    finally:
+        secure.stop()
