@@ -13,7 +13,7 @@ from ved.codec.link import Held, Received, Space, Stored
 from ved.codec.records import decode_record, encode_record, peek
 from ved.journal.journal import Journal
 from ved.link.frontier import Frontier, LossReport
-from ved.link.holes import POSTHUMOUS, EpochEnd
+from ved.link.holes import NOTE_BEFORE_US, NOTE_LOSSES, POSTHUMOUS, EpochEnd
 from ved.link.ledger import Ledger
 from ved.link.span import span_of
 from ved.model.frames import FrameBatch, FrameColumns
@@ -40,8 +40,8 @@ def batch(epoch: int, index: int) -> bytes:
     return encode_batch(FrameBatch("fs", epoch_of(epoch), first, frames))
 
 
-def clock(epoch: int) -> bytes:
-    return encode_record(Clock("fs", epoch_of(epoch), 1, 0, 0, ClockSource.HOST, 0))
+def clock(epoch: int, number: int = 1) -> bytes:
+    return encode_record(Clock("fs", epoch_of(epoch), number, 0, 0, ClockSource.HOST, 0))
 
 
 class Car:
@@ -63,6 +63,22 @@ class Car:
         journal = Journal.open(self.path, segment_bytes=4096)
         journal.append(clock(len(sizes)))  # the life that runs now
         journal.close()
+
+    def drive(self, notes_after: list[int]) -> tuple[list[int], dict[int, int]]:
+        """One more epoch: batches, each followed by so many notes. Their positions; of a note with its batch."""
+        epoch, number = len(self.ends) + 1, 1
+        journal = Journal.open(self.path, segment_bytes=4096)
+        batches, notes = [], {}
+        for index, count in enumerate(notes_after):
+            batches.append(journal.append(batch(epoch, index)))
+            for _ in range(count):
+                notes[journal.append(clock(epoch, number))] = index
+                number += 1
+        last = len(notes_after) * COUNT
+        self.ends.append(EpochEnd(epoch_of(epoch), journal.next_position, last, last * 1000))
+        journal.append(clock(epoch + 1))
+        journal.close()
+        return batches, notes
 
     def store(self, record: bytes) -> None:
         header = peek(record)
@@ -184,3 +200,36 @@ def test_what_the_journal_loses_is_declared_exactly(data: st.DataObject) -> None
         for loss in car.losses.values():
             assert isinstance(decode_record(encode_record(loss)), Loss)
             assert car.stored[loss.epoch][Space.NOTE].contains(loss.number, loss.number)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_note_that_cannot_be_read_is_declared_between_its_batches(data: st.DataObject) -> None:
+    notes_after = data.draw(st.lists(st.integers(0, 3), min_size=2, max_size=12))
+    with tempfile.TemporaryDirectory() as folder:
+        car = Car(Path(folder), [])
+        batches, notes = car.drive(notes_after)
+        hit_batches = data.draw(st.sets(st.integers(0, len(batches) - 1), max_size=3))
+        hit_notes = set(data.draw(st.lists(st.sampled_from(sorted(notes)), max_size=4))) if notes else set()
+        car.damage(hit_notes | {batches[at] for at in hit_batches})
+        steps = data.draw(st.integers(8, 60))
+
+        async def lives() -> None:
+            while not await car.life(steps):
+                pass
+
+        asyncio.run(lives())
+        expected = {}
+        for position in sorted(hit_notes, reverse=True):
+            at = notes[position]
+            if at + 1 < len(batches) and not {at, at + 1} & hit_batches:
+                expected[NOTE_LOSSES + position] = at  # the first one between two batches stands for all of them
+                expected = {n: b for n, b in expected.items() if b != at or n == NOTE_LOSSES + position}
+        found = {loss.number: loss for (_, number), loss in car.losses.items() if number >= NOTE_LOSSES}
+        assert set(found) == set(expected)
+        for number, loss in found.items():
+            first = 1 + expected[number] * COUNT
+            assert (loss.count, loss.first_seq, loss.last_seq) == (-1, 0, 0)
+            assert loss.t_from_us == max(0, first * 1000 - NOTE_BEFORE_US)
+            assert loss.t_to_us == (first + 2 * COUNT - 1) * 1000
+            assert car.stored[loss.epoch][Space.NOTE].contains(number, number)

@@ -94,6 +94,7 @@ def test_file_of_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_lives(tmp_path, 9) == [LIFE]  # all of the other was trimmed
     assert epoch_ends([ended, LIFE]) == (EpochEnd(EPOCH, 9, 70, 5),)
     whole = (tmp_path / "lives").read_bytes()
+    (tmp_path / "lives.2").unlink()
     for at in range(len(whole)):
         (tmp_path / "lives").write_bytes(whole[:at])
         assert read_lives(tmp_path, 0) == []

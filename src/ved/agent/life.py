@@ -3,10 +3,11 @@
 The file `lives` names the epochs that the journal may still hold, oldest first: where each one began and, once it is
 over, where it ended. The last one without an end is running, or did not end in order; whoever finds it at a start
 declares the loss and enters the end. So frames that the journal loses later are missed even when nothing is left of
-their epoch.
+their epoch. It is kept twice, each with a check sum: one that is damaged costs nothing.
 """
 
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from ved.link.holes import POSTHUMOUS, EpochEnd, batch_times
 from ved.model.frames import EPOCH_BYTES
 from ved.model.records import ALL_BUSES, Loss, LossPlace, RecordKind
 
-FILE_NAME: Final = "lives"
+FILE_NAMES: Final = ("lives", "lives.2")
 MAX_LIVES: Final = 1000
 BEAT_S: Final = 10.0
 """How often the running life says how far it is."""
@@ -61,21 +62,32 @@ def boot_id() -> str:
 def save_lives(state_dir: Path, lives: list[Life]) -> None:
     """On disk when it returns. StorageError when refused."""
     told = [asdict(life) | {"epoch": life.epoch.hex()} for life in lives[-MAX_LIVES:]]
-    path = state_dir / FILE_NAME
-    try:
-        write_private(path, json.dumps(told).encode())
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
+    body = json.dumps(told).encode()
+    for name in FILE_NAMES:
+        try:
+            write_private(state_dir / name, f"{zlib.crc32(body):08x}\n".encode() + body)
+        except OSError as error:
+            raise StorageError(f"{state_dir / name}: {error.strerror or error}") from error
 
 
 def read_lives(state_dir: Path, first_position: int) -> list[Life]:
-    """The lives that are not over, or whose records are not all trimmed; [] when the file is damaged."""
+    """The lives that are not over, or whose records are not all trimmed; [] when both files are damaged."""
+    for name in FILE_NAMES:
+        lives = _read_file(state_dir / name)
+        if lives is not None:
+            return [life for life in lives if not life.end_position or life.end_position > first_position]
+    return []
+
+
+def _read_file(path: Path) -> list[Life] | None:
+    """None when it is not there, or damaged."""
     try:
-        told = json.loads((state_dir / FILE_NAME).read_bytes())
-        lives = [_life(one) for one in told]
+        check, _, body = path.read_bytes().partition(b"\n")
+        if check.startswith(b"["):  # of version 0.1, without a check sum
+            check, body = f"{zlib.crc32(check):x}".encode(), check
+        return [_life(one) for one in json.loads(body)] if int(check, 16) == zlib.crc32(body) else None
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [life for life in lives if not life.end_position or life.end_position > first_position]
+        return None
 
 
 def _life(told: dict[str, object]) -> Life:

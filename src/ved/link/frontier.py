@@ -91,7 +91,7 @@ class Frontier:
 
     def _mark(self, kept: Kept) -> None:
         for hole in self._trail.follow(kept):
-            self._marks.append(_Mark(kept.position, hole.epoch, Span(Space.SEQ, hole.first, hole.last), hole))
+            self._marks.append(_Mark(kept.position, hole.epoch, hole.span, hole))
         self._marks.append(_Mark(kept.position, kept.epoch, kept.span))
 
     async def _is_accounted_for(self, mark: _Mark, hole: Hole, ledger: Ledger) -> bool:
@@ -100,6 +100,9 @@ class Frontier:
             return True
         if not ledger.is_known(hole.epoch):
             self.asks = hole.epoch
+            return False
+        if hole.note_at is not None:
+            await self._declare(hole, (mark.span.first, mark.span.last))
             return False
         if hole.epoch not in self._searched:
             await self._search(hole.epoch, ledger, mark.position)

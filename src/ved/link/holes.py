@@ -5,6 +5,8 @@ the epoch's known end, or a first batch behind damage that is not the epoch's fi
 server has stored, or what another loss record names, is not lost; the rest is declared, one record for each run of
 seqs, under the number `POSTHUMOUS` + its first seq. The records on both sides stay in the journal until the server has
 stored the declaration, so a restart makes the same one, byte for byte.
+
+A record that cannot be read between two batches without a jump was a note: perhaps a loss that somebody must hear of.
 """
 
 from collections import deque
@@ -15,6 +17,7 @@ from typing import Final
 from ved.codec.link import Space
 from ved.codec.records import decode_record
 from ved.errors import CorruptDataError
+from ved.link.span import Span
 from ved.link.walker import Kept
 from ved.model.frames import FrameBatch
 from ved.model.records import ALL_BUSES, Loss, LossPlace
@@ -22,6 +25,12 @@ from ved.model.samples import SampleBatch
 
 POSTHUMOUS: Final = 1 << 32
 """Losses that name seqs are numbered from here by their first one: the agent's own numbers lie below."""
+
+NOTE_LOSSES: Final = 1 << 48
+"""Losses in the place of a note that cannot be read are numbered from here by its position in the journal."""
+
+NOTE_BEFORE_US: Final = 1_000_000
+"""A note tells of what was before the batch that precedes it by less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,10 @@ class EpochEnd:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Seqs that cannot be read, between the batches at `before` and `after` (None: there is none on that side)."""
+    """Seqs that cannot be read, between the batches at `before` and `after` (None: there is none on that side).
+
+    `note_at`: no seqs (0, 0), but a note that stood at this position.
+    """
 
     epoch: bytes
     first: int
@@ -44,6 +56,14 @@ class Hole:
     before: int | None
     after: int | None
     end_us: int = 0
+    note_at: int | None = None
+
+    @property
+    def span(self) -> Span:
+        """What the server has once the hole is closed: its seqs, or what is declared in a note's place."""
+        if self.note_at is None:
+            return Span(Space.SEQ, self.first, self.last)
+        return Span(Space.NOTE, NOTE_LOSSES + self.note_at, NOTE_LOSSES + self.note_at)
 
 
 class Trail:
@@ -55,11 +75,16 @@ class Trail:
         self._next_seq = 1
         self._batch_at: int | None = None
         self._is_after_damage = False  # since the last batch
+        self._next_position: int | None = None
+        self._missing_at: int | None = None  # the first position since the last batch that could not be read
 
     def follow(self, kept: Kept) -> list[Hole]:
         """The holes right before this record."""
         holes: list[Hole] = []
         self._is_after_damage |= kept.is_after_damage
+        if self._next_position is not None and kept.position > self._next_position and self._missing_at is None:
+            self._missing_at = self._next_position
+        self._next_position = kept.position + 1
         while self._ends and self._ends[0].end_position <= kept.position:
             holes += self._close(self._ends.popleft())
         if kept.span.space != Space.SEQ:
@@ -70,9 +95,12 @@ class Trail:
             self._next_seq = 1 if self._is_after_damage else kept.span.first
         if kept.span.first > self._next_seq:
             holes.append(Hole(kept.epoch, self._next_seq, kept.span.first - 1, self._batch_at, kept.position))
+        elif self._missing_at is not None and self._batch_at is not None:
+            holes.append(Hole(kept.epoch, 0, 0, self._batch_at, kept.position, note_at=self._missing_at))
         self._next_seq = max(self._next_seq, kept.span.last + 1)
         self._batch_at = kept.position
         self._is_after_damage = False
+        self._missing_at = None
         return holes
 
     def _close(self, end: EpochEnd) -> list[Hole]:
@@ -102,10 +130,16 @@ def batch_times(record: bytes | None) -> tuple[int, int] | None:
 
 
 def declaration(vehicle: str, hole: Hole, run: tuple[int, int], before: bytes | None, after: bytes | None) -> Loss:
-    """The loss of one run of a hole's seqs, inside the time of the records on both sides."""
+    """The loss of one run of a hole's seqs, inside the time of the records on both sides; or what a note may have told.
+
+    `run` means nothing for a note.
+    """
     first, last = run
     earlier, later = batch_times(before), batch_times(after)
     t_from_us = earlier[0] if earlier else 0
     t_to_us = max(t_from_us, later[1] if later else hole.end_us)
+    if hole.note_at is not None:
+        number, t_from_us = NOTE_LOSSES + hole.note_at, max(0, t_from_us - NOTE_BEFORE_US)
+        return Loss(vehicle, hole.epoch, number, LossPlace.CAR_DISK, ALL_BUSES, -1, t_from_us, t_to_us)
     number, count = POSTHUMOUS + first, last - first + 1
     return Loss(vehicle, hole.epoch, number, LossPlace.CAR_DISK, ALL_BUSES, count, t_from_us, t_to_us, first, last)
