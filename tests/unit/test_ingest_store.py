@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ved.broker.open import open_stream
-from ved.codec.batch import encode_batch
+from ved.codec.batch import decode_batch, encode_batch
 from ved.codec.link import Space
 from ved.codec.records import decode_record, encode_record, peek
 from ved.errors import StorageError
@@ -16,9 +17,10 @@ from ved.ingest import loglimit
 from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry
 from ved.ingest.checkpoint import encode_checkpoint, load_checkpoint, rebuild, save_checkpoint
 from ved.ingest.loglimit import LogLimit
+from ved.ingest.rebuild import record_writer
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken, TrimOrder
-from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
+from ved.metrics import BATCHES_CONFLICT_TOTAL, BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
 from ved.model.records import Arrival, Lane, LinkState
@@ -86,7 +88,9 @@ class Bench:
         self.changed.set()
 
     async def take(self, first_seq: int) -> bool:
-        record = batch(first_seq)
+        return await self.take_record(batch(first_seq))
+
+    async def take_record(self, record: bytes) -> bool:
         return await self.store.take(record, peek(record), Lane.LIVE, "origin")
 
     async def until(self, condition) -> None:
@@ -128,6 +132,31 @@ def test_a_full_disk_stops_stored_and_nothing_else(tmp_path: Path, what: str) ->
         await bench.close()
         assert await bench.positions() == [1, 11, 21, 31]
         assert bench.counters[BATCHES_DUPLICATE_TOTAL] == 2
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("is_waiting", [True, False])
+def test_the_same_batch_is_known_however_it_was_encoded(tmp_path: Path, is_waiting: bool) -> None:
+    """As the car wrote it, and as ingest does: also while the first one waits for the disk."""
+
+    async def go() -> None:
+        bench = Bench(tmp_path)
+        if is_waiting:
+            bench.writer.refuses = {"append"}
+        as_ingest = record_writer().encode(decode_batch(batch(1, 2000)))
+        assert as_ingest != batch(1, 2000)
+        await bench.take_record(as_ingest)
+        if not is_waiting:
+            await bench.until(lambda: bench.stored.contains(1, 2000))
+        await bench.take_record(batch(1, 2000))
+        assert bench.counters[BATCHES_DUPLICATE_TOTAL] == 1
+        assert bench.counters[BATCHES_CONFLICT_TOTAL] == 0
+        other = replace(decode_batch(batch(2, 2000)), first_seq=1)
+        await bench.take_record(encode_batch(other))
+        assert bench.counters[BATCHES_CONFLICT_TOTAL] == 1
+        bench.writer.refuses = set()
+        await bench.close()
 
     asyncio.run(go())
 
