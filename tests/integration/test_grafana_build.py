@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from tests.integration.grafana_rules import panels_of, problems, read
 from tests.integration.influx_server import influxd
 
@@ -47,6 +48,8 @@ def files(folder: Path) -> dict[str, str]:
 
 def test_the_ready_made_files_are_up_to_date(tmp_path: Path) -> None:
     assert files(SHIPPED) == files(build(tmp_path)), "run: ved grafana build --out deploy/grafana"
+    for path in SHIPPED.glob("provisioning/**/*.yaml"):
+        assert yaml.safe_load(path.read_text(encoding="utf-8")) == read(path)
 
 
 def test_the_files_are_sound_in_both_languages(tmp_path: Path) -> None:

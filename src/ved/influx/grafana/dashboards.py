@@ -107,7 +107,7 @@ _HELP_EN: Final = (
     "and slow alerts. *aggregate* above a dashboard chooses how the points of a pixel become one."
 )
 _HELP_FR: Final = (
-    "La vue en direct à pleine cadence, les tours, les voies calculées et toutes les alarmes sont sur la page de "
+    "La vue en direct à pleine cadence, les tours, les canaux calculés et toutes les alarmes sont sur la page de "
     "télémétrie ; Grafana sert à l'historique et aux alertes lentes. *aggregate*, au-dessus d'un tableau, choisit "
     "comment les points d'un pixel en font un."
 )
