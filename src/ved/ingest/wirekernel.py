@@ -162,25 +162,16 @@ def _scan_quotients(block: Any, out: Any) -> tuple[int, int]:
 
 
 @register_jitable
-def _next_number(blocks: Any, k: Any) -> Any:
-    """The next number; the caller has checked that it is there."""
-    quotient, bit_at = blocks.quotients[blocks.at[0]], blocks.at[2]
-    blocks.at[0] += 1
-    blocks.at[2] += k
-    if quotient == _ESCAPE:
-        blocks.at[1] += 1
-        return blocks.escaped[blocks.at[1] - 1]
-    number = np.uint64(quotient) << np.uint64(k)
-    if k > 0:
-        byte = bit_at >> 3
-        have = 8 - (bit_at & 7)
-        window = np.uint64(blocks.low[byte]) & ((_U1 << np.uint64(have)) - _U1)
-        while have < k:
-            byte += 1
-            window = (window << _U8) | np.uint64(blocks.low[byte])
-            have += 8
-        number |= window >> np.uint64(have - k)
-    return number
+def _read_low(low: Any, bit_at: Any, k: Any) -> Any:
+    """k bits, at least one, from a bit on."""
+    byte = bit_at >> 3
+    have = 8 - (bit_at & 7)
+    window = np.uint64(low[byte]) & ((_U1 << np.uint64(have)) - _U1)
+    while have < k:
+        byte += 1
+        window = (window << _U8) | np.uint64(low[byte])
+        have += 8
+    return window >> np.uint64(have - k)
 
 
 def _take_numbers(blocks: Any, ks: Any, out: Any) -> bool:
@@ -191,7 +182,28 @@ def _take_numbers(blocks: Any, ks: Any, out: Any) -> bool:
     if blocks.at[0] + len(ks) > len(blocks.quotients) or blocks.at[2] + bits > 8 * len(blocks.low):
         return False
     for place in range(len(ks)):
-        out[place] = _next_number(blocks, np.int64(ks[place]))
+        _read_moving(blocks, np.int64(ks[place]), out[place : place + 1])
+    return True
+
+
+@register_jitable
+def _read_moving(blocks: Any, k: Any, numbers: Any) -> Any:
+    """The next numbers, all with one parameter; False when they are missing."""
+    count, at, bit_at = len(numbers), blocks.at[0], blocks.at[2]
+    if at + count > len(blocks.quotients) or bit_at + count * k > 8 * len(blocks.low):
+        return False
+    for step in range(count):
+        quotient = blocks.quotients[at + step]
+        if quotient == _ESCAPE:
+            numbers[step] = blocks.escaped[blocks.at[1]]
+            blocks.at[1] += 1
+        elif k == 0:
+            numbers[step] = np.uint64(quotient)
+        else:
+            numbers[step] = np.uint64(quotient) << np.uint64(k) | _read_low(blocks.low, bit_at, k)
+        bit_at += k
+    blocks.at[0] = at + count
+    blocks.at[2] = bit_at
     return True
 
 
@@ -228,18 +240,18 @@ def _follow(columns: Any, at: Any, numbers: Any, values: Any, past: Any) -> None
     divisor, unused = columns.divisor[at], columns.unused_bits[at]
     half, last, mask = divisor // 2, columns.last[at], _ALL >> np.uint64(unused)
     total = np.int64(0)
+    is_hold = first == _HISTORY - 1 and divisor == 1 and columns.weights[at, first] == 1
     for step in range(steps):
         number = numbers[step]
         total += min(np.int64(number & _ALL >> _U1) if number >> _U63 == _U0 else _MAX_NUMBER, _MAX_NUMBER)
         before = past[step + _HISTORY - 1]
-        value = half
-        for place in range(first, _HISTORY):
-            value += columns.weights[at, place] * past[step + place]
-        if divisor != 1:
-            value //= divisor
-        value += np.int64(number >> _U1) ^ -np.int64(number & _U1)
-        value = ((value - before) << unused) >> unused
-        past[step + _HISTORY] = before + value
+        change = np.int64(number >> _U1) ^ -np.int64(number & _U1)
+        if not is_hold:
+            value = half
+            for place in range(first, _HISTORY):
+                value += columns.weights[at, place] * past[step + place]
+            change += (value // divisor if divisor != 1 else value) - before
+        past[step + _HISTORY] = before + ((change << unused) >> unused)
         values[step] = (last + np.uint64(past[step + _HISTORY])) & mask
     end = past[steps + _HISTORY - 1]
     for place in range(_HISTORY):
@@ -286,17 +298,6 @@ def _read_still(changes: Any, changed: Any, seen: Any, numbers: Any) -> Any:
             numbers[step] = changes.values[changed]
             changed += 1
     return changed
-
-
-@register_jitable
-def _read_moving(blocks: Any, k: Any, numbers: Any) -> Any:
-    """Numbers of a column that moves; False when they are missing."""
-    count = len(numbers)
-    if blocks.at[0] + count > len(blocks.quotients) or blocks.at[2] + count * k > 8 * len(blocks.low):
-        return False
-    for step in range(count):
-        numbers[step] = _next_number(blocks, k)
-    return True
 
 
 def _fill_rows(blocks: Any, changes: Any, columns: Any, counts: Any, rows: Any) -> Any:
