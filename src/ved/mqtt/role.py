@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Final
 
+from ved.api.decoding import decoder_of_sources
 from ved.broker.base import Stream, StreamReader
 from ved.broker.open import open_stream
 from ved.db.database import Database
@@ -58,6 +59,7 @@ async def run_mqtt(
     try:
         publishing = _Publishing(settings, counters)
         stream = open_stream(settings.data, "frames", settings.kafka)
+        await asyncio.to_thread(decoder_of_sources, ())  # the kernel: its loading would make the first values old
         following = asyncio.create_task(_follow(stream, Latest(db, counters), publishing, counters))
         stopping = asyncio.create_task(stop.wait())
         ready({})
