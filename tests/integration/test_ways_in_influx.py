@@ -10,6 +10,7 @@ import json
 import socket
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +148,17 @@ def test_what_is_wrong_is_answered_counted_and_costs_itself(
     reading.until(lambda: reading.rows == [("a.v", 7.0)] and reading.state().refused >= len(wrong) + 1 + 2)
     assert client.post(f"{url}/write", headers=good, content=b"a v=8").status_code == 204
     reading.until(lambda: len(reading.rows) == 2)
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_takes_no_memory() -> None:
+    bomb = gzip.compress(bytes(50 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(listener.RefusedError):
+            listener._unpack(bomb, "gzip")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_flood_of_connections_and_of_values(

@@ -220,11 +220,18 @@ def test_mqtt_frames_come_back_with_their_times(sent: list[Frame], first: int, s
 
 
 @DEFAULT
-@given(st.integers(0, 2**32 - 1), st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=30))
-def test_numbers_of_frames_tell_losses_and_repeats_exactly(start: int, steps: list[tuple[int, int]]) -> None:
-    """Payloads with gaps, each sent twice, and now and then an older one again: every frame counts once."""
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=30),
+)
+def test_numbers_of_frames_tell_losses_and_repeats_exactly(start: int, steps: list[tuple[int, int, int]]) -> None:
+    """Payloads with gaps, each sent twice, some that overlap, and an older one again: every frame counts once."""
     watch, at, sent = NumberWatch(), start, []
-    for gap, count in steps:
+    for gap, count, back in steps:
+        if sent:
+            overlapping = parse_mqtt_frames(mqtt([Frame(1, False, b"")] * (back + count), 1, (at - back) % 2**32))
+            assert watch.skip(overlapping) == (0, back)
+            at += count
         at += gap
         payload = parse_mqtt_frames(mqtt([Frame(1, False, b"")] * count, 1, at % 2**32))
         told = watch.skip(payload)
@@ -373,7 +380,18 @@ def test_a_far_clock_keeps_its_spacing_and_is_never_ahead(
 
 
 def test_a_far_clock_that_jumps_is_believed_anew() -> None:
-    clock = RemoteClock()
-    for stamp_us, arrived_us in ((10**9, 1_000), (10**9 + 500, 1_500), (10**15, 2_000), (5_000, 2_500), (6_000, 3_500)):
+    """Forwards, a little backwards, and far backwards."""
+    clock, second = RemoteClock(), 1_000_000
+    stamps = (10**9, 10**9 + 500, 10**15, 10**15 - 30 * second, 10**15 - 29 * second, 5_000, 6_000)
+    for stamp_us, arrived_us in zip(stamps, (1_000, 1_500, 2_000, 2_500, 1_002_500, 1_003_500, 1_004_500), strict=True):
         (local_us,) = clock.to_local(np.array([stamp_us], np.int64), arrived_us).tolist()
         assert local_us == arrived_us
+
+
+def test_a_far_clock_that_runs_slow_for_hours_is_followed() -> None:
+    """50 ppm are 540 ms in three hours."""
+    clock = RemoteClock()
+    for second in range(0, 3 * 3600, 10):
+        stamp = np.array([round(second * 1e6 * (1 - 50e-6))], np.int64)
+        (local_us,) = clock.to_local(stamp, second * 1_000_000 + 2_000).tolist()
+        assert abs(local_us - second * 1_000_000 - 2_000) < 1_500
