@@ -38,6 +38,8 @@ LAG: Final = "lag"
 """Gauge: age (ms) of the oldest stream entry that the role has not dealt with; 0 when there is none."""
 QUEUE: Final = "queue"
 """Gauge: what waits in the role's memory: entries to write (ingest), rows to store (record), messages to send (web)."""
+FORWARD: Final = "forward"
+"""Gauge: entries of the role's stream that are durable here and that Kafka has not acknowledged."""
 
 
 class Counters:

@@ -19,6 +19,7 @@ POM = Path(__file__).parent / "kafka"
 JARS = POM / "target" / "jars"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 READY_S = 60.0
+USER, PASSWORD = "ved", "correct-horse"
 
 
 def jars() -> str:
@@ -43,24 +44,42 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class KafkaServer:
-    """A broker that can be stopped, killed, started again, and robbed of its disk."""
+def _guarded(tls_pem: Path) -> str:
+    """Of the one listener for clients, which is that between brokers too."""
+    login = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{USER}" password="{PASSWORD}"'
+    return f"""ssl.keystore.type=PEM
+ssl.keystore.location={tls_pem}
+ssl.truststore.type=PEM
+ssl.truststore.location={tls_pem.with_name("ca.pem")}
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.client.plain.sasl.jaas.config={login} user_{USER}="{PASSWORD}";
+"""
 
-    def __init__(self, folder: Path) -> None:
+
+class KafkaServer:
+    """A broker that can be stopped, killed, started again, and robbed of its disk.
+
+    `tls_pem`: its key with certificates; with it clients must use TLS and sign in (SASL PLAIN, USER and PASSWORD).
+    """
+
+    def __init__(self, folder: Path, tls_pem: Path | None = None) -> None:
         self._folder = folder
         self._class_path = jars()
         self._port, self._controller = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._properties = folder / "server.properties"
+        guard = "PLAINTEXT" if tls_pem is None else "SASL_SSL"
         self._properties.write_text(
             f"""process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{self._controller}
-listeners=PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self._port}
+listeners=CLIENT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller}
+advertised.listeners=CLIENT://127.0.0.1:{self._port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=CLIENT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,CLIENT:{guard}
 log.dirs={folder / "data"}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -71,6 +90,7 @@ transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
 message.max.bytes=10485760
 """
+            + ("" if tls_pem is None else _guarded(tls_pem))
         )
 
     @property
@@ -121,9 +141,9 @@ message.max.bytes=10485760
 
 
 @contextlib.contextmanager
-def running_kafka(folder: Path) -> Iterator[KafkaServer]:
+def running_kafka(folder: Path, tls_pem: Path | None = None) -> Iterator[KafkaServer]:
     """A started one; killed at the end."""
-    server = KafkaServer(folder)
+    server = KafkaServer(folder, tls_pem)
     server.start()
     try:
         yield server

@@ -30,7 +30,8 @@ class KafkaCluster:
     def client(self, **more: Any) -> dict[str, Any]:
         """What every client is made with."""
         quick = {"reconnect.backoff.max.ms": 1000, "socket.keepalive.enable": True, "log.connection.close": False}
-        return {"bootstrap.servers": self.servers, **quick, **self.options, **more}
+        quiet = {"log_level": 2}  # what fails is told once by whoever waits for it, not by every client at every try
+        return {"bootstrap.servers": self.servers, **quick, **quiet, **self.options, **more}
 
     def topic(self, name: StreamName) -> str:
         """The topic of a stream."""

@@ -37,10 +37,26 @@ class Forwarder:
     def __init__(self, journal: JournalStream, cluster: KafkaCluster) -> None:
         self._journal = journal
         self._kafka = KafkaStream(cluster, "frames" if journal.path.name == "frames" else "events")
+        self._mark: StreamReader | None = None
+        self._done = 0
         self.why = ""
+
+    def waiting(self) -> int:
+        """Entries that are durable in the journal and that Kafka has not acknowledged; does not wait."""
+        return 0 if self._mark is None else max(0, self._mark.durable_position() - self._done)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Forward until `stop`; then what is durable and can go at once."""
+        self._mark = mark = await asyncio.to_thread(self._journal.reader, "earliest")
+        done = await asyncio.to_thread(self._journal.cursor, FORWARDED)
+        self._done = mark.position if done is None else done
+        try:
+            await self._forward_again_and_again(stop)
+        finally:
+            self._mark = None
+            mark.close()
+
+    async def _forward_again_and_again(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await self._forward(stop)
@@ -121,6 +137,7 @@ class Forwarder:
     def _commit(self, cursor: str, position: int) -> None:
         self._journal.commit_cursor(cursor, position)
         self._journal.commit_cursor(FORWARDED, position)
+        self._done = position
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

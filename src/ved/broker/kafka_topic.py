@@ -21,8 +21,12 @@ MAX_MESSAGE_BYTES: Final = 9 << 20
 ANSWER_S: Final = 10.0
 _LEADER_S: Final = 0.1
 AT_END: Final[int] = KafkaError._PARTITION_EOF  # noqa: SLF001
-_SETTINGS_ARE_WRONG: Final = {KafkaError._INVALID_ARG, KafkaError._AUTHENTICATION}  # noqa: SLF001
-_SETTINGS_ARE_WRONG.add(KafkaError.SASL_AUTHENTICATION_FAILED)
+_SETTINGS_ARE_WRONG: Final = KafkaError._INVALID_ARG  # noqa: SLF001
+_NOT_LET_IN: Final = {
+    KafkaError._AUTHENTICATION,  # noqa: SLF001
+    KafkaError._SSL,  # noqa: SLF001
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+}
 _POSITION: Final = struct.Struct("<Q")
 KEEPS_POSITIONS: Final = frozenset({"frames"})
 """Streams whose entries carry the position that they have in the journal before the topic."""
@@ -35,7 +39,7 @@ def storage_errors(what: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         reason: KafkaError = error.args[0]
-        if reason.code() in _SETTINGS_ARE_WRONG:
+        if reason.code() == _SETTINGS_ARE_WRONG:
             raise UserError(f"Kafka, {what}: {reason.str()}; set kafka_servers and kafka_options") from error
         raise StorageError(f"Kafka, {what}: {reason.str()}") from error
     except TimeoutError as error:
@@ -50,17 +54,36 @@ class Topic:
         self.stream = name
         self.name = cluster.topic(name)
         self._admin: AdminClient | None = None
+        self._not_let_in = ""
 
     @property
     def admin(self) -> AdminClient:
         """The administrative client, made when first needed."""
         if self._admin is None:
             with storage_errors("settings"):
-                self._admin = AdminClient(self.cluster.client())
+                self._admin = AdminClient(self.cluster.client(error_cb=self._note))
         return self._admin
 
+    def _note(self, failure: KafkaError) -> None:
+        """Called by librdkafka. That a broker does not let us in is told here alone: calls only go unanswered."""
+        if failure.code() in _NOT_LET_IN:
+            self._not_let_in = failure.str()
+
     def ensure(self) -> int:
-        """The number of partitions; a topic that is not there is made. StorageError when no broker answers."""
+        """The number of partitions; a topic that is not there is made.
+
+        StorageError when no broker answers, or none lets us in.
+        """
+        try:
+            return self._ensure()
+        except StorageError as error:
+            self.admin.poll(0)
+            if not self._not_let_in:
+                raise
+            told, self._not_let_in = self._not_let_in, ""
+            raise StorageError(f"Kafka does not let us in: {told}; look at kafka_options") from error
+
+    def _ensure(self) -> int:
         with storage_errors(f"topic {self.name}"):
             found = self.admin.list_topics(timeout=ANSWER_S).topics.get(self.name)
             if found is not None and found.error is None and found.partitions:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal
@@ -21,7 +21,10 @@ from ved.ingest.store import Store
 from ved.ingest.writer import TrimOrder
 from ved.link.certificates import ensure_server_certificates
 from ved.link.datagramkeys import datagram_secret
-from ved.metrics import Counters
+from ved.metrics import FORWARD, Counters
+
+if TYPE_CHECKING:
+    from ved.broker.forwarder import Forwarder
 
 CHECKPOINT_S: Final = 10.0
 
@@ -84,7 +87,11 @@ async def run_ingest(
                     await datagrams.start(settings.host, settings.datagram_port)
                 ready({"port": port})
                 tasks = [server.watch_keys(), *([] if datagrams is None else [datagrams.run()])]
-                await _serve(tasks, store, _Keeping(settings, checkpoint_path, accepted), stop)
+                forwarder = open_forwarder(settings.data, "frames", settings.kafka)
+                if forwarder is not None:
+                    counters.gauge(FORWARD, forwarder.waiting)
+                tasks.append(_keep_house(store, _Keeping(settings, checkpoint_path, accepted)))
+                await _serve(tasks, forwarder, stop)
             finally:
                 await server.stop()
                 if datagrams is not None:
@@ -118,14 +125,13 @@ def _datagrams(
 
 
 async def _serve(
-    beside: Sequence[Coroutine[Any, Any, None]], store: Store, keeping: _Keeping, stop: asyncio.Event
+    beside: Sequence[Coroutine[Any, Any, None]], forwarder: "Forwarder | None", stop: asyncio.Event
 ) -> None:
-    """Run the loops beside the connections until `stop`."""
-    forwarder = open_forwarder(keeping.settings.data, "frames", keeping.settings.kafka)
+    """Run the loops beside the connections until `stop`; the forwarder ends by itself, with what is durable."""
     async with asyncio.TaskGroup() as group:
         if forwarder is not None:
             group.create_task(forwarder.run(stop))
-        tasks = [group.create_task(one) for one in (*beside, _keep_house(store, keeping))]
+        tasks = [group.create_task(one) for one in beside]
         await stop.wait()
         for task in tasks:
             task.cancel()

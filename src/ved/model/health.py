@@ -108,6 +108,13 @@ FIGURES: Final = (
     ),
     Figure(
         "role",
+        "forward",
+        ("Not in Kafka yet: {}", "Pas encore dans Kafka : {}"),
+        "items",
+        "Entries of the role's stream that are durable in its journal and that Kafka has not acknowledged.",
+    ),
+    Figure(
+        "role",
         "delay",
         ("Loop delay: {}", "Retard de boucle : {}"),
         "ms",

@@ -18,7 +18,7 @@ from ved.broker.open import open_forwarder, open_journal, open_stream
 from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError
-from ved.metrics import LAG, RECORDS_CORRUPT_TOTAL, Counters
+from ved.metrics import FORWARD, LAG, RECORDS_CORRUPT_TOTAL, Counters
 from ved.notify.targets import NotifySettings
 from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
@@ -94,6 +94,7 @@ def _helpers(settings: WatchSettings, db: Database, counters: Counters) -> list[
     helpers = [Notifier(db, open_journal(settings.data, "events"), settings.notify, counters).run()]
     forwarder = open_forwarder(settings.data, "events", settings.kafka)
     if forwarder is not None:
+        counters.gauge(FORWARD, forwarder.waiting)
         helpers.append(forwarder.run(asyncio.Event()))
     return helpers
 

@@ -50,7 +50,11 @@ export function ageOf(vehicle: VehicleHealth): number {
 
 export const LINK_FIGURES = ["age", "rtt", "frames", "loss", "backlog", "backfill"] as const;
 export const BUS_FIGURES = ["load", "frames", "errors", "unknown", "drops"] as const;
-export const ROLE_FIGURES = ["lag", "queue", "cpu", "memory", "disk", "delay"] as const;
+const ROLE_FIGURES = ["lag", "queue", "forward", "cpu", "memory", "disk", "delay"] as const;
+
+/** What to show of roles: how far Kafka is behind only where there is one. */
+export const roleFigures = (roles: readonly RoleHealth[]): (typeof ROLE_FIGURES)[number][] =>
+  ROLE_FIGURES.filter((name) => name !== "forward" || roles.some((role) => name in role.figures));
 
 export interface BusHealth {
   readonly bus: string;
