@@ -10,12 +10,14 @@ WIDTH: Final = 640
 HEIGHT: Final = 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 64, 46
 _TICKS: Final = 5
+COLOURS: Final = 7
+_LABEL: Final = 30
 STYLE: Final = """
 .chart{font:12px system-ui,sans-serif;--ink:#1b1f24;--dim:#8a929c;--c0:#0b62c4;--c1:#b5480a;--c2:#1a7f37;--c3:#8250df;
---c4:#9a6700;--c5:#cf222e}
+--c4:#9a6700;--c5:#0e7490;--c6:#a21caf;--bad:#cf222e}
 @media (prefers-color-scheme:dark){.chart{--ink:#e6edf3;--dim:#7d8590;--c0:#58a6ff;--c1:#f0883e;--c2:#3fb950;
---c3:#bc8cff;--c4:#d29922;--c5:#ff7b72}}
-.chart text{fill:var(--ink)}.chart .grid{stroke:var(--dim);stroke-opacity:.35}.chart .limit{stroke:var(--c5);
+--c3:#bc8cff;--c4:#d29922;--c5:#22d3ee;--c6:#f0abfc;--bad:#ff7b72}}
+.chart text{fill:var(--ink)}.chart .grid{stroke:var(--dim);stroke-opacity:.35}.chart .limit{stroke:var(--bad);
 stroke-dasharray:5 4}.chart path{fill:none;stroke-width:2}
 """
 
@@ -54,13 +56,13 @@ def svg_of(chart: Chart) -> str:
         parts.append(f'<line class="limit" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{WIDTH - _RIGHT}" y="{y - 5:.1f}" text-anchor="end">{escape(chart.limit[1])}</text>')
     for number, line in enumerate(chart.lines):
-        colour = f"var(--c{number % 5})"
+        colour = f"var(--c{number % COLOURS})"
         points = [(plane.x(x), plane.y(min(y, plane.y_most))) for x, y in line.points]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         parts.append(f'<path d="M{path}" style="stroke:{colour}"/>')
         if len(points) <= 20:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="fill:{colour}"/>' for x, y in points]
-        at = _LEFT + number % 5 * 112
+        at = _LEFT + number * (WIDTH - _LEFT) // max(COLOURS - 1, len(chart.lines))
         parts.append(f'<rect x="{at}" y="34" width="10" height="10" style="fill:{colour}"/>')
         parts.append(f'<text x="{at + 15}" y="43">{escape(line.name)}</text>')
     return _svg(chart.title, HEIGHT, parts)
@@ -108,12 +110,22 @@ def _axes(chart: Chart, plane: _Plane, xs: Sequence[float]) -> list[str]:
     many = [plane.x_least + (plane.x_most - plane.x_least) * step / _TICKS for step in range(_TICKS + 1)]
     parts += [
         f'<text x="{plane.x(value):.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{value:,.4g}</text>'
-        for value in (xs if len(xs) <= 12 else many)
+        for value in _spaced(xs if len(xs) <= 12 else many, plane)
     ]
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(chart.x_label)}</text>')
     parts.append(f'<text x="{_LEFT - 46}" y="{_TOP - 6}">{escape(chart.y_label)}</text>')
     return parts
+
+
+def _spaced(values: Sequence[float], plane: _Plane) -> list[float]:
+    """Those of rising values whose labels do not touch: the last one, and from the left what has room."""
+    out: list[float] = []
+    for value in values[:-1]:
+        at = plane.x(value)
+        if plane.x(values[-1]) - at >= _LABEL and (not out or at - plane.x(out[-1]) >= _LABEL):
+            out.append(value)
+    return [*out, values[-1]]
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:
