@@ -24,11 +24,13 @@ from ved.errors import UserError
 from ved.influx.client import InfluxClient
 from ved.influx.grafana.cars import Car
 from ved.influx.grafana.panels import threshold_steps
+from ved.influx.grafana.provisioning import files_of
 from ved.influx.lines import Lines, LineWriter, Source
 from ved.influx.sender import bodies
 from ved.influx.settings import InfluxTarget
 from ved.model.alarmrule import Rule
 from ved.model.frames import FrameColumns
+from ved.model.vehicle import ChannelTexts, ChartPanel, Vehicle, VehicleBus
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "grafana"
 NAMES = ("fs", "pe", "ps")
@@ -131,6 +133,12 @@ def drive(name: str, url: str, *faults: str) -> None:
     seq = np.arange(1, len(frames) + 1)
     LineWriter(100.0).frames(source, seq, frames, Decoder(load_set(sources)), lines)
 
+    write(url, lines)
+
+
+def write(url: str, lines: Lines) -> None:
+    """As the role does."""
+
     async def send() -> None:
         client = InfluxClient(InfluxTarget(url))
         for body in bodies(lines.parts):
@@ -183,6 +191,60 @@ def _alerts_have_values(server, name: str) -> None:
         found = server.series(whole)
         if "count(" not in query:  # (a state that does not occur has no points to count)
             assert found[0]["values"][0][1] is not None, rule["uid"]
+
+
+HOSTILE_DBC = """VERSION ""
+BU_: A
+BO_ 1 time: 8 A
+ SG_ bus : 0|16@1+ (1,0) [0|0] "x'y" A
+ SG_ from : 16|8@1+ (1,0) [0|0] "" A
+VAL_ 1 from 0 "<b>'off'" 1 "on" ;
+"""
+
+
+def test_names_that_mean_something_elsewhere(server, tmp_path: Path) -> None:
+    bus_name = 'o\'bus "1", a=b\\'
+    texts = (ChannelTexts("time.bus", "O\"Brien's = 1, 2\\", ""), ChannelTexts("time.from", "${aggregate} $x é", ""))
+    rule = Rule("a", "above", 'it\'s "hot"', "x", "critical", "time.bus", 3.0)
+    vehicle = Vehicle(
+        "odd",
+        "Odd",
+        "Odd",
+        (VehicleBus(0, bus_name, 1, "", ("a.dbc",), (HOSTILE_DBC,)),),
+        charts=(ChartPanel('Chart\'s "1"', "x", ("time.bus", "time.from")),),
+        texts=texts,
+        rules=(rule,),
+    )
+    for path, text in files_of([Car(vehicle)]).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    server.query("DROP DATABASE ved")
+    frames = FrameColumns(
+        np.arange(3) * 1000,
+        np.zeros(3, np.uint8),
+        np.ones(3, np.uint32),
+        np.zeros(3, np.uint8),
+        np.full(3, 8, np.uint8),
+        np.full((3, 8), 1, np.uint8),
+    )
+    lines = Lines()
+    decoder = Decoder(load_set([DbcSource(0, bus_name, "a", HOSTILE_DBC)]))
+    LineWriter(0).frames(Source("odd", bytes(16), UTC_US, {}), np.arange(1, 4), frames, decoder, lines)
+    write(server.url, lines)
+    count = 0
+    for path in sorted((tmp_path / "dashboards").rglob("*.json")):
+        for panel in panels_of(read(path)):
+            for target in panel.get("targets", []):
+                query = target["query"].replace("${aggregate}(", "mean(").replace("$timeFilter", f"time >= {UTC_US}u")
+                (series,) = server.series(
+                    query.replace("$__interval", "1s").replace("u GROUP", f"u AND time < {UTC_US + 9_000_000}u GROUP")
+                )
+                assert any(value is not None for row in series["values"] for value in row[1:]), query
+                count += 1
+    assert count >= 5
+    (alert,) = read(tmp_path / "provisioning/alerting/odd.yaml")["groups"][0]["rules"]
+    (series,) = server.series(alert["data"][0]["model"]["query"].replace("now() - 30s", f"{UTC_US - 1}u"))
+    assert series["values"][0][1] == 257
 
 
 def test_an_alert_fires_where_its_limit_is_passed_and_not_elsewhere(server) -> None:

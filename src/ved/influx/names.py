@@ -87,12 +87,16 @@ def escaped_key(name: str) -> str:
 
 def quoted(name: str) -> str:
     """A name as an identifier of InfluxQL."""
-    return '"' + name.replace('"', '\\"') + '"'
+    return f'"{_in_quotes(name, chr(34))}"'
 
 
 def quoted_text(text: str) -> str:
     """A text as a string of InfluxQL."""
-    return "'" + text.replace("'", "\\'") + "'"
+    return f"'{_in_quotes(text, chr(39))}'"
+
+
+def _in_quotes(text: str, quote: str) -> str:
+    return text.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n")
 
 
 def _writable(name: str) -> str:

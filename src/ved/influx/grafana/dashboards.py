@@ -32,7 +32,7 @@ def overview(car: Car) -> Dashboard:
     board.uid(overview_uid(car.name)).tags([TAG, car.name]).time("now-15m", "now").refresh("5s")
     board.with_panel(last_data(car.say("Last data", "Dernières données"), car.speed, grid.next(3, 4), ids.next()))
     charts = car.vehicle.charts
-    names = dict.fromkeys(name for one in charts for name in one.channels if one.channels[0] == name)
+    names = dict.fromkeys(one.channels[0] for one in charts if one.channels[0] in car.channels)
     for name in [name for name in names if not car.channels[name].is_discrete][: MOST_LATEST - 1]:
         board.with_panel(latest(car.channels[name], grid.next(3, 4), ids.next()))
     grid.end_row()

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from ved.influx.grafana.cars import Shown
-from ved.influx.names import quoted, quoted_text
+from ved.influx.names import quoted, quoted_text, tag_value
 
 DATASOURCE_UID: Final = "ved-influx"
 DATASOURCE: Final = DataSourceRef("influxdb", DATASOURCE_UID)
@@ -43,7 +43,7 @@ class Target(Dataquery, Builder[Dataquery]):
 
 def where_of(channel: Shown) -> str:
     """The condition that chooses the channel's series."""
-    return f'"vehicle" = {quoted_text(channel.vehicle)} AND "bus" = {quoted_text(channel.bus)}'
+    return f'"vehicle" = {quoted_text(channel.vehicle)} AND "bus" = {quoted_text(tag_value(channel.bus))}'
 
 
 def chart_targets(channels: Sequence[Shown], function: str = f"${{{AGGREGATE}}}", fill: str = "null") -> list[Target]:
