@@ -7,7 +7,9 @@ import typer
 from ved.cli.commands import (
     agent,
     alarms,
+    backup,
     dbc,
+    doctor,
     drives,
     export,
     grafana,
@@ -33,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (server, init, drives, export, loadtest, sql):
+for commands in (server, init, doctor, backup, drives, export, loadtest, sql):
     app.add_typer(commands.app)
 app.add_typer(agent.app, name="agent")
 app.add_typer(alarms.app, name="alarms")

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
@@ -47,6 +47,19 @@ class Database:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def schema_state(self) -> Literal["older", "current", "newer"]:
+        """How the schema stands to this version's, which nothing here changes. StorageError as above."""
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        scripts = ScriptDirectory(str(resources.files("ved.db") / "migrations"))
+        with self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        known = {one.revision for one in scripts.walk_revisions()}
+        if found == scripts.get_current_head():
+            return "current"
+        return "older" if found is None or found in known else "newer"
 
     def close(self) -> None:
         """Give all connections back."""
