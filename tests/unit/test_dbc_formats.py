@@ -108,6 +108,23 @@ def test_kcd_by_cantools() -> None:
     assert again.messages[0].signals == message.signals
 
 
+def test_what_has_no_name_in_a_kcd_is_left_out_and_told() -> None:
+    nameless = KCD.replace(b' name="Speed"', b"").replace(b"</Bus>", b'<Message id="0x1"/></Bus>')
+    found = read_definitions(nameless, "car.kcd")
+    assert [(message.name, message.signals) for message in found.messages] == [("Engine", ())]
+    assert sorted(found.losses) == [
+        "a message without a name: left out",
+        "a signal of Engine without a name: left out",
+    ]
+
+
+def test_a_sheet_whose_lines_end_in_carriage_returns() -> None:
+    text = f"{HEAD}\r1,A,x,0,8\r\r\r\r2,B,wrong\r3,C,y,0,8"
+    parsed = read_sheet("old.csv", text)
+    assert [message.name for message in parsed.messages] == ["A", "C"]
+    assert [problem.line for problem in parsed.problems] == [6]
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cantools", None)
     with pytest.raises(UserError, match=r"ved\[formats\]"):

@@ -122,6 +122,9 @@ class _Taken:
 
     def message(self, message: Any) -> None:
         """Take one message over."""
+        if not message.name:
+            self.losses.append("a message without a name: left out")
+            return
         if message.length > 64 or getattr(message, "is_container", False):
             kind = "is longer than a frame" if message.length > 64 else "is a container of others"
             self.losses.append(f"{message.name} {kind}: left out")
@@ -135,6 +138,9 @@ class _Taken:
         self.buses.append(message.bus_name or "")
 
     def _signal(self, draft: MessageDraft, signal: Any) -> None:
+        if not signal.name:
+            self.losses.append(f"a signal of {draft.name} without a name: left out")
+            return
         position = len(self._names) + 1
         name = self._names[position] = f"{draft.name}.{signal.name}"
         parent = signal.multiplexer_signal

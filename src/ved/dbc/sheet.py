@@ -40,8 +40,8 @@ def read_sheet(file: str, text: str) -> ParsedFile:
     Separated by commas, semicolons (then numbers may have decimal commas) or tabs. UserError when columns are missing.
     """
     text = text.removeprefix("\ufeff")
-    lines = text.split("\n")
-    delimiter = max(",;\t", key=lines[0].count)
+    lines = io.StringIO(text, newline="").readlines()  # cut where csv counts lines: also at a lone carriage return
+    delimiter = max(",;\t", key="".join(lines[:1]).count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
     def rows() -> Iterator[Row]:
