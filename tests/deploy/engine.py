@@ -57,7 +57,7 @@ class Engine:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._addresses = {name: f"172.30.0.{number}" for number, name in enumerate(sorted(services), 2)}
         self._volumes = folder / "volumes"
-        self._volumes.mkdir(parents=True)
+        self._volumes.mkdir(parents=True, exist_ok=True)
         for name in services:
             self._make_volumes(name)
         self._network = subprocess.Popen(

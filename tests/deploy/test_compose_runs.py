@@ -82,12 +82,20 @@ class Deployment:
         series = json.loads(body)["results"][0].get("series", ())
         return sum(sum(value for value in one["values"][0][1:] if value) for one in series)
 
-    def stop_car(self) -> int:
-        """How many frames it sent; all are stored when it has ended."""
+    def rows(self, epoch: str) -> int:
+        files = Lake(str(self.engine.volume("lake"))).frame_rows.files()
+        return sum(entry.rows for entry in files if entry.epoch.hex() == epoch)
+
+    def stop_car(self) -> tuple[str, int]:
+        """The epoch that ends, and how many frames it has: what is not on the server yet goes at the next start."""
         before = len(self.engine.log("demo-car"))
         assert self.engine.stop(["demo-car"]) == {"demo-car": 0}
         said = self.engine.log("demo-car")[before:]
-        return int(re.search(r"([\d,]+) frames are in the server's journal", said).group(1).replace(",", ""))
+        stored, epoch = re.search(
+            r"([\d,]+) frames are in the server's journal \(epoch ([0-9a-f]{32})\)", said
+        ).groups()
+        waiting = re.search(r"; ([\d,]+) wait in the car's journal", said)
+        return epoch, sum(int(one.replace(",", "")) for one in (stored, waiting[1] if waiting else "0"))
 
 
 def eventually(holds: Callable[[], object], what: str, limit_s: float = 240) -> None:
@@ -150,8 +158,7 @@ def test_first_start_restart_and_a_power_cut(engine: Engine):
                          "q=SHOW DATABASES", "http://127.0.0.1:8086/query").stdout == "401"  # fmt: skip
 
     # down: in order, and nothing is lost.
-    sent = deployment.stop_car()
-    eventually(lambda: deployment.frames() == sent, f"{sent} frames in the lake")
+    first_run = deployment.stop_car()
     codes = engine.stop([name for name in STOP_ORDER if name in engine.processes])
     assert {name: codes[name] for name in OURS if name in codes} == dict.fromkeys(set(OURS) & set(codes), 0)
     assert codes["postgres"] == 0
@@ -163,12 +170,14 @@ def test_first_start_restart_and_a_power_cut(engine: Engine):
     assert "all secrets are there already" in engine.log("init")
     again = deployment.visit(seen["cookie"])
     assert again["me"] == seen["me"]
-    eventually(lambda: deployment.frames() > sent + 5000, "frames of the second run")
-    sent += deployment.stop_car()
-    eventually(lambda: deployment.frames() == sent, f"{sent} frames in the lake")
+    eventually(lambda: deployment.rows(first_run[0]) == first_run[1], f"all of {first_run} in the lake")
+    eventually(lambda: deployment.frames() > first_run[1] + 5000, "frames of the second run")
+    second_run = deployment.stop_car()
 
     # The power goes while the car drives; the engine starts everything at once, in no order.
     engine.start("demo-car")
+    eventually(lambda: deployment.rows(second_run[0]) == second_run[1], f"all of {second_run} in the lake")
+    sent = first_run[1] + second_run[1]
     eventually(lambda: deployment.frames() > sent + 5000, "frames of the third run")
     stored = deployment.frames()
     engine.kill_all()

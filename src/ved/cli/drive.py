@@ -118,7 +118,10 @@ async def _send(drive: Drive, state: Path) -> AgentReport:
 
 
 def _summary(report: AgentReport, where: str) -> str:
-    text = f"{report.frames:,} frames are in {where} (epoch {report.epoch.hex()})"
+    stored = report.frames if report.is_complete else report.stored_frames
+    text = f"{stored:,} frames are in {where} (epoch {report.epoch.hex()})"
+    if not report.is_complete:
+        text += f"; {report.frames - stored:,} wait in the car's journal and go at the next start"
     if report.lost_frames:
         text += f"; {report.lost_frames:,} were lost on the way in, and are declared"
     return text
