@@ -127,13 +127,13 @@ def test_samples_that_do_not_fit_the_cars_journal_are_declared(tmp_path: Path) -
     site.prepare("fs")
     listener = InfluxSensor("influx://127.0.0.1:0", ("127.0.0.1", 0), "")
     told: list[AgentProgress] = []
-    count = 150_000
+    count = 60_000
 
     async def go() -> tuple[bytes, int]:
         site.enrol_here(tmp_path / "car")
         stop = asyncio.Event()
         settings = AgentSettings(
-            tmp_path / "car" / "sensors", "fs", batch_s=0.01, journal_bytes=200_000, key_dir=tmp_path / "car"
+            tmp_path / "car" / "sensors", "fs", batch_s=0.01, journal_bytes=40_000, key_dir=tmp_path / "car"
         )
         run = asyncio.create_task(run_agent(settings, MergedSensors([listener]), None, stop, told.append))
         await until(lambda: listener.port and told)

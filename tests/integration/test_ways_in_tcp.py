@@ -111,6 +111,7 @@ def test_socketcand_read_by_python_can_gives_the_same() -> None:
         for n, name in enumerate([b"123", b"1ABCDEF0", b"7FF", b"00000001"] * 10)
     )
     bus = can.Bus("can0", "socketcand", host="127.0.0.1", port=daemon.port, ignore_config=True)
+    reading.until(lambda: len(daemon.clients) == 2)
     for client in daemon.clients:
         client.sendall(text)
     theirs = [bus.recv(5) for _ in range(40)]

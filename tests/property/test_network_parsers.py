@@ -18,7 +18,7 @@ from ved.canbus.network.socketcand import SocketcandTalk
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameColumns, FrameFlag
 
-DEFAULT = settings(max_examples=60, deadline=None)
+DEFAULT = settings(max_examples=40, deadline=None)
 LONG = settings(max_examples=5_000, deadline=None)
 
 

@@ -15,7 +15,7 @@ from ved.sensors.jsonvalues import TopicPattern, add_json_value
 from ved.sensors.lineprotocol import parse_lines
 from ved.sensors.values import FUTURE_US, MAX_CHANNELS, NO_TIME, PAST_US, Placer, ValueList, channel_of
 
-DEFAULT = settings(max_examples=60, deadline=None)
+DEFAULT = settings(max_examples=40, deadline=None)
 LONG = settings(max_examples=5_000, deadline=None)
 NOW_US = 1_780_000_000_000_000
 
