@@ -53,6 +53,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -c "from ved.dbc.decode import Decoder; from ved.dbc.load import load_set; Decoder(load_set([]))"
 	$(BIN)/python -c "from ved.ingest.rebuild import compile_kernels; compile_kernels()"
+	$(BIN)/python -c "from ved.api.unpack import compile_kernels; compile_kernels()"
 	touch $@
 
 web/dist/index.html: $(VENV)/ready $(WEB_SOURCES)

@@ -6,7 +6,7 @@ import google_crc32c
 import numpy as np
 import zstandard
 
-from ved.codec.columns import GroupPacker, pack_columns, pack_groups, unpack_columns
+from ved.codec.columns import GroupPacker, Unpacker, pack_columns, pack_groups, unpack_columns
 from ved.codec.header import RecordHeader, pack_record, verify
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
@@ -61,14 +61,14 @@ def encode_batch(batch: FrameBatch) -> bytes:
     return BatchWriter().encode(batch)
 
 
-def decode_batch(data: bytes) -> FrameBatch:
+def decode_batch(data: bytes, unpack: Unpacker = unpack_columns) -> FrameBatch:
     """The batch in `data`; the payload is 8 bytes wide where that is enough. CorruptDataError when it is not one."""
     header = verify(data)
     if header.kind != RecordKind.BATCH:
         raise CorruptDataError(f"a record of kind {header.kind.name} is not a batch")
     if header.number < 1 or header.number + header.count > 1 << 64:
         raise CorruptDataError("batch seq out of range")
-    return FrameBatch(header.vehicle, header.epoch, header.number, _unpack(header, data))
+    return FrameBatch(header.vehicle, header.epoch, header.number, _unpack(header, data, unpack))
 
 
 def encode_preview(preview: Preview) -> bytes:
@@ -77,20 +77,20 @@ def encode_preview(preview: Preview) -> bytes:
     return BatchWriter().pack(header, preview.frames)
 
 
-def decode_preview(data: bytes) -> Preview:
+def decode_preview(data: bytes, unpack: Unpacker = unpack_columns) -> Preview:
     """The preview in `data`; CorruptDataError when it is not one."""
     header = verify(data)
     if header.kind != RecordKind.PREVIEW:
         raise CorruptDataError(f"a record of kind {header.kind.name} is not a preview")
-    return Preview(header.vehicle, header.epoch, header.number, _unpack(header, data))
+    return Preview(header.vehicle, header.epoch, header.number, _unpack(header, data, unpack))
 
 
-def _unpack(header: RecordHeader, data: bytes) -> FrameColumns:
+def _unpack(header: RecordHeader, data: bytes, unpack: Unpacker) -> FrameColumns:
     if header.count == 0:
         if len(data) != header.body_at:
             raise CorruptDataError("an empty batch has no body")
         return FrameColumns.empty()
-    return unpack_columns(_decompress(data[header.body_at :], header.count), header.count)
+    return unpack(_decompress(data[header.body_at :], header.count), header.count)
 
 
 def columns_crc(frames: FrameColumns) -> int:

@@ -99,6 +99,10 @@ GroupPacker = Callable[[NDArray[np.int64], NDArray[np.uint8], BatchGroups], Pack
 """Packs times and payloads that are sorted by group. ValueError for payload bytes outside of a frame's length."""
 
 
+Unpacker = Callable[[bytes, int], FrameColumns]
+"""The frames (so many, at least one) of a batch body. CorruptDataError when it is not one."""
+
+
 def pack_groups(t_us: NDArray[np.int64], payload: NDArray[np.uint8], groups: BatchGroups) -> PackedGroups:
     """The `GroupPacker` of whole arrays at once, in NumPy."""
     return PackedGroups(*_pack_times(t_us, groups), *_pack_payload(payload, groups))

@@ -8,6 +8,7 @@ import zstandard
 
 from ved.codec.alarms import alarm_body, decode_alarm
 from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
+from ved.codec.columns import Unpacker, unpack_columns
 from ved.codec.fields import FieldReader, pack_text
 from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
 from ved.codec.laps import decode_lap, lap_body
@@ -71,13 +72,13 @@ def encode_record(record: Record) -> bytes:
         raise ValueError(f"{type(record).__name__} out of range: {error}") from error
 
 
-def decode_record(data: bytes) -> Record:
+def decode_record(data: bytes, unpack: Unpacker = unpack_columns) -> Record:
     """The record in `data`; CorruptDataError when the bytes are wrong, UnsupportedVersionError when they are newer."""
     header = verify(data)
     if header.kind == RecordKind.BATCH:
-        return decode_batch(data)
+        return decode_batch(data, unpack)
     if header.kind == RecordKind.PREVIEW:
-        return decode_preview(data)
+        return decode_preview(data, unpack)
     if header.kind == RecordKind.SAMPLES:
         return decode_samples(data)
     if header.count != 0:

@@ -1,4 +1,4 @@
-"""Frames to channels: one compiled kernel over whole batches. Beside ingest the only place that imports numba."""
+"""Frames to channels: one compiled kernel over whole batches. numba is here, in api/unpack and in ingest alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

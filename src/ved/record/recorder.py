@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ved.api.unpack import decode_entry
 from ved.broker.base import StreamEntry
-from ved.codec.records import decode_record, peek
+from ved.codec.records import peek
 from ved.db.database import Database
 from ved.db.epochs import note_clock, note_description, note_epoch, note_loss
 from ved.errors import CorruptDataError
@@ -89,7 +90,7 @@ class Recorder:
             try:
                 if peek(entry.record).kind not in self._kinds:
                     continue
-                record = decode_record(entry.record)
+                record = decode_entry(entry.record)
             except CorruptDataError as error:
                 self._counters.add(RECORDS_CORRUPT_TOTAL)
                 _log.warning("frames %d: %s", entry.position, error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ved.api.unpack import compile_kernels
 from ved.broker.base import Stream, StreamName
 from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_stream
@@ -87,10 +88,12 @@ async def run_record(
         ]
         counters.gauge(QUEUE, lambda: sum(one.rows_waiting for one in recordings))
         counters.gauge(LAG, lambda: max(one.lag_ms() for one in recordings))
-        tasks = [asyncio.create_task(housekeeping.run(settings.housekeeping_s))]
-        tasks += [asyncio.create_task(recording.run(stop)) for recording in recordings]
+        tasks: list[asyncio.Task[None]] = []
         try:
             ready({})
+            await asyncio.to_thread(compile_kernels)
+            tasks.append(asyncio.create_task(housekeeping.run(settings.housekeeping_s)))
+            tasks += [asyncio.create_task(recording.run(stop)) for recording in recordings]
             await _run_until_ended(tasks[1:], tasks[0])
         finally:
             housekeeping.stop()

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from ved.api.decoding import Decoding, decoding_of
 from ved.api.registry import load_registry
+from ved.api.unpack import decode_entry
 from ved.broker.base import StreamEntry
-from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.dbcs import registries_mark
 from ved.db.epochs import clock_pairs, epoch_buses
@@ -41,7 +41,7 @@ class Epochs:
 
     def take(self, entry: StreamEntry, now_us: int) -> Taken:
         """Decode one entry (`now_us`: monotonic). CorruptDataError when its bytes are wrong."""
-        record = decode_record(entry.record)
+        record = decode_entry(entry.record)
         epoch = self._epoch(record.vehicle, record.epoch)
         if isinstance(record, Clock):
             epoch.pairs.append(ClockPair(record.t_us, record.utc_us, record.source, record.error_us))

@@ -8,6 +8,7 @@ from typing import Final
 
 from ved.api.decoding import Decoding, decoding_for
 from ved.api.registry import Registry, load_registry
+from ved.api.unpack import compile_kernels, decode_entry
 from ved.broker.base import Stream, StreamEntry, StreamName
 from ved.codec.records import decode_record, peek
 from ved.db.database import Database
@@ -74,6 +75,7 @@ class Follower:
         self._fresh_from = newest.position
         newest.close()
         try:
+            await asyncio.to_thread(compile_kernels)
             while True:
                 entries = await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S)
                 await self.take(entries)
@@ -141,7 +143,7 @@ class Follower:
         flushes: dict[tuple[str, bytes, Lane], _Flush] = {}
         for entry in entries:
             try:
-                record = decode_record(entry.record)
+                record = decode_entry(entry.record)
             except CorruptDataError as error:
                 self._hub.counters.add(RECORDS_CORRUPT_TOTAL)
                 log.warning("frames %d: %s", entry.position, error)
