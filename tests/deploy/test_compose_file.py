@@ -165,8 +165,7 @@ def test_every_volume_has_a_name_and_is_used():
                 assert mount.is_read_only, f"{name} may write into the checkout"
                 assert mount.source.startswith("./")
                 assert "\\" not in mount.source
-                if not mount.source.startswith("./grafana"):
-                    assert (FILE.parent / mount.source).exists()
+                assert (FILE.parent / mount.source).exists()
 
 
 def test_nobody_writes_where_somebody_else_writes():
@@ -248,6 +247,15 @@ def test_files_that_containers_read_have_unix_line_endings():
         if rest[-1] != ".gitattributes":
             assert "eol=lf" in line, line
         assert tree in ("w/lf", "w/none"), line
+
+
+def test_grafana_gets_what_its_provisioned_files_ask_for():
+    files = [one for one in (FILE.parent / "grafana/provisioning").rglob("*") if one.is_file()]
+    asked = {name for one in files for name in re.findall(r"\$\{?(VED_[A-Z_]+)", one.read_text())}
+    given = set(environment(SERVICES["grafana"]))
+    exported = set(re.findall(r"^export (\S+)$", (FILE.parent / "grafana/start.sh").read_text(), re.MULTILINE))
+    assert asked == {one for one in given if one.startswith("VED_")} | exported
+    assert environment(SERVICES["influx"])["VED_INFLUX_URL"] == environment(SERVICES["grafana"])["VED_INFLUX_URL"]
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "deploy").rglob("*.sh")), ids=lambda path: path.parent.name)
