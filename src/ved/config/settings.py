@@ -57,14 +57,14 @@ class ServerSettings(BaseSettings):
     notify_severity: Literal["info", "warning", "critical"] = Field("warning", description="The least that is told.")
     notify_every_s: float = Field(30.0, ge=0, le=86_400, description="Least time between two messages, in seconds.")
 
-    influx_url: str = Field("", description="InfluxDB or VictoriaMetrics for Grafana, like http://HOST:8086; empty: none.")
+    influx_url: str = Field("", description="InfluxDB or VictoriaMetrics for Grafana: http://HOST:8086; empty: none.")
     influx_api: Literal["v1", "v2"] = Field("v1", description="Its way in: v1 (/write) or v2 (/api/v2/write).")
     influx_database: str = Field("ved", min_length=1, max_length=64, description="Its database (v2: bucket).")
     influx_org: str = Field("", description="Its organisation (v2).")
     influx_user: str = Field("", description="User of its database (v1); empty: none.")
     influx_password: SecretStr = Field(SecretStr(""), description="The user's password.")
     influx_token: SecretStr = Field(SecretStr(""), description="Token of its database; empty: none.")
-    influx_rate_hz: float = Field(100.0, ge=0, le=1e6, description="Most points per second of a signal; 0: every frame.")
+    influx_rate_hz: float = Field(100.0, ge=0, le=1e6, description="Most points a second of a signal; 0: every frame.")
 
     mqtt_url: str = Field("", description="MQTT broker for the latest values, like mqtts://HOST:8883; empty: none.")
     mqtt_user: str = Field("", description="User of the broker; empty: none.")
