@@ -19,9 +19,10 @@ from typing import Any, Final
 from tests.soak.measure import Flatness, Sampler, cpu_percent, flatness, percentiles, read_lines
 from tests.soak.plan import SERVER, FaultPlan, Phases, draw_faults
 from tests.soak.verdict import Verdict, judge
-from tests.soak.world import World, wait_until
+from tests.soak.world import World
 
-DRAIN_S: Final = 180.0
+STILL_S: Final = 120.0
+"""In the quiet phase, when nothing more was stored for so long, no more will come."""
 RECOVER_S: Final = 10.0
 """An age counts as calm when no fault that touches its car was active in this time before it."""
 HOUR_US: Final = 3_600_000_000
@@ -175,21 +176,21 @@ class Soak:
         self.done.append(Done(plan, round(from_s, 2), round(self._now_s(), 2), hit))
 
 
-def quiet(world: World) -> None:
-    """The buses fall silent; wait until the cars say that everything of this life is stored."""
+def drain(world: World) -> None:
+    """The buses fall silent; wait until the store is the truth less what was declared, or nothing more comes."""
     world.fall_silent()
-    time.sleep(2)
-    wait_until(lambda: all(car.is_drained() for car in world.cars.values()), "all cars are drained", DRAIN_S)
+    most, since_s = -1, time.monotonic()
+    while time.monotonic() - since_s < STILL_S:
+        time.sleep(5)
+        verdict = judge(world.data, world.db_url, world.out / "truth")
+        if not verdict.problems and all(car.is_drained() for car in world.cars.values()):
+            return
+        if verdict.stored > most:
+            most, since_s = verdict.stored, time.monotonic()
 
 
 def wind_up(world: World, result: Result) -> None:
     """Stop everything in order and judge."""
-    until = time.monotonic() + DRAIN_S
-    while True:  # what older lives left in the cars' journals comes too
-        result.verdict = judge(world.data, world.db_url, world.out / "truth")
-        if not result.verdict.problems or time.monotonic() > until:
-            break
-        time.sleep(5)
     for name, code in {
         "viewers": world.stop_viewers(),
         **{f"agent {car.name}": car.stop() for car in world.cars.values()},
@@ -293,10 +294,7 @@ def soak(out: Path, minutes: float, seed: int, viewers: int, fault_every_s: floa
         world.start_viewers()
         run = Soak(world, minutes, seed, fault_every_s)
         sampler = run.run()
-        try:
-            quiet(world)
-        except TimeoutError as error:
-            result.problems.append(str(error))
+        drain(world)
         wind_up(world, result)
     conclude(run, sampler, result)
     (out / "samples.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in sampler.samples))
