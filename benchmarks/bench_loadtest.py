@@ -11,6 +11,7 @@ marks; `--from-json` makes plots and tables again from docs/loadtest.json.
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -341,7 +342,7 @@ def main() -> None:
     if given.from_json:
         document = json.loads((DOCS / "loadtest.json").read_text())
     else:
-        partial = Path("loadtest-partial.json")
+        partial = Path(tempfile.gettempdir()) / "ved-loadtest-partial.json"
         document = measure(given.seconds, given.minutes, lambda so_far: partial.write_text(json.dumps(so_far)) and None)
         partial.unlink(missing_ok=True)
     if given.docs or given.from_json:
