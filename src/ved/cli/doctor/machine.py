@@ -1,6 +1,5 @@
 """Disk and clock of this machine."""
 
-import ctypes
 import os
 import shutil
 import statistics
@@ -11,18 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from ved.cli.doctor.finding import Finding, ok, problem, warning
+from ved.model.records import ClockSource
 
 LEAST_FREE_BYTES: Final = 1 << 30
 SLOW_SYNC_S: Final = 0.1
-OLDEST_UTC_S: Final = 1_735_689_600.0
-"""1 January 2025: a clock before it was never set."""
-
 _SYNCS: Final = 8
 _SYNC_BYTES: Final = 64 << 10
-_UNSYNCED: Final = 0x40
-"""STA_UNSYNC of adjtimex(2)."""
-_ERROR: Final = 5
-"""TIME_ERROR, which adjtimex(2) returns where nothing steers the clock."""
 
 
 def disk(folder: Path, grows_bytes: int) -> list[Finding]:
@@ -63,38 +56,14 @@ def _sync_s(folder: Path) -> float:
 
 def clock(advice: str) -> Finding:
     """Whether the clock was ever set, and whether something steers it. `advice`: what to do when nothing does."""
-    now_s = time.time()
-    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
-    if now_s < OLDEST_UTC_S:
-        return problem("clock", f"{shown}: never set", advice)
-    error_s = _clock_error_s()
-    if error_s is None:
-        return ok("clock", f"{shown}; this system does not tell whether it is steered")
-    if error_s < 0:
-        return warning("clock", f"{shown}, not synchronised", advice)
-    return ok("clock", f"{shown}, synchronised; off by {error_s * 1000:.0f} ms at most")
-
-
-class _Timex(ctypes.Structure):
-    """struct timex of adjtimex(2) as far as it is read; the rest is room for what the kernel writes."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-def _clock_error_s() -> float | None:
-    """What the kernel believes that the clock is off at most; -1 where nothing steers it, None where it is silent."""
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time_ns() // 1_000_000_000))
     if sys.platform != "linux":
-        return None
-    timex = _Timex()  # modes 0: only asks
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    if state < 0:
-        return None
-    return -1.0 if state == _ERROR or timex.status & _UNSYNCED else float(timex.maxerror) / 1e6
+        return ok("clock", f"{shown}; whether something steers it is not looked at on this system")
+    from ved.canbus.hostclock import host_pair
+
+    pair = host_pair(0)
+    if pair is None:
+        return problem("clock", f"{shown}: never set", advice)
+    if pair.source != ClockSource.NTP:
+        return warning("clock", f"{shown}, not synchronised", advice)
+    return ok("clock", f"{shown}, synchronised; off by about {pair.error_us / 1000:.1f} ms")
