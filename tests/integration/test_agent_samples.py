@@ -71,6 +71,7 @@ def test_frames_and_samples_of_one_agent_survive_the_server(tmp_path: Path) -> N
         async with httpx.AsyncClient(trust_env=False) as client:
             async with site.serving():
                 site.enrol_here(tmp_path / "car")
+                (tmp_path / "car" / "sensors").mkdir()
                 frames = AgentSettings(tmp_path / "car", "fs", batch_s=0.02)
                 samples = AgentSettings(tmp_path / "car" / "sensors", "fs", batch_s=0.02, key_dir=tmp_path / "car")
                 runs = [
@@ -131,6 +132,7 @@ def test_samples_that_do_not_fit_the_cars_journal_are_declared(tmp_path: Path) -
 
     async def go() -> tuple[bytes, int]:
         site.enrol_here(tmp_path / "car")
+        (tmp_path / "car" / "sensors").mkdir()
         stop = asyncio.Event()
         settings = AgentSettings(
             tmp_path / "car" / "sensors", "fs", batch_s=0.01, journal_bytes=40_000, key_dir=tmp_path / "car"

@@ -27,7 +27,6 @@ def new_epoch(state_dir: Path) -> bytes:
         raise StorageError(f"{path}: {error.strerror or error}") from error
     count += 1
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
         write_private(path, f"{count}\n".encode())
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ from ved.cli.logs import set_up_logging
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
-from ved.errors import UserError, VedError
+from ved.errors import StorageError, UserError, VedError
 from ved.link.connection import first_leaf
 from ved.model.vehicle import Vehicle
 
@@ -57,6 +57,8 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
 
     Frames and samples are two epochs, each with a journal of its own; either ends both when it fails.
     """
+    if sources.sensors is not None:
+        _make_folder(state / SAMPLES_FOLDER)
     teller = _Teller(car.name, sources, state)
     journal_bytes = int(journal_gib * (1 << 30))
     samples_bytes = journal_bytes if sources.buses is None else journal_bytes // SAMPLES_PART
@@ -74,6 +76,13 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
         raise first_leaf(failed) from None
     finally:
         teller.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror or error}") from error
 
 
 def print_status(state: Path, *, as_json: bool, is_checked: bool = False) -> None:
