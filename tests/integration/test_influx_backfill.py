@@ -46,12 +46,14 @@ def test_what_the_role_missed_comes_and_what_it_wrote_stays(influx: Influx, car:
     car.drive(600, batches=4, period_us=10_000)
     lake = Lake(car.settings.lake_url)
     lake.append(car.batches)
-    odd = SampleColumns(np.array([0, 5_000_000]), np.zeros(2, np.uint16), np.array([1.0, 2.0]))
+    odd = SampleColumns(np.array([0, 3, 5_000_000]), np.array([0, 1, 0], np.uint16), np.array([1.0, 9.0, 2.0]))
     note_clock(car.db, Clock("fs", b"samples" + bytes(9), 1, 0, UTC_US, ClockSource.RECORDED, 0))
-    lake.samples.append([SampleBatch("fs", b"samples" + bytes(9), 1, (SampleChannel("loose"),), odd)])
+    lake.samples.append(
+        [SampleBatch("fs", b"samples" + bytes(9), 1, (SampleChannel("loose"), SampleChannel("health.link.up")), odd)]
+    )
     run_backfill(Backfill(), settings_of(car))
     wanted = expected(car.batches) | {
-        ("samples", "loose"): {UTC_US * 1000 + 1: 1.0, UTC_US * 1000 + 5_000_000_002: 2.0}
+        ("samples", "loose"): {UTC_US * 1000 + 1: 1.0, UTC_US * 1000 + 5_000_000_003: 2.0}
     }
     assert stored(influx) == wanted
     assert "lines of fs are in" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from ved.influx.lines import Lines, LineWriter, Source
 from ved.lake.lake import Lake, SampleWhere
 from ved.lake.reading import Where
 from ved.model.clockmap import ClockMap
+from ved.model.health import figure_of
 
 SLICE_US: Final = 10_000_000
 Span = tuple[int, int]
@@ -96,11 +97,15 @@ class LakeLines:
         return lines
 
     def _sample_lines(self, piece: Slice, source: Source, lines: Lines) -> None:
-        where = SampleWhere(t_from_us=piece.t_from_us, t_to_us=piece.t_to_us)
+        where = SampleWhere(self._sample_names(piece.key[0]), piece.t_from_us, piece.t_to_us)
         rows = self._lake.samples.all_parts(*piece.key, where)
         order = np.lexsort((rows.seq, rows.t_us))
         rows = rows.take(order)
         self.writer.samples(source, (rows.seq, rows.t_us, rows.channel, rows.value), rows.channels, lines)
+
+    def _sample_names(self, vehicle: str) -> tuple[str, ...]:
+        """Without the figures of health: they are not in the stream that the role reads."""
+        return tuple(one.name for one in self._lake.samples.channels(vehicle) if figure_of(one.name) is None)
 
     def _slices(self, key: EpochKey, offset_us: int, spans: Sequence[Span]) -> Iterator[Slice]:
         kinds: list[tuple[Kind, tuple[int, int] | None]] = [
@@ -108,7 +113,7 @@ class LakeLines:
             ("samples", self._lake.samples.time_range(*key)),
         ]
         for kind, found in kinds:
-            if found is None:
+            if found is None or (kind == "samples" and not self._sample_names(key[0])):
                 continue
             done_us = found[0]
             for span in merged(spans):
