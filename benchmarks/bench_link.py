@@ -51,7 +51,7 @@ from ved.model.intervals import Intervals
 from ved.model.records import Lane
 
 CARS = 40
-BATCHES = 60
+BATCHES = 200
 DOOR = 8
 """Cars that connect at the same time: the server bounds those of one address."""
 
