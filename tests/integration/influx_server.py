@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,11 @@ bind-address = "127.0.0.1:{rpc}"
 [monitor]
   store-enabled = false
 """
+
+
+def no_service(reason: str) -> None:
+    """A skip; where services are required, a failure."""
+    (pytest.fail if os.environ.get("VED_REQUIRE_SERVICES") else pytest.skip)(reason)
 
 
 def free_port() -> int:
@@ -69,7 +75,7 @@ def influxd(folder: Path, port: int = 0, login: tuple[str, str] | None = None) -
     `port` 0: a free one. `login`: accounts are on, and this is the administrator's.
     """
     if shutil.which("influxd") is None:
-        pytest.skip("influxd is not installed (Debian package influxdb)")
+        no_service("influxd is not installed (Debian package influxdb)")
     port = port or free_port()
     folder.mkdir(exist_ok=True)
     config = folder / "influxdb.conf"

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-from tests.integration.influx_server import free_port
+from tests.integration.influx_server import free_port, no_service
 
 
 class Victoria:
@@ -36,7 +35,7 @@ class Victoria:
 def victoria(folder: Path) -> Iterator[Victoria]:
     """The server for the length of the block; the test is skipped where Debian's package is not installed."""
     if shutil.which("victoria-metrics") is None:
-        pytest.skip("victoria-metrics is not installed (Debian package victoria-metrics)")
+        no_service("victoria-metrics is not installed (Debian package victoria-metrics)")
     port = free_port()
     folder.mkdir(exist_ok=True)
     command = [
