@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 
 from ved.api.stats import lake_stats
-from ved.cli.loadtest_target import near_rig, scratch_server
+from ved.cli.keys import enrolment_code
+from ved.cli.loadtest import Wish, run_loadtest
+from ved.cli.loadtest_target import Far, far_rig, near_rig, scratch_server
+from ved.cli.server import find_running
 from ved.config.places import vehicles_folder
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
 from ved.db.keys import list_car_keys
+from ved.db.people import create_signin_token
+from ved.errors import UserError
 from ved.lake.lake import Lake
 from ved.link.credentials import parse_server_url
 from ved.loadtest.plan import Load, Target
@@ -107,3 +112,30 @@ def test_the_command_leaves_nothing_behind(tmp_path: Path) -> None:
             assert lake_stats(Lake(settings.lake), db)["frames"] == 0
         finally:
             db.close()
+
+
+@pytest.mark.slow
+def test_a_server_without_its_data_folder_is_loaded_with_what_its_owner_hands_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with scratch_server() as settings:
+        running = find_running(settings.data)
+        assert running is not None
+        db = Database(settings.database)
+        link = f"{running.web_url}/signin?token={create_signin_token(db, 'viewer')}"
+        db.close()
+        load = Load(cars=1, frames_per_s=500, viewers=1, signals=3, seconds=1)
+        real_car = Far(running.link_url, (enrolment_code(settings, "fs", 60),), link)
+        with pytest.raises(UserError, match="vehicle 'fs'"), far_rig(load, real_car, is_owner=False):
+            pass
+        far = Far(running.link_url, (enrolment_code(settings, "loadtest-01", 60),), link)
+        report = tmp_path / "report.json"
+        wish = Wish(far, False, False, False, None, report, None)
+        run_loadtest(load, wish, settings)
+        run = json.loads(report.read_text())["runs"][0]
+        assert (run["captured"], run["lost"], run["missed"]) == (2000, 0, 0)
+        assert run["p50_ms"] is not None
+        assert run["lake"] is None
+        assert run["roles"] == []
+        assert any("not seen from here" in note for note in run["notes"])
