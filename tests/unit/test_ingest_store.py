@@ -14,12 +14,13 @@ from ved.codec.link import Space
 from ved.codec.records import decode_record, encode_record, peek
 from ved.errors import StorageError
 from ved.ingest import loglimit
-from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry
+from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry, Seen
 from ved.ingest.checkpoint import encode_checkpoint, load_checkpoint, rebuild, save_checkpoint
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.rebuild import record_writer
 from ved.ingest.store import Store
 from ved.ingest.writer import Taken, TrimOrder
+from ved.link.span import Span
 from ved.metrics import BATCHES_CONFLICT_TOTAL, BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.intervals import Intervals
@@ -251,6 +252,21 @@ def test_accepted_forgets_the_longest_unused_epochs() -> None:
     accepted.state("fs", EPOCH)
     assert len(accepted.items()) == MAX_EPOCHS
     assert ("fs", (1).to_bytes(16, "big")) not in dict(accepted.items())
+
+
+def test_what_came_lately_is_kept_of_the_last_epochs_of_a_vehicle_alone() -> None:
+    """An agent that starts anew for months makes epoch after epoch: what a dead one holds must not add up."""
+    accepted = Accepted()
+    other = accepted.state("pe", bytes(16))
+    other.remember(Span(Space.SEQ, 1, 10), Seen(10, 1))
+    states = []
+    for number in range(10):
+        states.append(accepted.state("fs", number.to_bytes(16, "big")))
+        states[-1].remember(Span(Space.SEQ, 1, 10), Seen(10, 1))
+        states[-1].received[Space.SEQ].add(1, 10)
+    assert [len(state.recent) for state in states] == [0] * 6 + [1] * 4
+    assert len(other.recent) == 1
+    assert all(state.received[Space.SEQ].contains(1, 10) for state in states), "what came stays known"
 
 
 def test_held_is_cut_to_what_fits_a_message() -> None:

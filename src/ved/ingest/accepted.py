@@ -3,6 +3,7 @@
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from ved.codec.link import KEPT_SPACES, MAX_RUNS, Held, Received, Space, Stored
@@ -11,6 +12,8 @@ from ved.model.intervals import Intervals
 
 MAX_EPOCHS: Final = 20_000
 MAX_RECENT: Final = 20_000
+RECENT_EPOCHS: Final = 4
+"""Of so many epochs of a vehicle it is kept what came lately (about 7 MB each at most): older ones are over."""
 
 _CRC_AT: Final = 4
 
@@ -88,12 +91,19 @@ class Accepted:
         key = (vehicle, epoch)
         found = self._states.get(key)
         if found is None:
+            self._forget_recent(vehicle)
             found = self._states[key] = EpochState()
             if len(self._states) > MAX_EPOCHS:
                 self._states.popitem(last=False)
         else:
             self._states.move_to_end(key)
         return found
+
+    def _forget_recent(self, vehicle: str) -> None:
+        """A new epoch of this vehicle comes: of the last used ones before it, RECENT_EPOCHS - 1 stay whole."""
+        used = (state for (name, _), state in reversed(self._states.items()) if name == vehicle)
+        for state in islice(used, RECENT_EPOCHS - 1, 4 * RECENT_EPOCHS):
+            state.recent.clear()
 
     def held(self, vehicle: str, epoch: bytes) -> Held:
         """What is here of an epoch, for its car; nothing is made for an unknown one."""
