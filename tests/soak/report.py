@@ -4,7 +4,9 @@ PYTHONPATH=. python -m tests.soak.report ved-soak
 """
 
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +149,7 @@ def table(result: dict[str, Any]) -> str:
         f"agents.** Viewers got {seen['messages']:,} messages ({seen['bytes'] / 1e6:.0f} MB), connected "
         f"{seen['connects']} times, and were told of {seen['missed']:,} messages that they were too slow for."
     )
-    rows = [what, "", came, "", f"Problems: {'; '.join(result['problems']) or 'none'}.", ""]
+    rows = [what, "", came, "", f"Problems: {'; '.join(grouped(result['problems'])) or 'none'}.", ""]
     rows += ["| process | processor | memory: first, last | growth (allowed) | files: first, last | looked at |"]
     rows += ["|---|---|---|---|---|---|"]
     flat = {(one["name"], one["what"]): one for one in result["flat"]}
@@ -167,6 +169,12 @@ def table(result: dict[str, Any]) -> str:
         unit = "ms" if name.endswith("lag") else "frames"
         rows.append(f"| {name}, {unit} | {shown(parts['early'])} | {shown(parts['late'])} |")
     return "\n".join(rows)
+
+
+def grouped(problems: Sequence[str]) -> list[str]:
+    """Viewers with the same problem as one."""
+    counts = Counter(re.sub(r"^viewer \d+ is", "viewers are", text) for text in problems)
+    return [f"{count} {text}" if text.startswith("viewers are") else text for text, count in counts.items()]
 
 
 def shown(part: dict[str, float]) -> str:
