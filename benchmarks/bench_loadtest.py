@@ -126,7 +126,7 @@ def measure(seconds: float, minutes: float, save: Callable[[Row], None]) -> Row:
     document: Row = {"when": datetime.now(UTC).date().isoformat(), "seconds": seconds}
     print("peers' pattern: a JSON message per signal over MQTT, points in InfluxDB", flush=True)
     try:
-        document["peer"] = asdict(bench_peers_mqtt.measure(4.0, 8))
+        document["peer"] = asdict(bench_peers_mqtt.measure(4.0, 10))
     except (OSError, RuntimeError, AssertionError) as error:
         print(f"left out: {error}")
         document["peer"] = None
