@@ -151,6 +151,28 @@ def test_what_the_manifest_does_not_say_is_refused(file: Path, tmp_path: Path, t
     assert not (tmp_path / "outside").exists()
 
 
+def test_keys_are_private_again_and_the_lake_as_open_as_it_was(folder: Path, file: Path, tmp_path: Path):
+    new = tmp_path / "new"
+    run("restore", str(file), "--data", str(new))
+    assert new.joinpath("keys").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in [*new.glob("keys/*"), new / "db.sqlite"]} == {0o600}
+    (tmp_path / "plain").touch()
+    usual = (tmp_path / "plain").stat().st_mode
+    assert {path.stat().st_mode for path in new.glob("lake/frames/vehicle=*/*/*.parquet")} == {usual}
+
+
+def test_through_a_pipe(folder: Path, tmp_path: Path):
+    """As with `docker compose exec -T` or ssh: standard output carries the backup and nothing else."""
+    command = [sys.executable, "-m", "ved.cli"]
+    sent = subprocess.run([*command, "backup", "-", "--data", str(folder)], capture_output=True, check=True)
+    came = subprocess.run(
+        [*command, "restore", "-", "--data", str(tmp_path / "new")], input=sent.stdout, capture_output=True, check=True
+    )
+    assert b"every SHA-256 right" in came.stderr
+    assert (tmp_path / "new" / "db.sqlite").is_file()
+    assert len(list((tmp_path / "new").rglob("*.seg"))) == len(list(folder.rglob("*.seg"))) > 0
+
+
 def test_nothing_is_overwritten(folder: Path, file: Path, tmp_path: Path):
     before = file.read_bytes()
     with pytest.raises(UserError, match="is there already"):

@@ -21,6 +21,8 @@ MANIFEST: Final = "manifest.json"
 VERSION: Final = 1
 KEYS: Final = ("keys", "imports")
 """Folders that a backup without keys has not; `imports` holds the key of `ved import`."""
+PRIVATE: Final = (*KEYS, "db.sqlite", "db.pgdump")
+"""What its owner alone may read; the rest is as open as the umask lets it be, as in the folder that was saved."""
 TOPS: Final = (*KEYS, "streams", "ingest", "vehicles", "influx", "lake", "db.sqlite", "db.pgdump")
 _CHUNK: Final = 1 << 20
 _LEVEL: Final = 3
@@ -122,7 +124,8 @@ def unpack(source: BinaryIO, folder: Path) -> Manifest:
                 if member.name == MANIFEST:
                     manifest = _parse_manifest(content.read())
                 else:
-                    found[member.name] = _write(content, folder / _checked(member.name))
+                    path = _checked(member.name)
+                    found[member.name] = _write(content, folder / path, is_private=path.parts[0] in PRIVATE)
             while frame.read(_CHUNK):  # to the end, where zstd's check sum stands
                 pass
     except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
@@ -152,11 +155,12 @@ def _checked(name: str) -> PurePosixPath:
     return path
 
 
-def _write(content: Any, target: Path) -> tuple[int, str]:
+def _write(content: Any, target: Path, *, is_private: bool) -> tuple[int, str]:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     with target.open("xb") as out:
-        target.chmod(0o600)
+        if is_private:
+            target.chmod(0o600)
         while data := content.read(_CHUNK):
             out.write(data)
             digest.update(data)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from rich.console import Console
 
-from ved.cli.backupfile import unpack
+from ved.cli.backupfile import KEYS, unpack
 from ved.cli.database_copy import DUMP_NAME
 from ved.errors import CorruptDataError, StorageError, UserError
 
@@ -32,6 +32,9 @@ def run_restore(file: Path, data: Path) -> None:
             draft.mkdir(parents=True, mode=0o700)
             on_failure.callback(_clean, data, draft, is_new=is_new)
             manifest = unpack(source, draft)
+            for name in KEYS:
+                if (draft / name).is_dir():
+                    (draft / name).chmod(0o700)
             if hasattr(os, "sync"):
                 os.sync()  # on disk before a name counts
             for part in draft.iterdir():

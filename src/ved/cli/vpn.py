@@ -60,11 +60,12 @@ def init_tunnel(folder: Path, endpoint: str, network: str, ports: Ports) -> None
         if file.exists():
             raise UserError(f"{file}: is there already and stays as it is; 'ved vpn add' gives keys to more peers")
         _store(file, text.encode(), is_new=True)
-    tunnel = read_server(text, str(file))
+    tunnel, udp = read_server(text, str(file)), endpoint.rpartition(":")[2]
     console.print(f"made  {file}   (the server is {tunnel.address} in the tunnel)")
     console.print(
         f'Next: let cars dial that address: link_names = ["{tunnel.address}"], or VED_VPN_ADDRESS={tunnel.address} '
-        f"for compose.\nOpen UDP port {endpoint.rpartition(':')[2]} in the firewall; then: ved vpn add NAME --for car"
+        f"for compose.\nOpen UDP port {udp} in the firewall (compose: VED_VPN_PORT={udp})."
+        "\nThen: ved vpn add NAME --for car"
     )
 
 
