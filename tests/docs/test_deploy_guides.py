@@ -14,7 +14,7 @@ from ved.config.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs" / "deploy").glob("*.md"))
-OWN = [page for page in GUIDES if page.name != "compose.md"]
+OWN = [page for page in GUIDES if not page.name.startswith("compose.")]
 ENGLISH = [page for page in OWN if not page.name.endswith(".fr.md")]
 
 

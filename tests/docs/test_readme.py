@@ -16,6 +16,7 @@ PAGES = (
     "docs/benchmarks.md",
     "docs/api.md",
     "docs/deploy/compose.md",
+    "docs/deploy/compose.fr.md",
     "docs/faults.md",
 )
 
