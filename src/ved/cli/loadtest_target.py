@@ -177,6 +177,7 @@ def scratch_server() -> Iterator[ServerSettings]:
             process = subprocess.Popen(  # noqa: S603  # this program, with options made here
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True
             )
+        before = signal.signal(signal.SIGTERM, _interrupt)  # else the server would outlive this process
         try:
             until_s = time.monotonic() + START_S
             while not (data / "run" / "server.json").is_file():
@@ -188,9 +189,14 @@ def scratch_server() -> Iterator[ServerSettings]:
                 None, {"data": data, "db_url": f"sqlite:///{data / 'db.sqlite'}", "lake_url": str(data / "lake")}
             )
         finally:
+            signal.signal(signal.SIGTERM, before)
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
