@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.integration.influx_server import influxd
 from tests.integration.link_helpers import Site
 from typer.testing import CliRunner
 
@@ -25,8 +26,10 @@ from ved.cli.doctor import canstate, machine
 from ved.cli.doctor.canstate import can_bus
 from ved.cli.doctor.car import examine_car
 from ved.cli.doctor.finding import Finding
+from ved.cli.doctor.network import ports
 from ved.cli.doctor.reach import reach
 from ved.cli.main import app
+from ved.cli.server import RunningServer
 from ved.config.settings import load_settings
 from ved.db.database import Database
 from ved.errors import UserError
@@ -83,9 +86,9 @@ def test_the_lines_say_what_to_do(data: Path):
         env=os.environ | at_free_ports(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    (line,) = [one for one in done.stdout.splitlines() if one.startswith("problem")]
+    (line,) = [one for one in done.stdout.splitlines() if one.startswith("problem ")]
     assert line.endswith(f"others can read link-authority.pem  ->  chmod 600 {data}/keys/*")
-    assert done.stdout.splitlines()[-1].startswith("1 problems")
+    assert done.stdout.splitlines()[-1].startswith("problems: 1, ")
 
 
 def replace_authority(keys: Path, begin: dt.datetime, end: dt.datetime) -> None:
@@ -202,6 +205,43 @@ def test_services_that_are_set_and_away(data: Path, monkeypatch: pytest.MonkeyPa
         assert found[name][0].state == "problem", name
         assert str(port) in found[name][0].text
         assert found[name][0].advice
+
+
+def test_ports_of_the_server_that_runs_are_ours():
+    with socket.create_server(("127.0.0.1", 0)) as held, socket.create_server(("127.0.0.1", 0)) as other:
+        link, web = held.getsockname()[1], other.getsockname()[1]
+        settings = load_settings(None, {"link_host": "127.0.0.1", "link_port": link, "web_port": web})
+        running = RunningServer(1, f"wss://127.0.0.1:{link}", "http://127.0.0.1:1")
+        found = ports(settings, running)
+    assert [one.state for one in found] == ["ok", "problem"]
+    assert found[0].text == f"link_port {link}: in use by this server"
+
+
+def test_a_database_that_is_away_is_named_without_its_password(data: Path, monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("VED_DB_URL", f"postgresql+psycopg://ved:sesame@127.0.0.1:{port}/people")
+    code, found = doctor("--data", str(data))
+    assert code == 1
+    assert found["database"][0].state == "problem"
+    assert str(port) in found["database"][0].text
+    assert "sesame" not in json.dumps([one.text + one.advice for some in found.values() for one in some])
+
+
+def test_a_real_influxdb(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with influxd(tmp_path / "influx", login=("boss", "sesame")) as influx:
+        monkeypatch.setenv("VED_INFLUX_URL", influx.url)
+        monkeypatch.setenv("VED_INFLUX_USER", "boss")
+        monkeypatch.setenv("VED_INFLUX_PASSWORD", "guess")
+        code, found = doctor("--data", str(data))
+        assert code == 1
+        assert found["InfluxDB"][0].text.endswith("refuses us")
+        monkeypatch.setenv("VED_INFLUX_PASSWORD", "sesame")
+        assert "makes the database 'ved'" in doctor("--data", str(data))[1]["InfluxDB"][0].text
+        influx.query("CREATE DATABASE ved")
+        code, found = doctor("--data", str(data))
+        assert (code, found["InfluxDB"][0].state) == (0, "ok")
+        assert found["InfluxDB"][0].text.endswith("takes what we write")
 
 
 def test_settings_that_cannot_be_read(tmp_path: Path):

@@ -105,30 +105,34 @@ def _kafka(settings: ServerSettings) -> Finding:
         return problem("Kafka", f"{settings.kafka_servers}: {why}", advice)
     if len(found.brokers) < settings.kafka_replicas:
         advice = "start the other brokers, or set kafka_replicas lower"
-        return warning("Kafka", f"{len(found.brokers)} brokers, kafka_replicas {settings.kafka_replicas}", advice)
+        return warning("Kafka", f"brokers: {len(found.brokers)}, kafka_replicas: {settings.kafka_replicas}", advice)
     topics = [name for name in found.topics if name.startswith(f"{settings.kafka_prefix}.")]
-    return ok("Kafka", f"{settings.kafka_servers}: {len(found.brokers)} brokers, {len(topics)} topics of ours")
+    return ok("Kafka", f"{settings.kafka_servers}: brokers: {len(found.brokers)}, topics of ours: {len(topics)}")
 
 
 def _influx(settings: ServerSettings) -> Finding:
+    """InfluxDB 1 is asked to write nothing, which tries user and password; others only whether they are there."""
     target = influx_target(settings)
     assert target is not None
     advice = "is it running? what is due waits in the journal meanwhile"
     headers = {"Authorization": f"Token {target.token}"} if target.token else {}
     auth = httpx.BasicAuth(target.user, target.password) if target.user else None
     try:
-        with httpx.Client(timeout=ANSWER_S, trust_env=False) as client:
-            answer = client.get(f"{target.url}/ping", headers=headers, auth=auth)
+        with httpx.Client(timeout=ANSWER_S, trust_env=False, headers=headers, auth=auth) as client:
+            if target.api == "v1":
+                answer = client.post(f"{target.url}/write", params={"db": target.database})
+            else:
+                answer = client.get(f"{target.url}/ping")
     except httpx.HTTPError as error:
         return problem("InfluxDB", f"{target.url}: {error}", advice)
-    if answer.status_code in (401, 403):
-        return problem(
-            "InfluxDB", f"{target.url}: refuses us", "check influx_user and influx_password, or influx_token"
-        )
-    if answer.status_code >= 300:
-        return problem("InfluxDB", f"{target.url}: HTTP status {answer.status_code}", advice)
-    version = answer.headers.get("X-Influxdb-Version", "")
-    return ok("InfluxDB", f"{target.url}: answers{f', version {version}' if version else ''}")
+    code = answer.status_code
+    if code in (401, 403):
+        return problem("InfluxDB", f"{target.url}: refuses us", "check influx_user and its password, or the token")
+    if code == 404 and "database not found" in answer.text:
+        return ok("InfluxDB", f"{target.url}: answers; the role influx makes the database '{target.database}'")
+    if code not in (200, 204):
+        return problem("InfluxDB", f"{target.url}: HTTP status {code}", advice)
+    return ok("InfluxDB", f"{target.url}: {'takes what we write' if target.api == 'v1' else 'answers'}")
 
 
 def _mqtt(settings: ServerSettings) -> Finding:

@@ -29,5 +29,5 @@ def print_findings(findings: Sequence[Finding], *, as_json: bool) -> bool:
         if one.advice:
             line.append(f"  ->  {one.advice}", style="default")
         console.print(line)
-    console.print(f"{counts['problem']} problems, {counts['warning']} warnings, {counts['ok']} in order")
+    console.print(f"problems: {counts['problem']}, warnings: {counts['warning']}, in order: {counts['ok']}")
     return is_good

@@ -67,7 +67,7 @@ def vehicle(folder: Path) -> Finding:
         return problem("vehicle", f"{car.name}: {errors[0]}{more}", f"ved dbc lint {files}")
     if not count:
         return warning("vehicle", f"{car.name}: has no DBC file, so no channel", "name one in vehicle.toml")
-    return ok("vehicle", f"{car.name}: {len(car.buses)} buses, {count} DBC files without errors")
+    return ok("vehicle", f"{car.name}: buses: {len(car.buses)}, DBC files without errors: {count}")
 
 
 def _sources(car: Vehicle, folder: Path) -> list[tuple[str, list[DbcSource]]]:
