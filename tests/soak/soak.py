@@ -25,6 +25,8 @@ STILL_S: Final = 120.0
 """In the quiet phase, when nothing more was stored for so long, no more will come."""
 RECOVER_S: Final = 10.0
 """An age counts as calm when no fault that touches its car was active in this time before it."""
+PAUSED_S: Final = 20.0
+"""Viewers that stopped reading for a while have caught up after it."""
 HOUR_US: Final = 3_600_000_000
 SLOW_BYTES_PER_S: Final = 20_000.0
 _log: Final = logging.getLogger("soak")
@@ -191,6 +193,7 @@ def drain(world: World) -> None:
 
 def wind_up(world: World, result: Result) -> None:
     """Stop everything in order and judge."""
+    time.sleep(PAUSED_S)
     for name, code in {
         "viewers": world.stop_viewers(),
         **{f"agent {car.name}": car.stop() for car in world.cars.values()},
