@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ved.api.unpack import compile_kernels
 from ved.broker.base import Stream, StreamEntry, StreamReader, StreamWriter
 from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal, open_stream
@@ -79,6 +80,7 @@ async def run_watch(
     helpers = [asyncio.create_task(run) for run in _helpers(settings, db, counters)]
     try:
         ready({})
+        await asyncio.to_thread(compile_kernels)
         await following.run(stop, settings.keep_for)
     finally:
         for task in helpers:
