@@ -19,6 +19,8 @@ def enrol(
     """Trade a one-time code for this car's own key.
 
     The server proves itself before the code is sent.
+
+    Example: ved agent enrol --server wss://telemetry.example.org:8790 --code VED1-…
     """
     from ved.cli.enrolment import enrol_with_code
 
@@ -73,7 +75,10 @@ def agent_status(
     check: Annotated[bool, typer.Option("--check", help="Exit code 1 when it does not run or has no link.")] = False,
     state: CarState = Path("ved-car"),
 ) -> None:
-    """Say how the agent on this board is doing: link, buses, what waits, what was lost."""
+    """Say how the agent on this board is doing: link, buses, what waits, what was lost.
+
+    Example: ved agent status
+    """
     from ved.cli.car import print_status
 
     print_status(state, as_json=as_json, is_checked=check)

@@ -145,7 +145,10 @@ def dbc_list(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """List what was assigned to the buses of a vehicle: what, for when, by whom, and why."""
+    """List what was assigned to the buses of a vehicle: what, for when, by whom, and why.
+
+    Example: ved dbc list fs
+    """
     from ved.cli.options import server_settings
     from ved.cli.registry import print_history
 

@@ -20,6 +20,8 @@ def keys_code(
     """Print a one-time code that enrols a car.
 
     On the car: ved agent enrol --server wss://HOST:8790 --code CODE
+
+    Example: ved keys code fs --hours 2
     """
     from ved.cli.keys import print_code
     from ved.cli.options import server_settings
@@ -63,7 +65,10 @@ def keys_datagram(
 
 @app.command("list")
 def keys_list(data: Data = None, config: ConfigFile = None) -> None:
-    """List all keys."""
+    """List all keys.
+
+    Example: ved keys list
+    """
     from ved.cli.keys import print_keys
     from ved.cli.options import server_settings
 
@@ -76,7 +81,10 @@ def keys_revoke(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Refuse a key from now on; a car that uses it is disconnected."""
+    """Refuse a key from now on; a car that uses it is disconnected.
+
+    Example: ved keys revoke 3
+    """
     from ved.cli.keys import revoke
     from ved.cli.options import server_settings
 

@@ -15,7 +15,10 @@ def stats(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Count frames, bytes, vehicles, sessions, and channels with samples."""
+    """Count frames, bytes, vehicles, sessions, and channels with samples.
+
+    Example: ved lake stats --json
+    """
     from ved.cli.lake import print_stats
     from ved.cli.options import server_settings
 
@@ -28,7 +31,10 @@ def verify(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Read every byte: broken files are named, rows that are missing or there twice are counted. Exit code 1 then."""
+    """Read every byte: broken files are named, rows that are missing or there twice are counted. Exit code 1 then.
+
+    Example: ved lake verify
+    """
     from ved.cli.lake import verify_lake
     from ved.cli.options import server_settings
 
@@ -41,6 +47,8 @@ def vacuum(data: Data = None, config: ConfigFile = None) -> None:
     """Delete data files that no version needs any more: leftovers of kills and merges, and what was let go of.
 
     A running server does so by itself.
+
+    Example: ved lake vacuum
     """
     from ved.cli.lake import vacuum_lake
     from ved.cli.options import server_settings

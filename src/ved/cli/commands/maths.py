@@ -13,7 +13,10 @@ app = typer.Typer(help="Maths channels: list, try.", no_args_is_help=True)
 def list_all(
     vehicle: Annotated[str, typer.Argument(help="A vehicle.")], data: Data = None, config: ConfigFile = None
 ) -> None:
-    """List the maths channels of a vehicle; people change them on the page."""
+    """List the maths channels of a vehicle; people change them on the page.
+
+    Example: ved maths list fs
+    """
     from ved.cli.maths import print_maths
     from ved.cli.options import server_settings
 

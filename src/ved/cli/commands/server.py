@@ -14,6 +14,8 @@ def demo(data: Data = None, config: ConfigFile = None, web_port: WebPort = None,
     """Run a server and a simulated Formula Student car.
 
     The car drives laps on three CAN buses, through the real path. Ctrl-C stops everything; run it again to go on.
+
+    Example: ved demo --web-port 8080
     """
     from ved.cli.demo import run_demo
     from ved.cli.options import server_settings
@@ -38,6 +40,8 @@ def serve(
 
     Prints the page's address with a one-time sign-in link. Ctrl-C stops it. With --roles, the other roles run on other
     machines; kafka_servers and db_url then say how they meet.
+
+    Example: ved serve --data season-2027 --config ved.toml
     """
     from ved.cli.options import server_settings
     from ved.cli.serve import run_server
@@ -51,7 +55,10 @@ def signin(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Print a one-time sign-in link for the running server."""
+    """Print a one-time sign-in link for the running server.
+
+    Example: ved signin --role viewer
+    """
     from ved.cli.options import server_settings
     from ved.cli.serve import print_signin_link
 

@@ -36,7 +36,10 @@ def list_all(
 
 @app.command()
 def show(session: Session, data: Data = None, config: ConfigFile = None) -> None:
-    """Show a session: what people wrote of it, its laps, and who changed what."""
+    """Show a session: what people wrote of it, its laps, and who changed what.
+
+    Example: ved sessions show 3f2a
+    """
     from ved.cli.options import server_settings
     from ved.cli.sessions import print_session
 
@@ -75,7 +78,10 @@ def split(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make two sessions of one. It stays so as more data come."""
+    """Make two sessions of one. It stays so as more data come.
+
+    Example: ved sessions split 3f2a --at 2026-05-03T14:10:00
+    """
     from ved.cli.options import server_settings
     from ved.cli.sessions import split_at
 
@@ -84,7 +90,10 @@ def split(
 
 @app.command()
 def merge(session: Session, other: Session, data: Data = None, config: ConfigFile = None) -> None:
-    """Make one session of two that follow each other; the earlier keeps its id."""
+    """Make one session of two that follow each other; the earlier keeps its id.
+
+    Example: ved sessions merge 3f2a 4b01
+    """
     from ved.cli.options import server_settings
     from ved.cli.sessions import merge_two
 

@@ -58,7 +58,10 @@ def add(
 
 @app.command(name="list")
 def list_all(folder: Folder = _FOLDER) -> None:
-    """List the peers."""
+    """List the peers.
+
+    Example: ved vpn list
+    """
     from ved.cli.vpn import print_peers
 
     print_peers(folder)
@@ -69,7 +72,10 @@ def remove(
     name: Annotated[str, typer.Argument(help="Name of the peer.")],
     folder: Folder = _FOLDER,
 ) -> None:
-    """Take a peer out: a lost phone, a car that was sold."""
+    """Take a peer out: a lost phone, a car that was sold.
+
+    Example: ved vpn remove lea
+    """
     from ved.cli.vpn import remove_peer
 
     remove_peer(folder, name)
