@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -251,6 +252,16 @@ def test_settings_that_cannot_be_read(tmp_path: Path):
     assert "unknown key 'web_prot'" in found["settings"][0].text
     with pytest.raises(UserError, match="go with --car"):
         doctor("--server", "wss://a")
+
+
+def test_a_folder_of_somebody_else_is_not_judged(data: Path, monkeypatch: pytest.MonkeyPatch):
+    kernel = SimpleNamespace(access=lambda path, _: path != data, R_OK=os.R_OK, W_OK=os.W_OK, X_OK=os.X_OK)
+    monkeypatch.setattr(machine, "os", kernel)
+    code, found = doctor("--data", str(data))
+    assert code == 1
+    assert found["folder"][0].text == f"{data}: belongs to somebody else"
+    assert "keys" not in found
+    assert doctor("--car", str(data))[1].keys() == {"folder"}
 
 
 def test_a_full_and_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ved.cli.car import FRESH_S, STATUS_FILE
 from ved.cli.doctor.canstate import SYSTEM, can_bus
 from ved.cli.doctor.finding import Finding, ok, problem, warning
-from ved.cli.doctor.machine import clock, disk
+from ved.cli.doctor.machine import clock, disk, not_ours
 from ved.cli.doctor.reach import reach
 from ved.cli.doctor.stores import vehicle as check_vehicle
 from ved.config.vehicle import load_vehicle
@@ -29,6 +29,8 @@ def examine_car(state: Path, folder: Path | None, server: str | None, system: Pa
         parse_server_url(server)
     if not state.is_dir():
         return [problem("state", f"{state}: no such folder", "enrol this car: ved agent enrol --state FOLDER")]
+    if denied := not_ours(state):
+        return [denied]
     findings = [*_link(state, server), _agent(state)]
     if folder is not None:
         findings += _buses(folder, system)

@@ -18,6 +18,13 @@ _SYNCS: Final = 8
 _SYNC_BYTES: Final = 64 << 10
 
 
+def not_ours(folder: Path) -> Finding | None:
+    """A folder of another user: nothing in it can be judged."""
+    if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return None
+    return problem("folder", f"{folder}: belongs to somebody else", "run this as the user who runs ved")
+
+
 def disk(folder: Path, grows_bytes: int) -> list[Finding]:
     """Room for `grows_bytes` more, and how long the disk takes to make a write durable."""
     try:

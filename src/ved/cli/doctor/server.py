@@ -1,11 +1,10 @@
 """All checks of a server."""
 
-import os
 from pathlib import Path
 
 from ved.cli.doctor.certificates import certificates
 from ved.cli.doctor.finding import Finding, ok, problem, warning
-from ved.cli.doctor.machine import clock, disk
+from ved.cli.doctor.machine import clock, disk, not_ours
 from ved.cli.doctor.network import ports, services
 from ved.cli.doctor.stores import database, journals, lake, vehicles
 from ved.cli.health import check_health
@@ -27,8 +26,9 @@ def examine_server(data: Path | None, config: Path | None) -> list[Finding]:
     if not settings.data.is_dir():
         advice = "'ved serve' makes it at its first start; or name another with --data"
         findings.append(warning("data", f"{settings.data}: no such folder yet", advice))
-    is_ours = settings.data.is_dir() and os.access(settings.data, os.W_OK)
-    running = find_running(settings.data) if is_ours else None
+    elif denied := not_ours(settings.data):
+        return [*findings, denied, clock(_SET_CLOCK)]
+    running = find_running(settings.data) if settings.data.is_dir() else None
     findings.append(_server(settings, running))
     findings += ports(settings, running)
     folder = settings.data if settings.data.is_dir() else settings.data.resolve().parent
