@@ -126,6 +126,14 @@ def test_laps_series_and_exports(tmp_path):
             rows = list(csv.reader(io.StringIO(got.text)))
             assert rows[0] == ["time_s", "utc", "VehicleMotion.Speed [km/h]", "Maths.LapEnergy [Wh]"]
             assert len(rows) - 1 == int(np.ceil(lap["time_s"] * 10))
+            within = {**asked, "within_us": f"{lap['utc_from_us']}-{lap['utc_from_us'] + 2_000_000}"}
+            del within["lap"]
+            seen = list(csv.reader(io.StringIO((await viewer.get(f"/api/sessions/{one}/export", params=within)).text)))
+            assert [row[:2] for row in seen] == [row[:2] for row in rows[:21]], "the lap's first two seconds"
+            assert [float(row[2]) for row in seen[1:]] == pytest.approx([float(row[2]) for row in rows[1:21]])
+            for wrong_span in ("1-2", "9-1", "yesterday"):
+                answer = await viewer.get(f"/api/sessions/{one}/export", params={**within, "within_us": wrong_span})
+                assert answer.status_code in (400, 422)
             refused = await viewer.get(f"/api/sessions/{one}/export", params={"format": "docx"})
             assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_request")
             assert (await viewer.get(f"/api/sessions/{one}/export", params={"lap": 9})).status_code == 400

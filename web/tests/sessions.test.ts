@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { positionIn } from "../src/maths/rest";
 import { boxOf, placeOf, pointOf, type Place } from "../src/sessions/drawing";
-import { exportUrl, type SessionLine } from "../src/sessions/rest";
+import { exportUrl, windowUrl, type SessionLine } from "../src/sessions/rest";
 import { changesOf, fits, moment, tagsOf } from "../src/sessions/text";
 
 const session: SessionLine = {
@@ -28,6 +28,13 @@ describe("sessions", () => {
     expect(fits(session, "rain léa")).toBe(true);
     expect(fits(session, "MONT endur 2026-07")).toBe(true);
     expect(fits(session, "rain dry")).toBe(false);
+  });
+
+  it("give what is in view as a table", () => {
+    const url = new URL(windowUrl("a1", ["A.x", "B.&"], 20, 1000.4, 2000.2), "http://x");
+    expect(url.pathname).toBe("/api/sessions/a1/export");
+    expect(url.searchParams.getAll("channel")).toEqual(["A.x", "B.&"]);
+    expect(url.searchParams.get("within_us")).toBe("1000-2001");
   });
 
   it("have tags as people write them", () => {

@@ -35,13 +35,14 @@ FORMATS: Final = (*_TABLES, "motec", "messages", "mcap", *_LOGS)
 class Export:
     """What to write: format, channels (names, ends or patterns; None: all that have samples), rows per second, lap.
 
-    `lap` None: the whole session.
+    `lap` None: the whole session, or what of it lies in `utc_us` (from, to).
     """
 
     format: str
     channels: Sequence[str] | None = None
     rate_hz: float = 100.0
     lap: int | None = None
+    utc_us: tuple[int, int] | None = None
 
 
 def export_session(session: RecordedSession, export: Export, path: Path) -> int:
@@ -63,7 +64,7 @@ def export_session(session: RecordedSession, export: Export, path: Path) -> int:
     try:
         written = _write(session, export, draft)
         draft.replace(path)
-        if export.format == "motec" and export.lap is None:
+        if export.format == "motec" and export.lap is None and export.utc_us is None:
             _write_beacons(session, path.with_suffix(".ldx"))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -85,7 +86,7 @@ def _remove(draft: Path) -> None:
 
 
 def _write(session: RecordedSession, export: Export, path: Path) -> int:
-    utc_us = _limits(session, export.lap)
+    utc_us = _limits(session, export)
     if export.format == "candump":
         return write_candump(path, session.raw_frames(utc_us), utc_us[0], session.buses)
     if export.format == "blf":
@@ -113,13 +114,20 @@ def _write_beacons(session: RecordedSession, path: Path) -> None:
         write_beacons(path, ends, [(lap.utc_to_us - lap.utc_from_us) / 1e6 for lap in session.laps])
 
 
-def _limits(session: RecordedSession, lap: int | None) -> tuple[int, int]:
-    if lap is None:
-        return session.utc_us
-    for one in session.laps:
-        if one.number == lap:
-            return one.utc_from_us, one.utc_to_us
-    raise UserError(f"session {session.id}: has no lap {lap}; it has {len(session.laps)} laps")
+def _limits(session: RecordedSession, export: Export) -> tuple[int, int]:
+    from_us, to_us = session.utc_us
+    if export.lap is not None:
+        for one in session.laps:
+            if one.number == export.lap:
+                return one.utc_from_us, one.utc_to_us
+        raise UserError(f"session {session.id}: has no lap {export.lap}; it has {len(session.laps)} laps")
+    if export.utc_us is not None:
+        from_us, to_us = max(export.utc_us[0], from_us), min(export.utc_us[1], to_us)
+        if to_us <= from_us:
+            raise UserError(
+                f"session {session.id}: has nothing between {export.utc_us[0]} and {export.utc_us[1]} µs (UTC)"
+            )
+    return from_us, to_us
 
 
 def _windows(

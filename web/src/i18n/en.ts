@@ -230,6 +230,7 @@ export const en = {
   "laps.best": "best",
   "laps.partial": "part",
   "note.title": "Note",
+  "scrub.download": "Download what is in view (CSV)",
   "note.add": "Write a note at this time (n)",
   "note.hint": "Everybody who watches this vehicle sees it on the time line.",
   "note.remove": "Delete this note",

@@ -232,6 +232,7 @@ export const fr: Record<Key, string> = {
   "laps.best": "meilleur",
   "laps.partial": "partiel",
   "note.title": "Note",
+  "scrub.download": "Télécharger ce qui est affiché (CSV)",
   "note.add": "Écrire une note à ce moment (n)",
   "note.hint": "Tous ceux qui regardent ce véhicule la voient sur la ligne du temps.",
   "note.remove": "Supprimer cette note",

@@ -119,6 +119,13 @@ export const mergeSessions = (session: string, other: string): Promise<unknown> 
 export const EXPORTS = ["csv", "parquet", "mat", "motec", "mcap", "candump", "blf", "mf4"] as const;
 
 /** Where a file of the session, or of one lap of it, comes from. */
+/** What of the session lies in view: its channels as a table. */
+export function windowUrl(session: string, channels: readonly string[], rateHz: number, fromUs: number, toUs: number): string {
+  const query = new URLSearchParams({ format: "csv", rate_hz: String(rateHz), within_us: `${Math.floor(fromUs)}-${Math.ceil(toUs)}` });
+  for (const channel of channels) query.append("channel", channel);
+  return `${at(session)}/export?${query.toString()}`;
+}
+
 export function exportUrl(session: string, format: string, lap: number | null): string {
   const query = new URLSearchParams({ format });
   if (lap !== null) query.set("lap", String(lap));

@@ -66,8 +66,11 @@ def add_data(app: FastAPI, state: WebState) -> None:
         format: str = "csv",  # noqa: A002  (the name of the parameter in the address)
         rate_hz: Annotated[float, Query(gt=0, le=10_000)] = 100.0,
         lap: Annotated[int | None, Query(ge=1)] = None,
+        within_us: Annotated[str | None, Query(pattern=r"^\d{1,18}-\d{1,18}$")] = None,
     ) -> StreamingResponse:
-        """The session, or a lap of it, as a file of one of several formats."""
+        """The session, a lap of it, or what lies `within_us` (`FROM-TO`, UTC), as a file of one of several formats."""
+        from_us, _, to_us = (within_us or "").partition("-")
+        utc_us = (int(from_us), int(to_us)) if within_us else None
         if format in _FOLDERS or format not in FORMATS:
             known = ", ".join(one for one in FORMATS if one not in _FOLDERS)
             raise HTTPException(400, {"code": "bad_request", "message": f"format '{format}': known are {known}"})
@@ -75,7 +78,7 @@ def add_data(app: FastAPI, state: WebState) -> None:
         try:
             path = Path(folder.name) / f"{session[:32]}.{_ENDINGS.get(format, format)}"
             async with desk.exporting:
-                await answer(desk.export, session, Export(format, channel or None, rate_hz, lap), path)
+                await answer(desk.export, session, Export(format, channel or None, rate_hz, lap, utc_us), path)
         except BaseException:  # also a browser that went away: the half-written file goes, the reason goes on
             folder.cleanup()
             raise
