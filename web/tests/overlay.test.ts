@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { comparedLaps } from "../src/laps/compared";
 import { deltas, interpolate, partAt, secondsAt, traceOf, valuesOf } from "../src/laps/overlay";
 import type { Lap, Series } from "../src/laps/rest";
 import { gapTime, lapTime } from "../src/laps/text";
@@ -41,5 +42,24 @@ describe("lap overlay", () => {
 
   it("writes times as people read them", () => {
     expect([lapTime(83.4567), lapTime(59.9), lapTime(60), gapTime(-0.25), gapTime(0)]).toEqual(["1:23.457", "59.900", "1:00.000", "−0.250", "+0.000"]);
+  });
+});
+
+describe("laps that are compared", () => {
+  const lap = (number: number, time_s: number, is_whole = true): Lap => ({ ...lapOf(time_s), number, is_whole });
+  const laps = [lap(1, 70), lap(2, 65), lap(3, 68), lap(4, 66), lap(5, 20, false)];
+  const numbers = (picked: number[], reference: number | null): number[] => comparedLaps(laps, picked, reference).map((one) => one.number);
+
+  it("are the best and the last when nobody chose", () => {
+    expect(numbers([], null)).toEqual([2, 4]);
+  });
+  it("stand against the lap that was chosen, with the best beside it", () => {
+    expect(numbers([], 1)).toEqual([1, 2, 4]);
+    expect(numbers([3, 4], 4)).toEqual([4, 3]);
+  });
+  it("fall back to the best where the chosen one is not whole or gone", () => {
+    expect(numbers([1], 5)).toEqual([2, 1]);
+    expect(numbers([1], 9)).toEqual([2, 1]);
+    expect(comparedLaps([lap(1, 9, false)], [], null)).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
+import { bestOf, comparedLaps } from "./compared";
 import { getLaps, getSessions, type Lap, type SessionLine } from "./rest";
 
 const EVERY_MS = 5000;
@@ -11,20 +12,14 @@ export class Laps {
   chosen = $state<string | null>(null);
   /** Laps that are laid over each other, by number; empty: the best and the last. */
   picked = $state.raw<readonly number[]>([]);
+  /** The lap that the others are compared with, by number; null: the best. */
+  reference = $state<number | null>(null);
   /** The part of the lap in view of all overlays, from 0 to 1. */
   zoom = $state.raw<{ readonly from: number; readonly to: number } | null>(null);
 
   readonly session = $derived(this.sessions.find((one) => one.id === this.chosen) ?? this.sessions.at(-1));
-  readonly best: Lap | undefined = $derived(
-    this.laps.filter((lap) => lap.is_whole).reduce<Lap | undefined>((best, lap) => (best === undefined || lap.time_s < best.time_s ? lap : best), undefined),
-  );
-  /** The laps of an overlay, the reference first. */
-  readonly compared: readonly Lap[] = $derived.by(() => {
-    const whole = this.laps.filter((lap) => lap.is_whole);
-    const wanted = this.picked.length > 0 ? this.picked : whole.slice(-1).map((lap) => lap.number);
-    const others = whole.filter((lap) => wanted.includes(lap.number) && lap !== this.best);
-    return this.best === undefined ? [] : [this.best, ...others];
-  });
+  readonly best: Lap | undefined = $derived(bestOf(this.laps));
+  readonly compared: readonly Lap[] = $derived(comparedLaps(this.laps, this.picked, this.reference));
 
   private vehicle = "";
 
@@ -35,6 +30,7 @@ export class Laps {
     this.laps = [];
     this.chosen = null;
     this.picked = [];
+    this.reference = null;
     let isOver = false;
     const look = async (): Promise<void> => {
       if (!document.hidden) await this.refresh(vehicle, onLaps);
@@ -51,6 +47,7 @@ export class Laps {
     this.chosen = session;
     this.laps = [];
     this.picked = [];
+    this.reference = null;
     await this.refresh(this.vehicle, () => undefined);
   }
 
