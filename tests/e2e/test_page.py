@@ -153,6 +153,17 @@ def test_a_workbook_is_changed_saved_and_there_again_for_its_owner_alone(page: P
     other.context.close()
 
 
+def scrub(page: Page) -> None:
+    """Draw the end of the view to the middle of the time line."""
+    bar = page.get_by_role("group", name="Part of the window in view").bounding_box()
+    page.mouse.move(bar["x"] + bar["width"] - 1, bar["y"] + bar["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.locator(".time-bar")).to_contain_text("PAUSED")
+    page.wait_for_timeout(1000)  # the address follows
+
+
 def test_two_people_watch_with_rates_and_windows_of_their_own_on_a_laptop_and_a_phone(
     page: Page, browser: Browser, drive, car, eventually
 ):
@@ -168,13 +179,10 @@ def test_two_people_watch_with_rates_and_windows_of_their_own_on_a_laptop_and_a_
     phone.get_by_role("button", name="Pause").tap()
     expect(phone.locator(".time-bar")).to_contain_text("PAUSED")
     expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")
-    # Scrub on the time line, and return.
-    bar = page.get_by_role("group", name="Part of the window in view").bounding_box()
-    page.mouse.move(bar["x"] + bar["width"] - 1, bar["y"] + bar["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2, steps=4)
-    page.mouse.up()
-    expect(page.locator(".time-bar")).to_contain_text("PAUSED")
+    # Scrub on the time line, and return. (A better clock of a car that just came brings a view back to live, once.)
+    scrub(page)
+    if not re.search(r"from=\d+&to=\d+", page.url):
+        scrub(page)
     expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
     page.keyboard.press("Space")
     expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")

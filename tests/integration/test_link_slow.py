@@ -110,7 +110,7 @@ def test_an_uplink_slower_than_the_stream_gets_previews_and_all_comes_later(tmp_
         async with site.serving(), SlowUplink(site.port, 10_000) as uplink:
             site.enrol_here(tmp_path / "car", port=uplink.port)
             agent = Agent(tmp_path / "car", NoisySource(4_000))
-            await agent.until(lambda now: now.frames > 14_000)
+            await agent.until(lambda now: now.frames > 24_000)
             agent.source.allowed = agent.source.sent
             uplink.rate = 1_000_000  # back in the pits
             await agent.until(lambda now: now.stored_frames == now.frames == agent.source.sent)

@@ -4,6 +4,7 @@ One broker and controller in one process (KRaft), its data in a folder, on a por
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -24,12 +25,29 @@ USER, PASSWORD = "ved", "correct-horse"
 
 def jars() -> str:
     """The class path; fetched with Maven once. Skips, with the reason, where that is not possible."""
+    with _one_at_a_time():
+        return _jars()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Several test processes may want them at once."""
+    POM.joinpath("target").mkdir(exist_ok=True)
+    with POM.joinpath("target", "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _jars() -> str:
     if not list(JARS.glob("kafka_2.13-*.jar")):
         if not shutil.which("java") or not shutil.which("mvn"):
             no_kafka("neither $VED_TEST_KAFKA nor java and mvn to start Apache Kafka from its jars")
         command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={JARS}"]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        if made.returncode:
+        for _ in range(2):  # a repository may fail to answer once
+            made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            if not made.returncode:
+                break
+        else:
             no_kafka(f"Maven cannot fetch Apache Kafka: {made.stdout[-300:]}")
     return os.pathsep.join(str(path) for path in sorted(JARS.glob("*.jar")))
 

@@ -55,6 +55,7 @@ class Store:
         self.incidents = Incidents(self.put_own)
         self.last_durable: LastEntry | None = None
         self.is_storing = True
+        self._has_let_go = False
         self.tell_stored: Callable[[list[Taken]], None] = lambda _: None
         self.tell_storing: Callable[[bool], None] = lambda _: None
 
@@ -81,6 +82,7 @@ class Store:
         if self._pending_bytes + len(record) > MAX_PENDING_BYTES:
             # The disk refuses or hangs, and memory is full too: the car keeps this one and sends it again.
             self._counters.add(RECORDS_DROPPED_TOTAL)
+            self._has_let_go = True
             return False
         self._counters.add(BATCHES_RECEIVED_TOTAL)
         received.add(span.first, span.last)
@@ -144,6 +146,9 @@ class Store:
             if item.taken is not None:
                 state = self._accepted.state(item.taken.vehicle, item.taken.epoch)
                 state.remember(item.taken.span, Seen(item.taken.span.last, crc, position))
+        if self._has_let_go and self.is_storing and self._pending_bytes < MAX_PENDING_BYTES // 2:
+            self._has_let_go = False
+            self.tell_storing(True)  # cars look again for what is not here
 
     def on_durable(self, position: int) -> None:
         """See `Listener`."""

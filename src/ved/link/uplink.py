@@ -400,12 +400,15 @@ class Uplink:
         self._settled.set()
 
     def _note_storage(self, *, is_storing: bool) -> None:
-        """The server's disk is full, or takes again: then what it had to let go of meanwhile must be found out."""
-        if not is_storing:
-            self._server_stores.clear()
-        elif not self._server_stores.is_set():
+        """The server's disk is full, or takes again: then what it had to let go of meanwhile must be found out.
+
+        A server that let go of more after it said so says it once more.
+        """
+        if is_storing:
             self._server_stores.set()
             self._follower.note_change(must_ask=True)
+        else:
+            self._server_stores.clear()
 
     def _trim(self, before: int) -> None:
         self.on_trim(before)
