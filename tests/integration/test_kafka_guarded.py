@@ -71,12 +71,14 @@ def test_with_the_right_settings_a_stream_goes_through(server: KafkaServer, keys
     writer.close()
 
 
+@pytest.mark.slow  # Kafka leaves a stranger without an answer for ten seconds
 def test_a_wrong_password_names_the_settings(server: KafkaServer, keys: Path):
     wrong = cluster(server, keys, **{"sasl.password": "wrong"})
     with pytest.raises(StorageError, match=r"does not let us in: .*uthentication.*; look at kafka_options"):
         KafkaStream(wrong, "frames").reader("earliest")
 
 
+@pytest.mark.slow  # Kafka leaves a stranger without an answer for ten seconds
 def test_an_unknown_authority_is_not_believed(server: KafkaServer, keys: Path, tmp_path: Path):
     (tmp_path / "other.pem").write_text(ensure_server_certificates(tmp_path / "other", ("127.0.0.1",)).ca_pem)
     wrong = cluster(server, keys, **{"ssl.ca.location": str(tmp_path / "other.pem")})
