@@ -249,6 +249,8 @@ class Engine:
             path, _, given = one.partition(":")
             options = ["nosuid", "nodev", *([] if "exec" in given.split(",") else ["noexec"]), given]
             lines.append(f"mkdir -p {root}{path} && mount -t tmpfs -o {','.join(options)} none {root}{path}")
+            if ROOT.is_relative_to(path):  # the program that is tested lies there, which no image would
+                lines.append(f"mkdir -p {root}{ROOT} && mount --rbind {ROOT} {root}{ROOT}")
         if service.get("read_only"):
             lines.append(f"mount -o remount,ro {root}")
         if service.get("hostname"):
