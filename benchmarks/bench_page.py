@@ -8,14 +8,15 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
 `memory`  JavaScript heap of the page after garbage collection, and resident memory of the whole renderer with the
-          worker, at the beginning and at the end of so many minutes of live data.
+          worker, thirteen times in so many minutes of live data; and the slope of the second half (Theil-Sen).
 
-    python benchmarks/bench_page.py [--minutes 2] [--chromium /usr/bin/chromium]
+    python benchmarks/bench_page.py [--minutes 2] [--only memory] [--chromium /usr/bin/chromium]
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import mimetypes
 import statistics
@@ -40,6 +41,7 @@ CHARTS, PER_CHART, RATE_HZ = 4, 5, 100
 STEP_US = 1_000_000 // RATE_HZ
 NAMES = [f"Load{c}.Signal{k}" for c in range(CHARTS) for k in range(PER_CHART)]
 LONG_S = 5_000
+SAMPLES = 12
 CHUNK = 60_000
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -258,50 +260,84 @@ def opened(page: Page, fake: Fake, window_s: int) -> None:
     page.wait_for_function("() => window.__useful !== undefined", timeout=120_000)
 
 
+def show_paint_and_live(page: Page, fake: Fake) -> None:
+    paints = []
+    for _ in range(5):
+        opened(page, fake, 60)
+        paints.append(page.evaluate("() => window.__useful"))
+    print(f"paint   first useful paint {statistics.median(paints):.0f} ms")
+    page.wait_for_timeout(3000)
+    median, slow = frames_per_s(page, 10)
+    print(f"live    {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
+
+
+def show_memory(page: Page, session: CDPSession, minutes: float) -> None:
+    pid = chromium_pid()
+    found = [memory(page, session, pid)]
+    for _ in range(SAMPLES):
+        page.wait_for_timeout(minutes * 60_000 / SAMPLES)
+        found.append(memory(page, session, pid))
+    late = found[SAMPLES // 2 :]
+    for name, column in (("heap", 0), ("renderer", 1)):
+        values = [one[column] for one in late]
+        growth = theil_sen(values) * (len(values) - 1)
+        told = ", ".join(f"{one[column]:.1f}" for one in found)
+        print(f"memory  {name} MB each {minutes / SAMPLES:g} min: {told}; second half {growth:+.1f} MB")
+
+
+def theil_sen(values: list[float]) -> float:
+    """Median slope of all pairs, per step."""
+    pairs = itertools.combinations(enumerate(values), 2)
+    return statistics.median((b - a) / (j - i) for (i, a), (j, b) in pairs)
+
+
+def show_moving(page: Page) -> None:
+    page.keyboard.press("Space")
+    for _ in range(4):
+        page.keyboard.press("+")
+    page.evaluate(
+        """() => { let n = 0; window.__held = setInterval(() => {
+            const key = n++ % 200 < 100 ? 'ArrowLeft' : 'ArrowRight';
+            window.dispatchEvent(new KeyboardEvent('keydown', { key }));
+        }, 8); }"""
+    )
+    median, slow = frames_per_s(page, 8)
+    print(f"moving  {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
+
+
+def show_zoom(page: Page, fake: Fake) -> None:
+    opened(page, fake, LONG_S)
+    page.wait_for_function("() => document.querySelectorAll('.overlay').length === 0", timeout=120_000)
+    page.wait_for_timeout(8000)
+    page.keyboard.press("Space")
+    page.wait_for_timeout(1000)
+    zooms = zooms_ms(page, 40)
+    million = len(NAMES) * LONG_S * RATE_HZ / 1e6
+    print(f"zoom    {million:.0f} million samples: {statistics.median(zooms):.0f} ms median, "
+          f"{max(zooms):.0f} ms at most")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--only", choices=["live", "memory", "moving", "zoom"])
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     given = parser.parse_args()
+    parts = [given.only] if given.only else ["live", "memory", "moving", "zoom"]
     with Fake() as fake, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=given.chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB")
         page.add_init_script(PROBE)
         session = page.context.new_cdp_session(page)
         opened(page, fake, 60)  # Warms the disk's and the browser's caches up.
-        paints = []
-        for _ in range(5):
-            opened(page, fake, 60)
-            paints.append(page.evaluate("() => window.__useful"))
-        print(f"paint   first useful paint {statistics.median(paints):.0f} ms")
-        page.wait_for_timeout(3000)
-        median, slow = frames_per_s(page, 10)
-        print(f"live    {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
-        started = memory(page, session, chromium_pid())
-        page.wait_for_timeout(given.minutes * 60_000)
-        ended = memory(page, session, chromium_pid())
-        print(f"memory  heap {started[0]:.1f} -> {ended[0]:.1f} MB, renderer {started[1]:.0f} -> {ended[1]:.0f} MB "
-              f"in {given.minutes:g} min of live data")  # fmt: skip
-        page.keyboard.press("Space")
-        for _ in range(4):
-            page.keyboard.press("+")
-        page.evaluate(
-            """() => { let n = 0; window.__held = setInterval(() => {
-                const key = n++ % 200 < 100 ? 'ArrowLeft' : 'ArrowRight';
-                window.dispatchEvent(new KeyboardEvent('keydown', { key }));
-            }, 8); }"""
-        )
-        median, slow = frames_per_s(page, 8)
-        print(f"moving  {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
-        opened(page, fake, LONG_S)
-        page.wait_for_function("() => document.querySelectorAll('.overlay').length === 0", timeout=120_000)
-        page.wait_for_timeout(8000)
-        page.keyboard.press("Space")
-        page.wait_for_timeout(1000)
-        zooms = zooms_ms(page, 40)
-        million = len(NAMES) * LONG_S * RATE_HZ / 1e6
-        print(f"zoom    {million:.0f} million samples: {statistics.median(zooms):.0f} ms median, "
-              f"{max(zooms):.0f} ms at most")  # fmt: skip
+        if "live" in parts:
+            show_paint_and_live(page, fake)
+        if "memory" in parts:
+            show_memory(page, session, given.minutes)
+        if "moving" in parts:
+            show_moving(page)
+        if "zoom" in parts:
+            show_zoom(page, fake)
         browser.close()
 
 
