@@ -15,7 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.services.mosquitto_server import Mosquitto
 
-from ved.canbus.network import mqttbus
+from ved.canbus.network import mqttclient
 from ved.canbus.network.mqttclient import MqttInbox, MqttSettings
 from ved.link.certificates import ensure_server_certificates
 from ved.model.records import LossPlace
@@ -226,7 +226,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_full_queue_is_a_declared_loss(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqttbus, "MqttInbox", lambda settings: MqttInbox(settings, max_bytes=2_000))
+    monkeypatch.setattr(mqttclient, "MqttInbox", lambda settings: MqttInbox(settings, max_bytes=2_000))
     reading = Reading(broker.address("ved/fs/powertrain"))
     reading.until(lambda: reading.state().is_up)
     for number in range(20):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ved.canbus.network.address import Address, read_secret
+from ved.canbus.reader import BusDownError
+from ved.canbus.source import SourceLoss
 from ved.errors import UserError
 
 if TYPE_CHECKING:
@@ -162,6 +164,61 @@ class MqttInbox:
                 self._bytes += size
                 self._messages.append(MqttMessage(str(message.topic), payload, now_ns, bool(message.retain)))
         self.heard_ns = now_ns
+
+
+class MqttSubscriber:
+    """What a bus and a sensor behind a broker share: all of a reader but `bus` and `read`."""
+
+    trouble: Final = None
+
+    def __init__(self, interface: str, settings: MqttSettings) -> None:
+        self.interface = interface
+        self.alive_us = 0
+        self._settings = settings
+        self._inbox: MqttInbox | None = None
+        self._origin_ns = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True once the broker has granted the subscription."""
+        return self._inbox is not None and self._inbox.opened_ns > 0
+
+    @property
+    def opened_us(self) -> int:
+        """When it did."""
+        return (self._inbox.opened_ns - self._origin_ns) // 1000 if self._inbox is not None else 0
+
+    def open(self, origin_mono_ns: int) -> None:
+        """Let a thread connect."""
+        self._origin_ns = origin_mono_ns
+        self._inbox = MqttInbox(self._settings)
+        self.alive_us = self._heard_us()
+
+    def fileno(self) -> int:
+        """An eventfd that the thread sets."""
+        return self._inbox.fd if self._inbox is not None else -1
+
+    def close(self) -> tuple[SourceLoss, ...]:
+        """Disconnect."""
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+        return ()
+
+    def _messages(self) -> tuple[list[MqttMessage], int]:
+        """What the thread has received, and how many messages found its queue full."""
+        if self._inbox is None:
+            raise BusDownError(f"{self.interface}: is not open")
+        failure = self._inbox.failure  # before the rest is taken: nothing comes after it
+        messages, dropped = self._inbox.take()
+        if failure is not None and not messages:
+            raise BusDownError(f"{self.interface}: {failure}")
+        return messages, dropped
+
+    def _heard_us(self) -> int:
+        """When the broker was last heard of; never before `alive_us`."""
+        heard_ns = self._inbox.heard_ns if self._inbox is not None else 0
+        return max(self.alive_us, (heard_ns - self._origin_ns) // 1000)
 
 
 def _client(settings: MqttSettings) -> "aiomqtt.Client":
