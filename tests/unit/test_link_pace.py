@@ -40,6 +40,7 @@ class SlowLink:
         self.used = 0
         self.on_way = 0
         self.queue_s: list[float] = []
+        self.live_waits_s: list[float] = []
         self.first_s: dict[int, float] = {}
 
     def put(self, kind: str, size: int) -> None:
@@ -63,11 +64,13 @@ class SlowLink:
                     self.backfilled += size if kind == "backfill" else 0
             if self.now_s >= next_live_s:
                 next_live_s += 0.1
+                self.live_waits_s.append(max(0.0, self.busy_until_s - self.now_s))
                 self.put("live", int(self.live_rate / 10))
+                self.pacer.note_live_sent(self.now_s)
             if self.now_s >= next_ping_s:
                 next_ping_s += 0.13
                 self.put("ping", wire_bytes(PING_BYTES))
-            while self.on_way < self.pacer.window_bytes() and not self.pacer.wait_s(self.now_s):
+            while self.on_way < self.pacer.window_bytes(self.now_s) and not self.pacer.wait_s(self.now_s):
                 self.pacer.note_sent(self.record_bytes, self.now_s)
                 self.on_way += self.record_bytes
                 self.put("backfill", self.record_bytes)
@@ -100,6 +103,31 @@ def test_both_lanes_and_the_pings_keep_their_share_together(rate: float) -> None
     link.run(60)
     assert 0.6 * rate < link.used / 60 < (TOTAL_SHARE + 0.02) * rate
     assert sorted(link.queue_s)[int(len(link.queue_s) * 0.99)] < 0.2
+
+
+@pytest.mark.parametrize(("noise_s", "share"), [(0.0, 0.99), (0.03, 0.95)])
+@pytest.mark.parametrize(
+    ("rate", "live_bytes"), [(125_000.0, 1100), (37_500.0, 450), (37_500.0, 1100), (18_750.0, 632)]
+)
+def test_a_live_record_does_not_wait_for_the_backlog(
+    rate: float, live_bytes: int, noise_s: float, share: float
+) -> None:
+    """Trains go behind live records and are gone when the next one comes; those that begin at any time cost 80 ms."""
+    link = SlowLink(rate, 10 * live_bytes, noise_s, live_bytes)
+    link.run(5)
+    link.backfilled, link.live_waits_s = 0, []
+    link.run(30)
+    assert link.backfilled / 30 > 0.29 * rate
+    ordered = sorted(link.live_waits_s)
+    assert ordered[int(len(ordered) * share)] < 0.035
+
+
+def test_a_backlog_follows_a_live_lane_that_is_silent() -> None:
+    """A quiet bus: there is nothing to go behind."""
+    link = SlowLink(125_000.0, 0.0)
+    link.pacer.note_live_sent = lambda now_s: None  # type: ignore[method-assign]
+    link.run(20)
+    assert 0.5 * link.rate < link.backfilled / 20 < 0.65 * link.rate
 
 
 def test_what_a_message_takes() -> None:

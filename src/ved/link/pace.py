@@ -6,7 +6,7 @@ Nothing here reads a clock: `now_s` is any monotonic time in seconds, the same o
 from collections import deque
 from typing import Final
 
-from ved.link.trains import LEAST_TRAIN_RECORDS, UplinkMeter
+from ved.link.trains import UplinkMeter
 
 PEAK_S: Final = 5.0
 SAMPLE_S: Final = 1.0
@@ -23,6 +23,22 @@ UPLINK_SHARE: Final = 0.6
 
 TOTAL_SHARE: Final = 0.75
 """Of what the uplink carries, for both lanes together."""
+
+BATCH_S: Final = 0.1
+"""A live source has a record for the live lane about so often."""
+
+BEHIND_LIVE_S: Final = 0.03
+SILENT_S: Final = 0.15
+"""A train begins less than `BEHIND_LIVE_S` after a live record, so that it is gone when the next one comes. When there
+was none for `SILENT_S`, it begins at any time."""
+
+TRAIN_S: Final = (0.04, 0.06)
+"""How long a train may take to arrive, at least and at most; records are not cut, so one may take longer."""
+
+FIRST_TRAIN_BYTES: Final = 4096
+MOST_TRAIN_BYTES: Final = 32 << 10
+LEAST_TRAIN_RECORDS: Final = 2
+"""One record says nothing of the uplink."""
 
 LEAST_RATE: Final = 1_000.0
 RISE_S: Final = 0.05
@@ -126,7 +142,8 @@ class BackfillPacer:
     """Lets the backlog follow at 60 % of the uplink at most, and not at all while the live lane's round trip rises.
 
     It goes in trains: some records at once, then nothing. How fast a train arrives says what the uplink carries; how
-    often one is sent makes the rate.
+    often one is sent makes the rate. Each goes close behind a live record, and is so short that the next one does not
+    wait for it.
     """
 
     def __init__(self) -> None:
@@ -135,8 +152,9 @@ class BackfillPacer:
         self._base = ShortestTrip()
         self._latest: deque[float] = deque(maxlen=RISE_SAMPLES)
         self._caution = 1.0
-        self._last_train = (0.0, 0)  # when it began, and its bytes
+        self._last_train = (0.0, 0)  # when it began by the pace, and its bytes
         self._train_s = 0.0
+        self._live_s = -SILENT_S
         self._train_bytes = 0
         self._train_records = 0
         self._risen_s = 0.0
@@ -202,15 +220,21 @@ class BackfillPacer:
         behind_s = min(RISE_BYTES / uplink, MOST_BEHIND_S) if uplink is not None else 0.0
         return min(self._latest) > base_s + max(RISE_S, RISE_SHARE * base_s) + behind_s
 
+    def note_live_sent(self, now_s: float) -> None:
+        """A record of the live lane was put on its way."""
+        self._live_s = now_s
+
     def note_sent(self, size_bytes: int, now_s: float) -> None:
         """A record of the backlog was put on its way."""
         if not self._train_records:
-            self._train_s = now_s
+            # What the wait for a live record cost is made up for by the next train.
+            self._train_s = max(min(self._due_s(now_s), now_s), now_s - BATCH_S)
             self._meter.begin_train()
         self._train_bytes += size_bytes
         self._train_records += 1
         self._meter.note_sent(size_bytes)
-        if self._train_bytes >= self._meter.train_bytes and self._train_records >= LEAST_TRAIN_RECORDS:
+        is_measure = self._train_records >= LEAST_TRAIN_RECORDS or self._meter.is_fresh(now_s)
+        if is_measure and self._train_bytes + size_bytes // 2 >= self.train_bytes(now_s):
             self._end_train()
 
     def note_empty(self) -> None:
@@ -223,20 +247,38 @@ class BackfillPacer:
         self._last_train = (self._train_s, self._train_bytes)
         self._train_bytes = self._train_records = 0
 
+    def _due_s(self, now_s: float) -> float:
+        """When the next train may begin by the pace."""
+        began_s, size_bytes = self._last_train
+        rate = self.rate(now_s)
+        return began_s + size_bytes / rate if rate is not None else now_s
+
+    def train_bytes(self, now_s: float) -> int:
+        """How long a train may be: one behind each live record brings the backlog's share."""
+        uplink, rate = self.uplink(now_s), self.rate(now_s)
+        if uplink is None or rate is None:
+            return FIRST_TRAIN_BYTES
+        least_s, most_s = TRAIN_S
+        return int(min(max(rate * BATCH_S, least_s * uplink), most_s * uplink, MOST_TRAIN_BYTES))
+
     def wait_s(self, now_s: float) -> float:
-        """How long the next record has to wait at least; 0 when it may go."""
+        """How long the next record has to wait, if no live record is sent meanwhile; 0 when it may go."""
         if self._train_records:
             return 0.0
         if self.is_risen:
             return STOPPED_S
-        rate = self.rate(now_s)
-        if rate is None:
-            return FIRST_CHECK_S if self._meter.is_on_way else 0.0
-        began_s, size_bytes = self._last_train
-        return max(0.0, min(began_s + size_bytes / rate - now_s, LATE_CHECK_S))
+        if self.uplink(now_s) is None and self._meter.is_on_way:
+            return FIRST_CHECK_S
+        early_s = self._due_s(now_s) - now_s
+        if early_s > 0:
+            return min(early_s, LATE_CHECK_S)
+        since_live_s = now_s - self._live_s
+        return 0.0 if since_live_s < BEHIND_LIVE_S else max(0.0, SILENT_S - since_live_s)
 
-    def window_bytes(self) -> int:
+    def window_bytes(self, now_s: float) -> int:
         """How much of the backlog may be on its way: two trains, and what the way itself holds."""
+        if self._train_records:
+            return MOST_BACKFILL_BYTES  # a train that began goes on
         base_s = self._base.rtt_s or 0.0
         way = self._meter.last_rate * UPLINK_SHARE * base_s
-        return int(min(2 * self._meter.train_bytes + way, MOST_BACKFILL_BYTES))
+        return int(min(2 * self.train_bytes(now_s) + way, MOST_BACKFILL_BYTES))

@@ -1,8 +1,6 @@
 """What the uplink carries, measured by trains: records sent at once arrive as far apart as the uplink is slow.
 
-One train says little (an acknowledgement may wait for a busy processor), so the median of the last ones counts. The
-length of a train follows what was measured: long enough to be told from chance, short enough that the live lane does
-not feel it.
+One train says little (an acknowledgement may wait for a busy processor), so the median of the last ones counts.
 Nothing here reads a clock.
 """
 
@@ -14,16 +12,11 @@ TRAINS: Final = 12
 VALID_S: Final = 20.0
 """So long a train counts."""
 
-TRAIN_S: Final = 0.08
-"""How long a train should take to arrive."""
-
 SHORT_S: Final = 0.02
-"""A train that arrives faster than this says only that the uplink is fast: the next one is longer."""
+"""A train that arrives faster than this says only that the uplink is fast."""
 
-LEAST_TRAIN_RECORDS: Final = 2
-FIRST_TRAIN_BYTES: Final = 4096
-LEAST_TRAIN_BYTES: Final = 2048
-MOST_TRAIN_BYTES: Final = 32 << 10
+FRESH_S: Final = 5.0
+"""So often something is measured while trains go."""
 
 
 @dataclass(slots=True)
@@ -47,7 +40,7 @@ class UplinkMeter:
         self._live_bytes = 0
         self._trains: deque[_Train] = deque()
         self._samples: deque[tuple[float, int, float]] = deque(maxlen=TRAINS)  # when, bytes, seconds
-        self.train_bytes = FIRST_TRAIN_BYTES
+        self._measured_s = -FRESH_S
         self.last_rate = 0.0
 
     @property
@@ -63,6 +56,10 @@ class UplinkMeter:
             return None
         rates = sorted(size_bytes / took_s for _, size_bytes, took_s in self._samples)
         return rates[len(rates) // 2]
+
+    def is_fresh(self, now_s: float) -> bool:
+        """True when a train was measured a moment ago: one of a single record, which says nothing, will do."""
+        return now_s - self._measured_s < FRESH_S
 
     def begin_train(self) -> None:
         """The next record that is sent begins a train."""
@@ -83,18 +80,19 @@ class UplinkMeter:
         self._live_bytes += size_bytes
 
     def note_backfill(self, size_bytes: int, now_s: float) -> bool:
-        """So much was received over the backfill lane. True when that completes a measurement."""
+        """So much was received over the backfill lane. True when that completes a train."""
         self._acked += size_bytes
+        is_complete = False
         while self._trains and self._trains[0].is_ended and self._acked >= self._trains[0].to_bytes:
             train = self._trains.popleft()
             if train.first_bytes and train.to_bytes - train.from_bytes > train.first_bytes:
                 self._measure(train, now_s)
-                return True
+            is_complete = True
         if self._trains and not self._trains[0].first_bytes and self._acked > self._trains[0].from_bytes:
             train = self._trains[0]
             train.first_bytes = self._acked - train.from_bytes
             train.first_s, train.live_bytes = now_s, self._live_bytes
-        return False
+        return is_complete
 
     def forget_way(self) -> None:
         """The connection ended."""
@@ -105,12 +103,5 @@ class UplinkMeter:
         took_s = now_s - train.first_s
         size_bytes = train.to_bytes - train.from_bytes - train.first_bytes + self._live_bytes - train.live_bytes
         self._samples.append((now_s, size_bytes, max(took_s, SHORT_S)))
-        if took_s < SHORT_S:
-            self.train_bytes = min(2 * self.train_bytes, MOST_TRAIN_BYTES)
-            self.last_rate = self.rate(now_s) or 0.0
-        else:
-            self._resize(self.rate(now_s) or 0.0)
-
-    def _resize(self, rate: float) -> None:
-        self.last_rate = rate
-        self.train_bytes = int(min(max(rate * TRAIN_S, LEAST_TRAIN_BYTES), MOST_TRAIN_BYTES))
+        self._measured_s = now_s
+        self.last_rate = self.rate(now_s) or 0.0

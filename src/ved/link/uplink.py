@@ -6,6 +6,7 @@ what is stored may be trimmed from the car's journal.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -77,6 +78,7 @@ class Uplink:
         report = LossReport(settings.credentials.vehicle, settings.ends, self._is_on_way, settings.declare)
         frontier = Frontier(settings.journal, settings.first_position, report)
         self._fresh = asyncio.Event()
+        self._live_went = asyncio.Event()
         self._work = asyncio.Event()
         self._live_up = asyncio.Event()
         self._live_down = asyncio.Event()
@@ -293,6 +295,7 @@ class Uplink:
                 self._queue.settle(fresh.span)
             else:
                 await connection.send_record(fresh.record, Sent.now(epoch, fresh.span, fresh.record, fresh.position))
+                self._note_live_sent()
 
     async def _send_preview(self, connection: LinkConnection) -> None:
         """Send what waits for it, or wait for anything fresh."""
@@ -303,11 +306,16 @@ class Uplink:
         else:
             record, span = preview
             await connection.send_record(record, Sent.now(self._settings.epoch, span, record, None))
+            self._note_live_sent()
+
+    def _note_live_sent(self) -> None:
+        self._pacer.note_live_sent(time.monotonic())
+        self._live_went.set()
 
     async def _pump_backfill(self, connection: LinkConnection) -> None:
         """Send the backlog; returns when there has been none for a while."""
         asked = {self._settings.epoch}
-        window = self._pacer.window_bytes if self._settings.is_realtime else _backfill_window
+        window = self._paced_window if self._settings.is_realtime else _backfill_window
         self._backfill = connection
         while True:
             await self._server_stores.wait()
@@ -336,10 +344,16 @@ class Uplink:
             self._pacer.is_following = True
             if self._live is not None:
                 self._live.ping_s = FAST_PING_S
+            self._live_went.clear()
             wait_s = self._pacer.wait_s(time.monotonic())
             if not wait_s:
                 return
-            await asyncio.sleep(wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._live_went.wait()
+
+    def _paced_window(self) -> int:
+        return self._pacer.window_bytes(time.monotonic())
 
     def _note_trip(self, rtt_s: float) -> None:
         self._pacer.note_trip(rtt_s, time.monotonic())
