@@ -1,4 +1,4 @@
-"""The golden batches: what they hold, and `python tests/conformance/batch_vectors.py`, which writes them anew.
+"""The golden batches: what they hold, and `python -m tests.conformance.batch_vectors`, which writes them anew.
 
 Written anew only when docs/spec/batch.md changed first: the files are the contract, not this program.
 """

@@ -1,4 +1,4 @@
-"""The golden datagrams, and `python tests/conformance/datagram_vectors.py`, which writes them anew.
+"""The golden datagrams, and `python -m tests.conformance.datagram_vectors`, which writes them anew.
 
 Written anew only when docs/spec/datagram.md changed first: the file is the contract, not this program.
 """

@@ -1,4 +1,4 @@
-"""The golden link messages, and `python tests/conformance/link_vectors.py`, which writes them anew.
+"""The golden link messages, and `python -m tests.conformance.link_vectors`, which writes them anew.
 
 Written anew only when docs/spec/link.md changed first: the file is the contract, not this program.
 """
@@ -72,7 +72,7 @@ def cases() -> dict[str, Message]:
 
 
 def to_json(value: Any) -> Any:
-    """A message as plain JSON: bytes as hex, enumerations by name, a nested message with its type."""
+    """A message (or a note) as plain JSON: bytes as hex, enumerations by name, what is nested with its type."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}

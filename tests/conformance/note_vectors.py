@@ -1,13 +1,12 @@
-"""The golden notes, and `python tests/conformance/note_vectors.py`, which writes them anew.
+"""The golden notes, and `python -m tests.conformance.note_vectors`, which writes them anew.
 
 Written anew only when docs/spec/records.md changed first: the file is the contract, not this program.
 """
 
-import dataclasses
 import json
-from enum import IntEnum
 from pathlib import Path
-from typing import Any
+
+from tests.conformance.link_vectors import to_json
 
 from ved.codec.records import encode_record
 from ved.model.alarm import Alarm
@@ -96,20 +95,6 @@ def cases() -> dict[str, Note]:
             "détail",
         ),
     }
-
-
-def to_json(value: Any) -> Any:
-    """A note as plain JSON: bytes as hex, enumerations by name, nested parts as objects."""
-    if dataclasses.is_dataclass(value):
-        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if isinstance(value, IntEnum):
-        return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, tuple):
-        return [to_json(one) for one in value]
-    return value
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The golden samples: what they hold, and `python tests/conformance/samples_vectors.py`, which writes them anew.
+"""The golden samples: what they hold, and `python -m tests.conformance.samples_vectors`, which writes them anew.
 
 Written anew only when docs/spec/samples.md changed first: the files are the contract, not this program.
 """

@@ -1,29 +1,14 @@
 """The golden batches of docs/spec/batch.md: files that every implementation must read the same."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import zstandard
+from tests.conformance import batch_reference as reference
+from tests.conformance import batch_vectors as vectors
 
 from ved.codec.batch import columns_crc, decode_batch, encode_batch
 from ved.codec.header import peek
 from ved.model.frames import FrameBatch, FrameFlag
-
-
-def _beside(name: str):
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-vectors = _beside("batch_vectors")
-reference = _beside("batch_reference")
 
 NAMES = sorted(path.stem for path in vectors.FOLDER.glob("*.bin"))
 

@@ -1,19 +1,12 @@
 """The golden datagrams of docs/spec/datagram.md: bytes that every implementation must read and write the same."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from tests.conformance import datagram_vectors as vectors
 
 from ved.codec.datagram import decode_datagram, encode_datagram, has_right_mac, peek_key_id
 from ved.errors import CorruptDataError
-
-_spec = importlib.util.spec_from_file_location("datagram_vectors", Path(__file__).parent / "datagram_vectors.py")
-assert _spec is not None
-assert _spec.loader is not None
-vectors = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(vectors)
 
 STORED = json.loads(vectors.FILE.read_text())
 

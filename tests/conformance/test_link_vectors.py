@@ -1,18 +1,11 @@
 """The golden messages of docs/spec/link.md: bytes that every implementation must read and write the same."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from tests.conformance import link_vectors as vectors
 
 from ved.codec.link import MessageType, decode_message, encode_message
-
-_spec = importlib.util.spec_from_file_location("link_vectors", Path(__file__).parent / "link_vectors.py")
-assert _spec is not None
-assert _spec.loader is not None
-vectors = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(vectors)
 
 ENTRIES = json.loads(vectors.FILE.read_text())
 

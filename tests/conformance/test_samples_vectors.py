@@ -1,27 +1,14 @@
 """The golden samples of docs/spec/samples.md, and a reader written from that page alone."""
 
-import importlib.util
 import struct
-from pathlib import Path
 
 import pytest
 import zstandard
+from tests.conformance import samples_vectors as vectors
 
 from ved.codec.header import peek
 from ved.codec.samples import decode_samples, encode_samples
 
-
-def _beside(name: str):
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-vectors = _beside("samples_vectors")
 NAMES = sorted(path.stem for path in vectors.FOLDER.glob("*.bin"))
 
 

@@ -1,31 +1,16 @@
 """The golden streams of docs/spec/wire.md: files that every implementation must read the same."""
 
-import importlib.util
-from pathlib import Path
-
 import google_crc32c
 import numpy as np
 import pytest
+from tests.conformance import wire_reference as reference
+from tests.conformance import wire_vectors as vectors
 
 from ved.codec.batch import columns_crc
 from ved.codec.wire import WireDecoder, WireEncoder
 from ved.codec.wirebody import ArrayEngine
 from ved.ingest.wirekernel import CompiledEngine
 from ved.model.frames import FrameFlag
-
-
-def _beside(name: str):
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-vectors = _beside("wire_vectors")
-reference = _beside("wire_reference")
 
 NAMES = sorted(path.stem for path in vectors.FOLDER.glob("*.bin"))
 

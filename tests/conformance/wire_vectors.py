@@ -1,4 +1,4 @@
-"""The golden streams on the wire: what they hold; `python tests/conformance/wire_vectors.py` writes them anew.
+"""The golden streams on the wire: what they hold; `python -m tests.conformance.wire_vectors` writes them anew.
 
 Written anew only when docs/spec/wire.md changed first. A `.bin` holds the messages of one connection, each behind its
 size (u32); the `.json` beside it the batches.
@@ -6,14 +6,10 @@ size (u32); the `.json` beside it the batches.
 
 import json
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))  # the rows of batches are those of the golden batches
-
-import batch_vectors
+from tests.conformance import batch_vectors
 
 from ved.codec.layout import Field, Layout, Word
 from ved.codec.learn import LayoutBook

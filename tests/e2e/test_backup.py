@@ -4,18 +4,16 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from tests.e2e.conftest import Ved
+from tests.integration.backup_helpers import frames, members, rows
 
 from ved.broker.open import open_journal
 from ved.codec.records import decode_record
@@ -23,27 +21,6 @@ from ved.lake.lake import Lake
 from ved.model.frames import FrameBatch
 
 pytestmark = pytest.mark.slow
-
-
-def members(file: Path) -> dict[str, bytes]:
-    """All that is in a backup, by tools that are not ours."""
-    plain = subprocess.run(["zstd", "-dcq", str(file)], capture_output=True, check=True).stdout
-    listing = file.with_suffix(".tar")
-    listing.write_bytes(plain)
-    with tarfile.open(listing) as archive:
-        return {one.name: archive.extractfile(one).read() for one in archive}
-
-
-def rows(database: Path) -> dict[str, list]:
-    """Every row of every table."""
-    with closing(sqlite3.connect(database)) as db:
-        names = [name for (name,) in db.execute("select name from sqlite_master where type = 'table'")]
-        return {name: sorted(db.execute(f"select * from {name}").fetchall(), key=repr) for name in names}
-
-
-def frames(data: Path) -> dict:
-    lake = Lake(str(data / "lake"))
-    return {(name, epoch): lake.rows(name, epoch) for name, epoch in lake.epochs()}
 
 
 def acknowledged(data: Path) -> dict[tuple[str, bytes], int]:

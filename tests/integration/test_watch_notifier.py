@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import gc
-import http.server
-import json
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.services.webhook_taker import Taker, running_taker
 
 from ved.broker.open import open_stream
 from ved.codec.records import encode_record
@@ -34,26 +32,10 @@ from ved.watch import notifier
 from ved.watch.notifier import Notifier
 
 
-class Taker(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.server.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
-def taker() -> Iterator[http.server.ThreadingHTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-    server.taken, server.statuses = [], []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def taker() -> Iterator[Taker]:
+    with running_taker() as server:
+        yield server
 
 
 class Bench:
@@ -119,12 +101,12 @@ def test_alarms_are_told_grouped_once_and_over_restarts(bench: Bench, taker) -> 
             await until(lambda: len(taker.taken) == 3)
 
     asyncio.run(go())
-    assert [[(one["id"], one["step"]) for one in body["alarms"]] for body in taker.taken] == [
+    assert [[(one["id"], one["step"]) for one in body["alarms"]] for _, _, body in taker.taken] == [
         [("a1", "raised"), ("a2", "raised")],
         [("a3", "raised")],
         [("a1", "cleared")],
     ]
-    assert taker.taken[0]["alarms"][0]["severity"] == "critical"
+    assert taker.taken[0][2]["alarms"][0]["severity"] == "critical"
 
 
 def test_a_failure_is_tried_again_and_seen(bench: Bench, taker) -> None:
@@ -170,7 +152,7 @@ def test_a_test_goes_to_every_target_apprise_among_them(bench: Bench, taker) -> 
     asyncio.run(go())
     assert list_targets(bench.db) == ["json 1", "nosuch 2", "webhook 127.0.0.1"]
     assert len(taker.taken) == 2
-    assert all("Ada" in (body.get("text") or body["message"]) for body in taker.taken)
+    assert all("Ada" in (body.get("text") or body["message"]) for _, _, body in taker.taken)
     (failed,) = [one for one in newest_notifications(bench.db) if one.state == "failed"]
     assert "does not know" in failed.error
     gc.collect()  # apprise leaves closing its sockets to the collector, which warns of it: here, not in another test

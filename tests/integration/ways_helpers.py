@@ -15,12 +15,12 @@ from ved.sensors.source import MergedSensors
 DEADLINE_S = 30.0
 
 
-class Reading:
-    """Sources under test as the agent reads them: everything that came, and every loss."""
+class _Read:
+    """A source under test as the agent reads it: everything that came, and every loss."""
 
-    def __init__(self, *addresses: str) -> None:
-        self.source = MergedSource([network_reader(bus, address) for bus, address in enumerate(addresses)])
-        self.parts: list[FrameColumns] = []
+    def __init__(self, source: MergedSource | MergedSensors) -> None:
+        self.source = source
+        self.parts: list[Any] = []
         self.losses: list[SourceLoss] = []
         self.origin_ns = time.monotonic_ns()
         self.source.open(self.origin_ns)
@@ -37,6 +37,20 @@ class Reading:
         self.source.close()
         self.losses += self.source.losses()
 
+    def state(self, number: int = 0) -> Any:
+        return self.source.bus_states()[number]
+
+    @property
+    def now_us(self) -> int:
+        return (time.monotonic_ns() - self.origin_ns) // 1000
+
+
+class Reading(_Read):
+    """Buses."""
+
+    def __init__(self, *addresses: str) -> None:
+        super().__init__(MergedSource([network_reader(bus, address) for bus, address in enumerate(addresses)]))
+
     @property
     def frames(self) -> FrameColumns:
         return FrameColumns.concatenate(self.parts)
@@ -45,35 +59,13 @@ class Reading:
     def count(self) -> int:
         return sum(map(len, self.parts))
 
-    def state(self, bus: int = 0) -> Any:
-        return self.source.bus_states()[bus]
 
-    @property
-    def now_us(self) -> int:
-        return (time.monotonic_ns() - self.origin_ns) // 1000
-
-
-class SensorReading:
-    """The same for sensors."""
+class SensorReading(_Read):
+    """Sensors."""
 
     def __init__(self, *addresses: str) -> None:
         self.readers = [sensor_reader(address) for address in addresses]
-        self.source = MergedSensors(self.readers)
-        self.parts: list[SampleRows] = []
-        self.losses: list[SourceLoss] = []
-        self.origin_ns = time.monotonic_ns()
-        self.source.open(self.origin_ns)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline_s, (self.source.bus_states(), self.losses)
-            self.parts.append(self.source.read(0.02))
-            self.losses += self.source.losses()
-
-    def close(self) -> None:
-        self.source.close()
-        self.losses += self.source.losses()
+        super().__init__(MergedSensors(self.readers))
 
     @property
     def rows(self) -> list[tuple[str, float]]:
@@ -85,6 +77,3 @@ class SensorReading:
     def times_us(self) -> list[int]:
         out: list[int] = SampleRows.concatenate(self.parts).t_us.tolist()
         return out
-
-    def state(self, number: int = 0) -> Any:
-        return self.source.bus_states()[number]

@@ -1,7 +1,5 @@
 """The webhook against a real server: what is refused, what is followed, and how long it may take."""
 
-import http.server
-import json
 import socket
 import ssl
 import threading
@@ -9,38 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.services.webhook_taker import Taker, running_taker
 
 from ved.link.certificates import ensure_server_certificates
 from ved.notify import webhook
 from ved.notify.webhook import DeliveryError, Webhook, addresses_of
 
 
-class Taker(http.server.BaseHTTPRequestHandler):
-    """Answers as its server says, and keeps what came."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, self.headers["Host"], json.loads(body)))
-        status = self.server.statuses.pop(0) if self.server.statuses else 204
-        self.send_response(status)
-        if 300 <= status < 400:
-            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
-def taker() -> Iterator[http.server.ThreadingHTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-    server.taken, server.statuses = [], []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def taker() -> Iterator[Taker]:
+    with running_taker() as server:
+        yield server
 
 
 def hook(port: int, path: str = "/hook?key=s3cret", **changes) -> Webhook:
