@@ -14,6 +14,7 @@ from ved.config.vehicle import (
     BusTable,
     ChannelTable,
     ChartTable,
+    ClockTable,
     MapTable,
     MathsTable,
     SensorsTable,
@@ -24,6 +25,7 @@ from ved.config.vehicle import (
 )
 from ved.errors import UserError
 from ved.model.alarmrule import Guard, Rule
+from ved.model.gpsclock import FrameField, GpsSignals
 from ved.model.vehicle import ChartPanel, MapChannels
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,46 @@ def test_all_of_a_vehicle_file_is_read(tmp_path):
     assert (spare.index, spare.name, spare.interface, spare.dbc_names) == (3, "spare", "", ())
     assert vehicle.map == MapChannels("Gps.Latitude", "Gps.Longitude", "")
     assert vehicle.charts == (ChartPanel("Place", "Lieu", ("Gps.Latitude", "Gps.Longitude")),)
+    assert vehicle.gps is None
+
+
+TIME_DBC = """BO_ 2147484160 Time: 8 ECU
+ SG_ Page m0 : 48|8@1+ (1,0) [0|0] "" ECU
+ SG_ Sort M : 56|8@1+ (1,0) [0|0] "" ECU
+ SG_ Seconds : 7|40@0+ (0.001,1577836800) [0|0] "s" ECU
+"""
+
+
+def test_the_clock_says_where_its_bits_lie(tmp_path):
+    text = GOOD + '[clock]\nutc = "Time.Seconds"\nvalid = "Gps.Latitude"\n'
+    vehicle = load_vehicle(folder_with(tmp_path, text, DBC + TIME_DBC))
+    assert vehicle.gps == GpsSignals(
+        FrameField(0, 0x200, True, 0, 40, is_little_endian=False, scale=0.001, offset=1577836800),
+        FrameField(0, 256, False, 0, 32, is_signed=True, scale=1e-7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("clock", "told"),
+    [
+        (
+            'utc = "Time.Second"',
+            "key 'clock.utc' names 'Time.Second', which no DBC file of this vehicle has; did",
+        ),
+        ('utc = "Time.Seconds"\nvalid = "Gps.Fix"', "key 'clock.valid' names 'Gps.Fix', which no DBC file"),
+        ('utc = "Time.Page"', "key 'clock.utc' names 'Time.Page', which is multiplexed; name a signal of every frame"),
+        ('valid = "Time.Seconds"', "key 'clock.utc' is missing; it must be a channel written Message.Signal"),
+        ("utc = 5", "key 'clock.utc' is 5; it must be a channel written Message.Signal"),
+        ('utc = "Time.Seconds"\nutx = 1', "unknown key 'clock.utx' (did you mean 'utc'?); allowed keys are utc, valid"),
+    ],
+)
+def test_a_wrong_clock_is_told(tmp_path, clock, told):
+    assert told in error_of(folder_with(tmp_path, f"{GOOD}[clock]\n{clock}\n", DBC + TIME_DBC))
+
+
+def test_a_clock_needs_a_dbc(tmp_path):
+    text = GOOD.split("[map]", maxsplit=1)[0].replace('dbc = ["kart.dbc"]\n', "") + '[clock]\nutc = "Time.Seconds"\n'
+    assert "no [[bus]] of this vehicle has a DBC file" in error_of(folder_with(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -210,6 +252,7 @@ TABLES = {
     "bus": BusTable,
     "sensors": SensorsTable,
     "map": MapTable,
+    "clock": ClockTable,
     "chart": ChartTable,
     "simulator": SimulatorTable,
     "maths": MathsTable,
@@ -253,6 +296,8 @@ def test_the_sample_file_loads(tmp_path):
     folder = tmp_path / "fs"
     shutil.copytree(FS, folder)
     shutil.copy(SAMPLE, folder / "vehicle.toml")
+    with (folder / "chassis.dbc").open("a") as chassis:
+        chassis.write('BO_ 419 GpsTime: 8 Gps\n SG_ UnixTime : 0|64@1+ (0.001,0) [0|0] "s" Logger\n')
 
     vehicle = load_vehicle(folder)
 

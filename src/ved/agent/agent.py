@@ -24,6 +24,7 @@ from ved.journal.journal import Journal
 from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
 from ved.link.credentials import Credentials, load_credentials
 from ved.link.uplink import Uplink, UplinkSettings
+from ved.model.gpsclock import GpsSignals
 from ved.model.records import Description, Lane, Loss
 from ved.sensors.source import SampleSource
 
@@ -45,6 +46,7 @@ class AgentSettings:
     """`state_dir` holds the credentials, the boot counter and the journal (at most `journal_bytes` of a live source).
 
     `queue_frames` bounds what waits between reading and packing. `key_dir`: where the credentials are, if elsewhere.
+    `gps`: where UTC stands in the frames.
     """
 
     state_dir: Path
@@ -54,6 +56,7 @@ class AgentSettings:
     max_batch_frames: int = 8192
     queue_frames: int = 131_072
     key_dir: Path | None = None
+    gps: GpsSignals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ class _Run:
                 self._may_go_on,
                 self._emit,
                 self._on_failure,
+                settings.gps,
             ),
         )
 

@@ -11,6 +11,8 @@ from ved.agent.rows import Rows, concatenate, encode_rows
 from ved.canbus.source import SourceLoss
 from ved.codec.records import RecordHeader, encode_record, peek
 from ved.model.clockmap import ClockPair
+from ved.model.frames import FrameColumns
+from ved.model.gpsclock import GpsClock, GpsSignals
 from ved.model.records import Clock, Description, Loss, LossPlace
 
 _WAIT_S: Final = 0.005
@@ -20,7 +22,7 @@ _WAIT_S: Final = 0.005
 class PackerSettings:
     """How batches are cut. `may_go_on` is asked before each record: False holds a patient source back.
 
-    An epoch of samples has no `description`.
+    An epoch of samples has no `description`. `gps`: where UTC stands in the frames, if anywhere.
     """
 
     vehicle: str
@@ -31,6 +33,7 @@ class PackerSettings:
     may_go_on: Callable[[], bool]
     emit: Callable[[bytes, RecordHeader], None]
     on_failure: Callable[[], None]
+    gps: GpsSignals | None = None
 
 
 class Packer:
@@ -44,6 +47,7 @@ class Packer:
         self._parts: list[Rows] = []
         self._frames = 0
         self._due_s = 0.0
+        self._gps = None if settings.gps is None else GpsClock(settings.gps)
         self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
         self.is_hurried = threading.Event()
         self.next_seq = 1
@@ -101,11 +105,14 @@ class Packer:
         if count == 0:
             return
         everything = concatenate(self._parts)
-        rest = everything.take(slice(count, None))
+        rows, rest = everything.take(slice(0, count)), everything.take(slice(count, None))
         self._parts, self._frames = ([rest] if len(rest) else []), len(rest)
-        record = encode_rows(self._vehicle, self._epoch, self.next_seq, everything.take(slice(0, count)))
+        record = encode_rows(self._vehicle, self._epoch, self.next_seq, rows)
         self.next_seq += count
         self._emit(record)
+        if self._gps is not None and isinstance(rows, FrameColumns):
+            for pair in self._gps.pairs(rows):
+                self._add(pair)
 
     def _declare(self, loss: Loss) -> None:
         """It gets the next number here; one that names seqs brings its own."""

@@ -62,7 +62,7 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
     teller = _Teller(car.name, sources, state)
     journal_bytes = int(journal_gib * (1 << 30))
     samples_bytes = journal_bytes if sources.buses is None else journal_bytes // SAMPLES_PART
-    frames = AgentSettings(state, car.name, journal_bytes=journal_bytes)
+    frames = AgentSettings(state, car.name, journal_bytes=journal_bytes, gps=car.gps)
     samples = AgentSettings(state / SAMPLES_FOLDER, car.name, SAMPLES_BATCH_S, samples_bytes, key_dir=state)
     try:
         with stop_on_signals() as stop:

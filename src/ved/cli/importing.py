@@ -18,7 +18,9 @@ from ved.cli.keys import check_vehicle_name, ensure_named_vehicle
 from ved.cli.progress import LateProgress
 from ved.cli.server import known_buses, open_database
 from ved.codec.records import encode_record
+from ved.config.places import vehicle_folder
 from ved.config.settings import ServerSettings
+from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
 from ved.lake.lake import Lake
 from ved.link.courier import Courier, Parcel
@@ -27,6 +29,7 @@ from ved.logfiles.content import ContentHash
 from ved.logfiles.find_logs import find_logs
 from ved.logfiles.open_log import open_log
 from ved.model.frames import FrameBatch, FrameColumns
+from ved.model.gpsclock import GpsClock, GpsSignals
 from ved.model.records import Clock, ClockSource, Description
 
 BATCH_FRAMES: Final = 8192
@@ -82,6 +85,8 @@ async def _import_all(
     """Import each file; what could not be read, one line each."""
     failed: list[str] = []
     sent: list[tuple[Recording, Expected]] = []
+    folder = vehicle_folder(target.vehicle, target.settings.data)
+    gps = None if folder is None else load_vehicle(folder).gps
     lake = lake_of(target)
     async with contextlib.AsyncExitStack() as stack:
         delivery: Delivery | None = None
@@ -105,7 +110,7 @@ async def _import_all(
                 continue
             if delivery is None:
                 delivery = await stack.enter_async_context(delivery_to(target))
-            await delivery.bring(expected, records_of(recording, options, buses, target.vehicle))
+            await delivery.bring(expected, records_of(recording, options, buses, target.vehicle, gps))
             sent.append((recording, expected))
         for recording, expected in sent:
             await await_arrival(expected, target)
@@ -134,9 +139,13 @@ def look_through(path: Path) -> Recording:
 
 
 def records_of(
-    recording: Recording, options: list[DbcOption], known: Mapping[str, int], vehicle: str
+    recording: Recording,
+    options: list[DbcOption],
+    known: Mapping[str, int],
+    vehicle: str,
+    gps: GpsSignals | None = None,
 ) -> Iterator[bytes]:
-    """Description, clock and batches, numbered and cut the same every time. UserError when the file changed."""
+    """Description, clocks and batches, numbered and cut the same every time. UserError when the file changed."""
     source = ReplaySource((recording.path,), 0)
     source.number_buses(known)
     seen = {number: set(recording.ids.get(name, ())) for number, name in source.buses.items()}
@@ -146,10 +155,16 @@ def records_of(
     yield encode_record(described)
     if recording.start_utc_us >= OLDEST_UTC_US:
         yield encode_record(Clock(vehicle, recording.epoch, 2, 0, recording.start_utc_us, ClockSource.RECORDED, 0))
+    receiver, number = None if gps is None else GpsClock(gps), 2
     batch = FrameBatch(vehicle, recording.epoch, 1, FrameColumns.empty())
     for frames in _pieces(source.one_round(), recording.frames):
         batch = replace(batch, first_seq=batch.last_seq + 1, frames=frames)
         yield encode_record(batch)
+        for pair in () if receiver is None else receiver.pairs(frames):
+            number += 1
+            yield encode_record(
+                Clock(vehicle, recording.epoch, number, pair.t_us, pair.utc_us, pair.source, pair.error_us)
+            )
     if batch.last_seq != recording.frames:
         raise UserError(f"log {recording.path}: changed while it was read; import it again")
 

@@ -11,7 +11,7 @@ from ved.canbus.simulator import START_UTC_US, SimulatorSource, simulate_columns
 from ved.cli.describe import buses_of
 from ved.cli.drive import Drive, run_drive
 from ved.cli.progress import LateProgress
-from ved.config.places import vehicles_folder
+from ved.config.places import vehicle_folder, vehicles_folder
 from ved.config.settings import ServerSettings
 from ved.config.vehicle import load_vehicle
 from ved.errors import UserError
@@ -81,9 +81,9 @@ def write_simulation(simulation: Simulation, out: Path) -> None:
 
 def find_vehicle(name: str, data: Path) -> Vehicle:
     """The vehicle of that name: from DATA/vehicles, else a shipped one. UserError lists those that there are."""
-    folders = [data / "vehicles", vehicles_folder()]
-    for folder in folders:
-        if (folder / name / "vehicle.toml").is_file():
-            return load_vehicle(folder / name)
+    folder = vehicle_folder(name, data)
+    if folder is not None:
+        return load_vehicle(folder)
+    folders = (data / "vehicles", vehicles_folder())
     known = sorted({file.parent.name for folder in folders for file in folder.glob("*/vehicle.toml")})
     raise UserError(f"vehicle '{name}': there is no such vehicle; known are {', '.join(known)}")

@@ -13,6 +13,12 @@ def vehicles_folder() -> Path:
     return packed if packed.is_dir() else _CHECKOUT / "vehicles"
 
 
+def vehicle_folder(name: str, data: Path) -> Path | None:
+    """The folder of that vehicle: from DATA/vehicles, else a shipped one."""
+    folders = [folder / name for folder in (data / "vehicles", vehicles_folder())]
+    return next((folder for folder in folders if (folder / "vehicle.toml").is_file()), None)
+
+
 def page_folder() -> Path:
     """The built pit-wall page; may be absent in a checkout that was not set up."""
     packed = _PACKAGE / "web" / "page"

@@ -12,9 +12,10 @@ from pydantic_core import ErrorDetails
 
 from ved.analysis.maths.channelset import MathsSet
 from ved.config.alarms import read_rules
-from ved.dbc.load import DbcSource, load_set
+from ved.dbc.load import DbcSet, DbcSource, load_set
 from ved.errors import UserError
 from ved.model.channel import Channel
+from ved.model.gpsclock import FrameField, GpsSignals
 from ved.model.maths import MATHS_NAME, MathsDef
 from ved.model.vehicle import NAME_PATTERN, ChannelTexts, ChartPanel, MapChannels, Vehicle, VehicleBus
 
@@ -38,6 +39,8 @@ _ALLOWED: Final = {
     "sensors": "[[sensors]] tables",
     "dbc": 'a list of file names in the vehicle\'s folder, like ["car.dbc"]',
     "map": "a [map] table",
+    "clock": "a [clock] table",
+    "utc": "a channel written Message.Signal",
     "latitude": "a channel written Message.Signal",
     "longitude": "a channel written Message.Signal",
     "valid": "a channel written Message.Signal",
@@ -83,6 +86,13 @@ class MapTable(_Table):
 
     latitude: _ChannelName
     longitude: _ChannelName
+    valid: _ChannelName | None = None
+
+
+class ClockTable(_Table):
+    """The [clock]."""
+
+    utc: _ChannelName
     valid: _ChannelName | None = None
 
 
@@ -135,6 +145,7 @@ class VehicleTable(_Table):
     bus: list[BusTable] = Field(min_length=1, max_length=256)
     sensors: list[SensorsTable] = Field(default=[], max_length=64)
     map: MapTable | None = None
+    clock: ClockTable | None = None
     chart: list[ChartTable] = []
     simulator: SimulatorTable | None = None
     maths: list[MathsTable] = []
@@ -147,6 +158,7 @@ _TABLES: Final[dict[str, type[_Table]]] = {
     "bus": BusTable,
     "sensors": SensorsTable,
     "map": MapTable,
+    "clock": ClockTable,
     "chart": ChartTable,
     "simulator": SimulatorTable,
     "maths": MathsTable,
@@ -178,10 +190,11 @@ def load_vehicle(folder: Path) -> Vehicle:
             ChannelTexts(one.name, one.title_en, one.title_fr, one.unit_en, one.unit_fr) for one in table.channel
         ),
     )
-    channels = _channels(file, vehicle)
-    if channels:
-        _check_channels(file, table, vehicle, channels)
-    return replace(vehicle, rules=read_rules(file, table.alarm, channels))
+    loaded = _load_dbcs(file, vehicle)
+    if loaded.channels:
+        _check_channels(file, table, vehicle, loaded.channels)
+    gps = _read_clock(file, table.clock, loaded) if table.clock else None
+    return replace(vehicle, rules=read_rules(file, table.alarm, loaded.channels), gps=gps)
 
 
 def read_dbc(file: Path) -> str:
@@ -257,14 +270,14 @@ def _check_unique(file: Path, key: str, values: Sequence[int | str]) -> None:
             raise UserError(f"{file}: key 'bus[{number}].{key}' is {value!r} a second time; each bus has its own")
 
 
-def _channels(file: Path, vehicle: Vehicle) -> tuple[Channel, ...]:
-    """The channels of the vehicle's DBC files; none without a file."""
+def _load_dbcs(file: Path, vehicle: Vehicle) -> DbcSet:
+    """The vehicle's DBC files; a set without channels where there is none."""
     sources = [
         DbcSource(bus.index, bus.name, str(file.parent / name), text)
         for bus in vehicle.buses
         for name, text in zip(bus.dbc_names, bus.dbc_texts, strict=True)
     ]
-    return load_set(sources).channels if sources else ()
+    return load_set(sources)
 
 
 def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle, channels: Sequence[Channel]) -> None:
@@ -273,8 +286,8 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle, channels:
     named = [(f"chart[{number}].channels", name) for number, chart in enumerate(table.chart) for name in chart.channels]
     named += [(f"alias[{number}].target", one.target) for number, one in enumerate(table.alias)]
     named += [(f"channel[{number}].name", one.name) for number, one in enumerate(table.channel)]
-    if table.map:
-        named += [(f"map.{key}", value) for key, value in table.map if value is not None]
+    for where, places in (("map", table.map), ("clock", table.clock)):
+        named += [(f"{where}.{key}", value) for key, value in places or () if value is not None]
     for key, name in named:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
@@ -284,6 +297,35 @@ def _check_channels(file: Path, table: VehicleTable, vehicle: Vehicle, channels:
     for number, one in enumerate(vehicle.maths):
         if one.name in errors:
             raise UserError(f"{file}: key 'maths[{number}].expression' of {one.name}: {errors[one.name]}")
+
+
+def _read_clock(file: Path, clock: ClockTable, loaded: DbcSet) -> GpsSignals:
+    utc = _frame_field(file, "clock.utc", clock.utc, loaded)
+    return GpsSignals(utc, _frame_field(file, "clock.valid", clock.valid, loaded) if clock.valid else None)
+
+
+def _frame_field(file: Path, key: str, name: str, loaded: DbcSet) -> FrameField:
+    """Where the bits of a channel lie, for a program that decodes nothing else."""
+    number = loaded.channel_index(name)
+    if number is None:
+        raise UserError(f"{file}: key '{key}' names {name!r}, but no [[bus]] of this vehicle has a DBC file")
+    message = loaded.message_of(number)
+    assert message.bus is not None  # each file of a vehicle belongs to a bus
+    signal = next(one for one in message.signals if one.name == loaded.channels[number].signal)
+    if signal.multiplexer is not None:
+        raise UserError(f"{file}: key '{key}' names {name!r}, which is multiplexed; name a signal of every frame")
+    return FrameField(
+        message.bus,
+        message.arbitration_id,
+        message.is_extended,
+        signal.first_bit,
+        signal.length_bits,
+        signal.is_little_endian,
+        is_signed=signal.raw_type == "signed",
+        is_float=signal.raw_type == "float",
+        scale=signal.scale,
+        offset=signal.offset,
+    )
 
 
 def _read_bus(file: Path, number: int, bus: BusTable) -> VehicleBus:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ved.model.alarmrule import Rule
+from ved.model.gpsclock import GpsSignals
 from ved.model.maths import MathsDef
 
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -55,7 +56,7 @@ class ChannelTexts:
 class Vehicle:
     """A vehicle folder, read: names, buses, map, default layout; `simulator` names its physical model or is empty.
 
-    `aliases`: (short name, channel). `sensors`: addresses of values that are no CAN frames.
+    `aliases`: (short name, channel). `sensors`: addresses of values that are no CAN frames. `gps`: where UTC stands.
     """
 
     name: str
@@ -70,3 +71,4 @@ class Vehicle:
     texts: tuple[ChannelTexts, ...] = ()
     rules: tuple[Rule, ...] = ()
     sensors: tuple[str, ...] = ()
+    gps: GpsSignals | None = None
