@@ -35,6 +35,30 @@ describe("FrameLoop", () => {
     expect(drawn).toBe(2);
   });
 
+  it("after a rest, draws at once; not in a tab that nobody sees", async () => {
+    const hidden = { hidden: false };
+    vi.stubGlobal("document", hidden);
+    const loop = new FrameLoop(undefined, () => clockMs);
+    let drawn = 0;
+    loop.add(() => drawn++);
+    step(0);
+    step(17);
+    clockMs = 500;
+    loop.dirty();
+    loop.dirty();
+    expect(drawn).toBe(1); // Not before the handler of the key has ended.
+    await Promise.resolve();
+    expect(drawn).toBe(2);
+    step(517);
+    hidden.hidden = true;
+    clockMs = 1000;
+    loop.dirty();
+    await Promise.resolve();
+    expect(drawn).toBe(2);
+    step(1017);
+    expect(drawn).toBe(3);
+  });
+
   it.each([
     [1000 / 60, 61],
     [1000 / 144, 73],

@@ -21,6 +21,14 @@ function bufferOf(samples: readonly (readonly [us: number, value: number, minimu
   return buffer;
 }
 
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
 const frame = (fromUs: number, toUs: number, more: Partial<Frame> = {}): Frame => ({ fromUs, toUs, windowFromUs: fromUs, readUs: toUs, anchorUs: null, ...more });
 const buffers = (given: Record<string, ChannelBuffer>) => (name: string) => given[name];
 
@@ -65,6 +73,38 @@ describe("columns", () => {
       expect(columns.low[c]).toBeCloseTo(Math.min(...values), 12);
       expect(columns.last[c]).toBeCloseTo(values.at(-1)!, 12);
     }
+  });
+
+  it.each([1, 2, 3, 4])("hold every sample of their pixel, whatever came late, broke or left (seed %i)", (seed) => {
+    const random = randomOf(seed);
+    let us = 0;
+    const samples = Array.from({ length: 40_000 }, (_, i) => {
+      us += random() < 0.0005 ? 5_000_000 : 5000 + Math.floor(random() * 10_000);
+      const value = random() < 0.001 ? NaN : Math.sin(i / 500) + random();
+      return [us, value, value - random(), random() < 0.0005 ? 1000 * random() : value] as const;
+    });
+    const late = Math.floor(40_000 * random());
+    const buffer = bufferOf([...samples.slice(0, late), ...samples.slice(late + 3000)], 1);
+    const look = (fromUs: number, toUs: number): PixelColumns => new PixelColumns(findColumns(buffers({ buffer }), frame(fromUs, toUs), { kind: "columns", channels: ["buffer"], width: 150 }, new ColumnPool())[0]!);
+    look(0, us);
+    const missing = samples.slice(late, late + 3000);
+    const column = (k: 1 | 2 | 3): Float64Array => Float64Array.from(missing, (one) => one[k]);
+    if (missing.length > 0) buffer.insert({ index: 0, dt: Uint32Array.from(missing, ([at]) => at), last: column(1), minimum: column(2), maximum: column(3) }, 0, 1);
+    buffer.trim(us * 0.1);
+    const fromUs = us * 0.15;
+    const found = look(fromUs, us);
+    const perPixel = (us - fromUs) / 150;
+    const kept = samples.filter(([at, value]) => at >= fromUs && !Number.isNaN(value));
+    for (let pixel = 0; pixel < 150; pixel++) {
+      const inside = kept.filter(([at]) => Math.floor((at - fromUs) / perPixel) === pixel);
+      const here = Array.from({ length: found.n }, (_, c) => c).filter((c) => Math.floor(found.x[c]!) === pixel);
+      const extremes = (k: 1 | 2 | 3) => [Math.min(...inside.map((one) => one[k])), Math.max(...inside.map((one) => one[k]))];
+      expect([Math.min(...here.map((c) => found.low[c]!)), Math.max(...here.map((c) => found.high[c]!))]).toEqual(extremes(1));
+      expect(Math.min(...here.map((c) => found.minimum[c]!))).toBe(extremes(2)[0]);
+      expect(Math.max(...here.map((c) => found.maximum[c]!))).toBe(extremes(3)[1]);
+    }
+    const gaps = kept.filter(([at], i) => i > 0 && at - kept[i - 1]![0] > 1e6).length;
+    expect([...found.isBroken.subarray(1, found.n)].filter((broken) => broken === 1).length).toBeGreaterThanOrEqual(gaps);
   });
 
   it("keep a gap inside a dense time, also after late data came", () => {

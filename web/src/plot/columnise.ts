@@ -1,4 +1,3 @@
-import { BLOCK } from "../buffer/blocks";
 import type { ChannelBuffer } from "../buffer/channelBuffer";
 
 /**
@@ -11,7 +10,7 @@ const ARRAYS = 8;
 const BYTES_PER_COLUMN = ARRAYS * 8 + 2;
 const MIN_CAPACITY = 256;
 /** Fewer entries per pixel than this are looked at one by one. */
-const DENSE = 2 * BLOCK;
+const DENSE = 32;
 
 /** Columns on their way between threads. */
 export interface PackedColumns {
@@ -53,64 +52,65 @@ export class PixelColumns {
     const pixels = Math.ceil((toUs - fromUs) / usPerPixel) + 3;
     this.reserve(Math.min(end - begin, 2 * pixels));
     const blocks = end - begin > DENSE * pixels ? buffer.summaries() : null;
-    const blocksEnd = Math.floor(Math.min(end, buffer.end - 1) / BLOCK) * BLOCK;
+    const complete = Math.min(end, buffer.end - 1);
     const { times, last, minimum, maximum } = buffer;
     const gapUs = buffer.gapUs();
-    let pixel = -Infinity;
     let c = -1;
     let isBroken = true;
     let beforeUs = -Infinity;
-    for (let i = begin; i < end; i++) {
+    for (let i = begin; i < end; ) {
       const us = times[i]!;
+      const first = last[i]!;
+      if (first !== first) {
+        isBroken = true;
+        i++;
+        continue;
+      }
+      if (us - beforeUs > gapUs) isBroken = true;
+      const begun = i;
       const x = (us - fromUs) / usPerPixel;
-      const here = Math.floor(x);
-      if (blocks !== null && here === pixel && (i & (BLOCK - 1)) === 0 && i < blocksEnd) {
-        const b = i / BLOCK;
-        const final = i + BLOCK - 1;
-        const xFinal = (times[final]! - fromUs) / usPerPixel;
-        if (xFinal < pixel + 1 && blocks.widestUs[b]! <= gapUs) {
-          if (blocks.low[b]! < this.low[c]!) this.low[c] = blocks.low[b]!;
-          if (blocks.high[b]! > this.high[c]!) this.high[c] = blocks.high[b]!;
-          if (blocks.minimum[b]! < this.minimum[c]!) this.minimum[c] = blocks.minimum[b]!;
-          if (blocks.maximum[b]! > this.maximum[c]!) this.maximum[c] = blocks.maximum[b]!;
-          this.xLast[c] = xFinal;
-          this.last[c] = last[final]!;
-          this.isSingle[c] = 0;
-          beforeUs = times[final]!;
-          i = final;
+      const untilUs = fromUs + (Math.floor(x) + 1) * usPerPixel;
+      let low = first;
+      let high = first;
+      let least = minimum[i]!;
+      let greatest = maximum[i]!;
+      let final = i++;
+      beforeUs = us;
+      while (i < end) {
+        const tier = blocks === null ? null : blocks.at(i, complete, untilUs, gapUs);
+        if (tier !== null) {
+          const b = i / tier.size;
+          if (tier.low[b]! < low) low = tier.low[b]!;
+          if (tier.high[b]! > high) high = tier.high[b]!;
+          if (tier.minimum[b]! < least) least = tier.minimum[b]!;
+          if (tier.maximum[b]! > greatest) greatest = tier.maximum[b]!;
+          beforeUs = tier.untilUs[b]!;
+          i += tier.size;
+          final = i - 1;
           continue;
         }
-      }
-      const value = last[i]!;
-      if (value !== value) {
-        isBroken = true;
-        pixel = -Infinity;
-        continue;
-      }
-      if (us - beforeUs > gapUs) {
-        isBroken = true;
-        pixel = -Infinity;
-      }
-      beforeUs = us;
-      if (here === pixel) {
-        if (value < this.low[c]!) this.low[c] = value;
-        if (value > this.high[c]!) this.high[c] = value;
-        if (minimum[i]! < this.minimum[c]!) this.minimum[c] = minimum[i]!;
-        if (maximum[i]! > this.maximum[c]!) this.maximum[c] = maximum[i]!;
-        this.xLast[c] = x;
-        this.last[c] = value;
-        this.isSingle[c] = 0;
-        continue;
+        const value = last[i]!;
+        const here = times[i]!;
+        if (here >= untilUs || here - beforeUs > gapUs || value !== value) break;
+        if (value < low) low = value;
+        if (value > high) high = value;
+        if (minimum[i]! < least) least = minimum[i]!;
+        if (maximum[i]! > greatest) greatest = maximum[i]!;
+        beforeUs = here;
+        final = i++;
       }
       c++;
       if (c === this.capacity) this.reserve(this.capacity * 2);
-      pixel = here;
-      this.x[c] = this.xLast[c] = x;
-      this.first[c] = this.low[c] = this.high[c] = this.last[c] = value;
-      this.minimum[c] = minimum[i]!;
-      this.maximum[c] = maximum[i]!;
+      this.x[c] = x;
+      this.xLast[c] = final === begun ? x : (beforeUs - fromUs) / usPerPixel;
+      this.first[c] = first;
+      this.low[c] = low;
+      this.high[c] = high;
+      this.last[c] = last[final]!;
+      this.minimum[c] = least;
+      this.maximum[c] = greatest;
       this.isBroken[c] = isBroken ? 1 : 0;
-      this.isSingle[c] = 1;
+      this.isSingle[c] = final === begun ? 1 : 0;
       isBroken = false;
     }
     this.n = c + 1;

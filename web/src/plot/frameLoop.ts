@@ -8,13 +8,15 @@ export type Prepare = (draw: () => void) => void;
 export class FrameLoop {
   private static readonly PERIOD_MS = 1000 / 60 - 3; // Less than one frame of a 60 Hz screen.
   private static readonly SLOWEST_MS = 200;
+  /** After so long a rest, what a person does is not kept waiting for a frame of the screen. */
+  private static readonly RESTED_MS = 50;
   /** From drawing to the next frame of the screen: longer than this, and the machine is busy with it. */
   private static readonly EASY_MS = 25;
   private readonly views = new Set<() => void>();
   private isDirty = false;
   private isScheduled = false;
   private askedMs = -Infinity;
-  private drewMs = 0;
+  private drewMs = Infinity;
   private hasJustDrawn = false;
   /** Smoothed time from drawing to the next frame of the screen: drawing, painting and all. */
   private costMs = 0;
@@ -33,7 +35,10 @@ export class FrameLoop {
 
   dirty(): void {
     this.isDirty = true;
-    this.schedule();
+    const nowMs = this.clock();
+    if (this.isScheduled || this.isPreparing || nowMs - this.drewMs < FrameLoop.RESTED_MS || document.hidden) return this.schedule();
+    this.isScheduled = true;
+    queueMicrotask(() => this.frame(nowMs));
   }
 
   private schedule(): void {

@@ -13,6 +13,8 @@ export interface RasterFrame {
 }
 
 const BAND_ALPHA = 0.3;
+/** Red comes first in memory: all machines with a browser store the lowest byte first. */
+const OPAQUE = 255 << 24;
 /** Columns further apart than this, on average, are joined by strokes instead. */
 const DENSE_PX = 1.3;
 
@@ -33,6 +35,8 @@ export class Raster {
   height = 0;
   /** RGBA, not premultiplied. */
   pixels = new Uint8ClampedArray(0);
+  /** The same, a pixel each. */
+  private whole = new Uint32Array(0);
   isEmpty = true;
 
   begin(width: number, height: number): void {
@@ -40,6 +44,7 @@ export class Raster {
       this.width = width;
       this.height = height;
       this.pixels = new Uint8ClampedArray(width * height * 4);
+      this.whole = new Uint32Array(this.pixels.buffer);
     } else if (!this.isEmpty) this.pixels.fill(0);
     this.isEmpty = true;
   }
@@ -53,7 +58,8 @@ export class Raster {
     for (let i = 0; i < n; i++) {
       if (maximum[i]! > high[i]! || minimum[i]! < low[i]!) this.spread(columns, i, y(maximum[i]!), y(minimum[i]!), rgb, BAND_ALPHA);
     }
-    for (let i = 0; i < n; i++) {
+    // From the right: what a steep run adds to its right is mostly covered already.
+    for (let i = n - 1; i >= 0; i--) {
       const isFirst = i === 0 || columns.isBroken[i] === 1;
       const isLast = i + 1 === n || columns.isBroken[i + 1] === 1;
       // Half of the way from the column before and to the next one, so that steep lines are whole.
@@ -105,9 +111,13 @@ export class Raster {
   private run(px: number, top: number, bottom: number, rgb: readonly [number, number, number], alpha: number): void {
     const first = Math.max(0, Math.floor(top));
     const last = Math.min(this.height - 1, Math.ceil(bottom) - 1);
-    for (let py = first; py <= last; py++) {
+    const opaque = OPAQUE | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0];
+    const { whole, width } = this;
+    for (let py = first, at = first * width + px; py <= last; py++, at += width) {
+      if ((whole[at]! | 0) === opaque) continue;
       const covered = Math.min(bottom, py + 1) - Math.max(top, py);
-      this.blend((py * this.width + px) * 4, rgb, covered >= 1 ? alpha : covered * alpha);
+      if (covered >= 1 && alpha === 1) whole[at] = opaque;
+      else this.blend(at * 4, rgb, covered >= 1 ? alpha : covered * alpha);
     }
   }
 
