@@ -1,6 +1,9 @@
 """Previews: when they begin and end, and that they hold the latest frame of each id."""
 
+from collections import deque
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +73,57 @@ def test_an_uplink_that_carries_almost_all_is_too_slow() -> None:
         assert not overload.is_thinned(now_s)
         overload.note(now_s)
     assert overload.is_thinned(15.6)
+
+
+class SlowLane:
+    """A live lane of `rate` bytes/s for records of `record_bytes`, one each 0.1 s; at most `window_s` are on the way."""
+
+    def __init__(self, rate: float, record_bytes: int, window_s: float = 0.46) -> None:
+        self.rate, self.record_bytes, self.window_s = rate, record_bytes, window_s
+        self.way_s = 0.0
+        self.overload = Overload()
+        self.arrives: deque[tuple[float, float]] = deque()
+        self.now_s = self.free_s = 100.0
+
+    def run(self, seconds: float, dead_s: float = 0.0) -> float | None:
+        """When previews began, from now; `dead_s`: nothing gets through for so long at first."""
+        began_s = self.now_s
+        self.free_s = max(self.free_s, self.now_s) + dead_s
+        while self.now_s < began_s + seconds:
+            self.now_s += 0.1
+            while self.arrives and self.arrives[0][0] <= self.now_s:
+                at_s, sent_s = self.arrives.popleft()
+                self.overload.note_trip(at_s - sent_s - 0.05, at_s)
+                if self.overload.is_thinned(at_s):
+                    return at_s - began_s
+            if self.free_s - self.now_s < self.window_s:
+                self.free_s = max(self.free_s, self.now_s) + self.record_bytes / self.rate
+                self.arrives.append((self.free_s + 0.05 + self.way_s, self.now_s))
+        return None
+
+
+@pytest.mark.parametrize("share", [1.1, 1.2, 1.5, 2.0])
+def test_an_uplink_that_becomes_too_slow_is_noticed_within_seconds(share: float) -> None:
+    """The queue on the way grows until the window is full, and longer is waited for nothing."""
+    lane = SlowLane(250_000.0, 2250)
+    assert lane.run(10) is None
+    lane.rate = 22_500 / share
+    began_s = lane.run(10)
+    assert began_s is not None
+    assert began_s < 3.6
+
+
+def test_dead_zones_and_longer_ways_are_no_overload() -> None:
+    lane = SlowLane(50_000.0, 2250, window_s=5.0)
+    for dead_s in (0.5, 0.9, 2.0, 4.0):
+        assert lane.run(10, dead_s) is None
+    for _ in range(20):
+        assert lane.run(1, 0.45) is None
+    for way_s in (0.2, 0.0, 0.5, 0.0, 0.9, 0.0):
+        lane.way_s = way_s
+        assert lane.run(10) is None
+    lane.rate = 22_600.0  # all fits, just
+    assert lane.run(30, 0.5) is None
 
 
 def test_three_times_within_ten_seconds_and_tried_again_ever_later() -> None:

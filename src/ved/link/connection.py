@@ -96,14 +96,15 @@ class Sent:
 class Wiring:
     """What a connection needs of its owner: the time in the epoch (or NO_TIME), and who hears what.
 
-    `on_delivered` hears how many bytes were received, `on_trip` the round trip of each ping in seconds. `layouts` is
+    `on_delivered` hears of each record that was received: how many bytes, and how much longer it took than the shortest
+    round trip, in seconds; `on_trip` hears the round trip of each ping. `layouts` is
     what was learned of the frames, kept from connection to connection. `coded` knows the message of a record that was
     coded for the wire beforehand (a load generator's), each in its turn from the connection's first.
     """
 
     time_us: Callable[[], int]
     on_answer: Callable[[Answer], None]
-    on_delivered: Callable[[int], None] = lambda _: None
+    on_delivered: Callable[[int, float], None] = lambda _bytes, _late_s: None
     on_trip: Callable[[float], None] = lambda _: None
     layouts: LayoutBook = field(default_factory=LayoutBook)
     coded: Callable[[bytes], bytes | None] = lambda _: None
@@ -308,8 +309,9 @@ class LinkConnection:
             sent = self._sent.pop(key)
             self.outstanding_bytes -= sent.size_bytes
             self._delivered.note(sent.size_bytes, now_s)
-            self._wiring.on_delivered(sent.size_bytes)
-            self._measure(now_s - sent.sent_s)
+            trip_s = now_s - sent.sent_s
+            self._measure(trip_s)
+            self._wiring.on_delivered(sent.size_bytes, trip_s - (self._shortest.rtt_s or trip_s))
         self._progress_s = now_s
         self._room.set()
 

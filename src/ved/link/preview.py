@@ -15,6 +15,14 @@ OVERLOADS: Final = 3
 OVERLOAD_S: Final = 10.0
 """An uplink that carries almost all cannot keep up every few seconds only, and is late all the time."""
 
+LATE_S: Final = 0.15
+GROWN_S: Final = 0.07
+HALF_S: Final = 1.0
+"""A record is late by what its trip takes longer than the shortest one. When the least late of a second was later than
+`LATE_S`, and that of the next second by `GROWN_S` more, the queue on the way only grows. Behind a dead zone it shrinks,
+and a way that became longer is late by the same each time."""
+
+HALF_TRIPS: Final = 3
 FIRST_TRY_S: Final = 10.0
 LAST_TRY_S: Final = 80.0
 CALM_S: Final = 60.0
@@ -27,18 +35,40 @@ class Overload:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=OVERLOADS)
+        self._trips: deque[tuple[float, float]] = deque()  # when, how late
         self._try_s = FIRST_TRY_S
         self._until_s = 0.0
 
     def note(self, now_s: float) -> None:
         """The live lane could not keep up."""
         self._times.append(now_s)
-        if len(self._times) < OVERLOADS or now_s - self._times[0] > OVERLOAD_S or self.is_thinned(now_s):
+        if len(self._times) == OVERLOADS and now_s - self._times[0] <= OVERLOAD_S:
+            self._begin(now_s)
+
+    def note_trip(self, late_s: float, now_s: float) -> None:
+        """A record arrived over the live lane, so much later than the shortest round trip."""
+        if self.is_thinned(now_s):
+            return
+        self._trips.append((now_s, late_s))
+        while self._trips[0][0] <= now_s - 2 * HALF_S:
+            self._trips.popleft()
+        first = [late for at_s, late in self._trips if at_s <= now_s - HALF_S]
+        second = [late for at_s, late in self._trips if at_s > now_s - HALF_S]
+        if min(len(first), len(second)) >= HALF_TRIPS and LATE_S < min(first) < min(second) - GROWN_S:
+            self._begin(now_s)
+
+    def note_new_way(self) -> None:
+        """The live lane has a new connection."""
+        self._trips.clear()
+
+    def _begin(self, now_s: float) -> None:
+        if self.is_thinned(now_s):
             return
         is_again = self._until_s and now_s - self._until_s < CALM_S
         self._try_s = min(2 * self._try_s, LAST_TRY_S) if is_again else FIRST_TRY_S
         self._until_s = now_s + self._try_s
         self._times.clear()
+        self._trips.clear()
 
     def is_thinned(self, now_s: float) -> bool:
         """True while previews go over the live lane instead of batches; when it ends, all is tried again."""

@@ -225,8 +225,11 @@ class Uplink:
         settings = self._settings
         is_backfill = lane == Lane.BACKFILL
 
-        def note_delivered(size_bytes: int) -> None:
-            self._pacer.note_delivered(size_bytes, time.monotonic(), is_backfill=is_backfill)
+        def note_delivered(size_bytes: int, late_s: float) -> None:
+            now_s = time.monotonic()
+            self._pacer.note_delivered(size_bytes, now_s, is_backfill=is_backfill)
+            if not is_backfill:
+                self._overload.note_trip(late_s, now_s)
 
         wiring = Wiring(settings.time_us, self._hear, note_delivered, layouts=self._layouts)
         if not is_backfill:  # the backfill lane may wait behind itself
@@ -245,6 +248,7 @@ class Uplink:
         if lane == Lane.LIVE:
             self._live = connection
             self._pacer.note_new_way()
+            self._overload.note_new_way()
             self._live_down.clear()
             self._live_up.set()
         try:
