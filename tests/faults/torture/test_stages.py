@@ -32,7 +32,8 @@ STAGES = {
         "cursor moved": ("rename", "after", 2, "cursors/record"),
     },
 }
-DEAD_S = 60.0
+DEAD_S = 240.0
+"""On a busy machine both roles may die for minutes before enough is stored for the next kill."""
 
 
 class Killer:
