@@ -96,18 +96,19 @@ class Hub:
             return True
         return await asyncio.to_thread(get_vehicle, self._db, name) is not None
 
-    async def guest_from(self, user: User, vehicle: str, asked: Sequence[str]) -> int | None:
-        """From when on (UTC in µs) a guest may watch these channels live; None: not at all."""
+    async def guest_span(self, user: User, vehicle: str, asked: Sequence[str]) -> tuple[int, int | None] | None:
+        """From when until when (UTC in µs; None: it goes on) a guest may watch these channels; None: not at all."""
         scope = user.scope
         if scope is None or scope.vehicle != vehicle:
             return None
         sessions = await asyncio.to_thread(list_sessions, self._db, vehicle)
-        session = next((one for one in sessions if one.id == scope.session and one.is_open), None)
+        session = next((one for one in sessions if one.id == scope.session), None)
         if session is None:
             return None
         channels = await self.channels(vehicle)
         hidden = await asyncio.to_thread(hidden_from, user, self._db, vehicle, channels, self.feed_of(vehicle).aliases)
-        return session.utc_from_us if hidden.isdisjoint(asked) else None
+        until_us = None if session.is_open else session.utc_to_us
+        return (session.utc_from_us, until_us) if hidden.isdisjoint(asked) else None
 
     async def channels(self, vehicle: str) -> list[Channel]:
         """The channels of a known vehicle: of the current epoch, then of its registry and its other epochs."""
@@ -176,8 +177,9 @@ class Hub:
     def open(self, subscription: Subscription) -> None:
         """Begin: `watching`, the window, and increments follow."""
         feed = self.feed_of(subscription.watch.vehicle)
-        self._open[feed.name].add(subscription)
-        subscription.outbox.put_state(feed.name, self.state_text(feed))
+        if subscription.until_utc_us is None:
+            self._open[feed.name].add(subscription)
+            subscription.outbox.put_state(feed.name, self.state_text(feed))
         self._answer(subscription)
 
     def close(self, subscription: Subscription) -> None:
@@ -277,15 +279,17 @@ class Hub:
         found = {name: one for name, one in subscription.told.items() if one is not None}
         numbers = {name: Numbering(feed.number_of(name), one.is_wide) for name, one in found.items()}
         answer = Answer(watch.id, feed.sequence, numbers)
+        edge_us = feed.edge_utc_us if subscription.until_utc_us is None else subscription.until_utc_us
         past = _Past(
-            _window_of(subscription, list(found), feed.edge_utc_us),
+            _window_of(subscription, list(found), edge_us),
             [*(one.batch for one in feed.recent), *feed.samples.recent()],
             feed.current,
             feed.aliases,
         )
-        outbox.put_answer(self._watching(subscription, feed, found), watch.id)
-        self._fanouts[feed.name].add(subscription)
-        self._bring_up_maths(feed)
+        outbox.put_answer(self._watching(subscription, feed, found, edge_us), watch.id)
+        if subscription.until_utc_us is None:
+            self._fanouts[feed.name].add(subscription)
+            self._bring_up_maths(feed)
         try:
             await self._send_past(past, answer, outbox)
         except VedError as error:
@@ -319,7 +323,9 @@ class Hub:
         rows = [row for row in list_epochs(self._db, vehicle) if row.epoch == epoch.epoch]
         return not rows or (epoch.description is not None and not rows[0].buses)
 
-    def _watching(self, subscription: Subscription, feed: VehicleFeed, found: Mapping[str, Channel]) -> str:
+    def _watching(
+        self, subscription: Subscription, feed: VehicleFeed, found: Mapping[str, Channel], edge_us: int | None
+    ) -> str:
         watch = subscription.watch
         return messages.to_text(
             {
@@ -332,7 +338,7 @@ class Hub:
                 "window_s": watch.window_s,
                 "bucket_us": subscription.bucket_us,
                 "epoch": epoch_text(feed),
-                "edge_utc_us": feed.edge_utc_us,
+                "edge_utc_us": edge_us,
             }
         )
 

@@ -24,6 +24,8 @@ class Subscription:
     window_us: int = field(init=False)
     floor_utc_us: int = 0
     """Nothing before this time is sent."""
+    until_utc_us: int | None = None
+    """The window ends here and nothing follows: a run that is over. None: at the live edge."""
     history: asyncio.Task[None] | None = None
     told: dict[str, Channel | None] = field(default_factory=dict)
 

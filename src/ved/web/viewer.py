@@ -20,6 +20,7 @@ from ved.web.subscription import Subscription
 GOING_AWAY: Final = 1001
 CLOSE_S: Final = 0.5
 WITHDRAW_S: Final = 2.0
+NOT_YOURS: Final = "a guest link opens one session, without what it hides"
 log = logging.getLogger(__name__)
 
 
@@ -86,31 +87,38 @@ class Viewer:
             text = f"at most {MAX_SUBSCRIPTIONS} subscriptions per connection"
             self._outbox.put_answer(messages.error("too_many_subscriptions", text, watch.id))
             return
-        floor_utc_us = 0
+        span: tuple[int, int | None] = (0, None)
         if self._user.scope is not None:
-            allowed_from = await self._hub.guest_from(self._user, watch.vehicle, watch.channels)
-            if allowed_from is None:
-                text = "a guest link opens one session, without what it hides"
-                self._outbox.put_answer(messages.error("not_allowed", text, watch.id))
+            allowed = await self._hub.guest_span(self._user, watch.vehicle, watch.channels)
+            if allowed is None:
+                self._outbox.put_answer(messages.error("not_allowed", NOT_YOURS, watch.id))
                 return
-            floor_utc_us = allowed_from
+            span = allowed
         if not await self._hub.is_vehicle(watch.vehicle):
             text = f"no vehicle is named {watch.vehicle!r}"
             self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
             return
+        self._start(watch, span)
+
+    def _start(self, watch: Watch, span: tuple[int, int | None]) -> None:
         self._end(watch.id)
-        subscription = Subscription(watch, self._outbox, floor_utc_us)
+        subscription = Subscription(watch, self._outbox, *span)
         self._subscriptions[watch.id] = subscription
         self._hub.open(subscription)
 
     async def _withdraw(self) -> None:
-        """When a guest's session is over, what follows is not theirs: their subscriptions end."""
+        """When a guest's session is over, what follows is not theirs: they get the window that ends with it."""
         while True:
             await asyncio.sleep(WITHDRAW_S)
-            for watch in [one.watch for one in self._subscriptions.values()]:
-                if await self._hub.guest_from(self._user, watch.vehicle, watch.channels) is None:
-                    self._end(watch.id)
-                    self._outbox.put_answer(messages.error("not_allowed", "the session is over", watch.id))
+            for one in list(self._subscriptions.values()):
+                span = await self._hub.guest_span(self._user, one.watch.vehicle, one.watch.channels)
+                if self._subscriptions.get(one.watch.id) is not one:
+                    continue
+                if span is None:
+                    self._end(one.watch.id)
+                    self._outbox.put_answer(messages.error("not_allowed", NOT_YOURS, one.watch.id))
+                elif span != (one.floor_utc_us, one.until_utc_us):
+                    self._start(one.watch, span)
 
     def _end(self, subscription_id: int) -> None:
         subscription = self._subscriptions.pop(subscription_id, None)
