@@ -85,6 +85,14 @@ class OpenedLake:
         newest = ", ".join(f"{one.id} ({one.vehicle}, {_when(one.utc_from_us)})" for one in known[:-6:-1])
         raise UserError(f"session '{name}': there is none; the newest are {newest or 'none at all'}")
 
+    def newest(self, vehicle: str | None = None) -> RecordedSession:
+        """The newest session, of one vehicle or of all. UserError when there is none."""
+        sessions = self.sessions(vehicle)
+        if not sessions:
+            whose = vehicle or "any vehicle"
+            raise UserError(f"no session of {whose} is in the lake yet; drive, replay or simulate first")
+        return sessions[-1]
+
     def alarm_rules(self, vehicle: str) -> list[Rule]:
         """The alarm rules of a vehicle, as they are now."""
         return list_rules(self._db, vehicle)

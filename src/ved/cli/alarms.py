@@ -43,7 +43,7 @@ class CheckOrder:
 def run_check(settings: ServerSettings, order: CheckOrder) -> None:
     """Check and print."""
     with OpenedLake.of(settings) as lake:
-        session = _find(lake, order)
+        session = lake.newest(order.vehicle) if order.session is None else lake.session(order.session)
         rules = lake.alarm_rules(session.vehicle)
         for name in order.rules:
             if name not in {rule.id for rule in rules}:
@@ -90,13 +90,3 @@ def _values(one: CheckedAlarm) -> dict[str, Any]:
         "value": None if isnan(one.value) else one.value,
         "worst": None if isnan(one.worst) else one.worst,
     }
-
-
-def _find(lake: OpenedLake, order: CheckOrder) -> RecordedSession:
-    if order.session is not None:
-        return lake.session(order.session)
-    sessions = lake.sessions(order.vehicle)
-    if not sessions:
-        whose = order.vehicle or "any vehicle"
-        raise UserError(f"no session of {whose} is in the lake yet; drive, replay or simulate first")
-    return sessions[-1]

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from ved.api.export import FORMATS, Export, export_session
 from ved.api.opened import OpenedLake
-from ved.api.recorded import RecordedSession
 from ved.config.settings import ServerSettings
 from ved.errors import UserError
 
@@ -51,18 +50,8 @@ def run_export(settings: ServerSettings, order: ExportOrder, out: Path | None) -
     """Write the file and say what is in it."""
     export = order.export
     with OpenedLake.of(settings) as lake:
-        session = _find(lake, order)
+        session = lake.newest(order.vehicle) if order.session is None else lake.session(order.session)
         path = out or Path(f"{session.id}.{_ENDINGS.get(export.format, export.format)}")
         written = export_session(session, export, path)
         what = repr(session) if export.lap is None else f"lap {export.lap} of {session!r}"
         console.print(f"{path}: {written:,} {_UNITS.get(export.format, 'rows')} of {what}", markup=False)
-
-
-def _find(lake: OpenedLake, order: ExportOrder) -> RecordedSession:
-    if order.session is not None:
-        return lake.session(order.session)
-    sessions = lake.sessions(order.vehicle)
-    if not sessions:
-        whose = order.vehicle or "any vehicle"
-        raise UserError(f"no session of {whose} is in the lake yet; drive, replay or simulate first")
-    return sessions[-1]
