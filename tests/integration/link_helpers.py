@@ -318,6 +318,7 @@ class Relay:
         """True: nobody gets through (a dead zone)."""
         self.cut_after_bytes: int | None = None
         """Cut a connection after this many bytes from the car."""
+        self._lost = 0
 
     async def __aenter__(self) -> "Relay":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -336,8 +337,13 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
+    def lose_server(self) -> None:
+        """From now on what goes over the connections that stand is swallowed; new ones reach the server."""
+        self._lost = self.accepted
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        number = self.accepted
         if self.is_closed:
             writer.transport.abort()
             return
@@ -348,11 +354,13 @@ class Relay:
             return
         self._writers |= {writer, up_writer}
         for source, sink, is_up in ((reader, up_writer, True), (up_reader, writer, False)):
-            task = asyncio.create_task(self._pipe(source, sink, is_up=is_up))
+            task = asyncio.create_task(self._pipe(source, sink, number, is_up=is_up))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_up: bool) -> None:
+    async def _pipe(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, number: int, *, is_up: bool
+    ) -> None:
         passed = 0
         try:
             while data := await source.read(1 << 16):
@@ -361,7 +369,7 @@ class Relay:
                     await sink.drain()
                     break
                 passed += len(data)
-                if not is_up and self.is_deaf:
+                if number <= self._lost or (not is_up and self.is_deaf):
                     continue
                 sink.write(data)
                 await sink.drain()

@@ -15,9 +15,9 @@ from ved.broker.open import open_journal
 from ved.codec.records import decode_record
 from ved.errors import StorageError
 from ved.journal.reader import JournalReader
-from ved.link import connection
-from ved.link.connection import STALL_S
+from ved.link import watchdog
 from ved.link.holes import POSTHUMOUS
+from ved.link.watchdog import STALL_S
 from ved.metrics import BATCHES_DUPLICATE_TOTAL, RECORDS_DROPPED_TOTAL, Counters
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Loss, LossPlace
@@ -99,7 +99,7 @@ def test_connection_cut_again_and_again(tmp_path: Path) -> None:
 
 
 def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LATE_SERVER_S", 0.0)  # the relay's TCP acknowledges what the server's would not
+    monkeypatch.setattr(watchdog, "LATE_SERVER_S", 0.0)  # the relay's TCP acknowledges what the server's would not
     site = Site(tmp_path / "data")
     site.prepare("fs")
     counters = Counters()
@@ -123,6 +123,27 @@ def test_lost_acknowledgements_trip_the_watchdog(tmp_path: Path, monkeypatch: py
     assert counters[BATCHES_DUPLICATE_TOTAL] == 0
 
 
+def test_a_proxy_before_a_server_that_is_gone_is_left_for_one_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy's TCP acknowledges all that the car sends, and nothing ever comes back."""
+    monkeypatch.setattr(watchdog, "LATE_SERVER_S", 3600.0)
+    monkeypatch.setattr(watchdog, "LATE_DOUBT_S", 0.2)
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+
+    async def go() -> AgentReport:
+        async with site.serving(), Relay(site.port) as relay:
+            site.enrol_here(tmp_path / "car", port=relay.port)
+            run = Run(tmp_path / "car")
+            agent = asyncio.create_task(run.to_the_end())
+            await asyncio.wait_for(run.reached(2_000), 60)
+            relay.lose_server()
+            return await asyncio.wait_for(agent, 60)
+
+    check_whole(site, asyncio.run(go()))
+
+
 def test_a_server_that_stands_still_keeps_its_car(tmp_path: Path) -> None:
     """Its machine takes what comes: a new connection would have to wait as well, and cost more."""
     site = Site(tmp_path / "data")
@@ -139,7 +160,7 @@ def test_a_server_that_stands_still_keeps_its_car(tmp_path: Path) -> None:
             assert server.process is not None
             server.process.send_signal(signal.SIGSTOP)
             run.source.allowed = TOTAL
-            await asyncio.sleep(3 * STALL_S)
+            await asyncio.sleep(2.5 * STALL_S)
             assert not agent.done()
             assert run.last is not None
             assert run.last.stored_frames == 10_000

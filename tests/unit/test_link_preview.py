@@ -76,7 +76,7 @@ def test_an_uplink_that_carries_almost_all_is_too_slow() -> None:
 
 
 class SlowLane:
-    """A live lane of `rate` bytes/s for records of `record_bytes`, one each 0.1 s; at most `window_s` are on the way."""
+    """`rate` bytes/s for records of `record_bytes`, one each 0.1 s; at most `window_s` are on their way."""
 
     def __init__(self, rate: float, record_bytes: int, window_s: float = 0.46) -> None:
         self.rate, self.record_bytes, self.window_s = rate, record_bytes, window_s

@@ -31,6 +31,7 @@ class Connection:
     server_address = ("127.0.0.1", 9)
 
     def __init__(self) -> None:
+        self.watchdog = self
         self.in_doubt = asyncio.Event()
         self.ways: list[str | None] = []
 

@@ -42,6 +42,7 @@ from ved.link.dial import PUBLISH_PATH, Dialer
 from ved.link.pace import DeliveryRate, ShortestTrip, live_window_bytes, wire_bytes
 from ved.link.span import Span
 from ved.link.tcpprogress import TcpProgress
+from ved.link.watchdog import Watchdog
 from ved.link.wireuse import WireUse
 from ved.model.records import RecordKind
 
@@ -50,25 +51,9 @@ PING_S: Final = 2.0
 FAST_PING_S: Final = 0.13
 """While the backlog follows. No divisor of a batch's 0.1 s: not every ping may wait behind a batch."""
 
-STALL_S: Final = 1.0
-STALL_RTTS: Final = 4
-FIRST_STALL_S: Final = 3.0
-"""The watchdog's patience while no round trip was measured yet."""
-
-DOUBT_SHARE: Final = 0.5
-"""Of the watchdog's patience: from then on another connection is tried beside this one."""
-
-LATE_SERVER_S: Final = 10.0
-"""More patience with a server that does not answer while its machine takes what is sent."""
-
-SLOWEST_BYTES_PER_S: Final = 10_000
-FREE_BYTES: Final = 8192
-"""A record longer than this gets the time on top that it takes on the slowest uplink worth having."""
-
 _CHECK_S: Final = 0.1
 _MAX_PINGS: Final = 256
 _LATE_S: Final = 0.3
-_RTT_WEIGHT: Final = 8
 
 RecordKey = tuple[bytes, Space, int]
 """Epoch, space and first number: names a record on its way."""
@@ -123,20 +108,16 @@ class LinkConnection:
         self._pings: dict[int, float] = {}
         self._control: asyncio.Queue[Message] = asyncio.Queue()
         self._next_token = 1
-        self._progress_s = time.monotonic()
         self._room = asyncio.Event()
         self._held: dict[bytes, asyncio.Future[None]] = {}
         self.outstanding_bytes = 0
-        self.rtt_s: float | None = None
         self.ping_s = PING_S
         self.features = 0
         self._vehicle = ""
         self._encoder = WireEncoder(wiring.layouts)
         self._wire_use = WireUse()
-        self._tcp = TcpProgress.of(socket.transport)
-        self._has_other_way = False
-        self.in_doubt = asyncio.Event()
-        """Set while nothing arrives for half the watchdog's time, or another way to the server has opened."""
+        tcp, own_address = TcpProgress.of(socket.transport), socket.local_address[0]
+        self.watchdog = Watchdog(tcp, own_address, time.monotonic())
 
     @staticmethod
     async def open(dialer: Dialer, tls: ssl.SSLContext, key: bytes, hello: Hello, wiring: Wiring) -> "LinkConnection":
@@ -193,8 +174,8 @@ class LinkConnection:
         """
         message = self._pack(record)
         sent = replace(sent, size_bytes=wire_bytes(len(message)))
-        if not self._sent and not self._pings:
-            self._progress_s = sent.sent_s
+        if not self._is_waiting:
+            self.watchdog.begin(sent.sent_s)
         self._sent[(sent.epoch, sent.span.space, sent.span.first)] = sent
         self.outstanding_bytes += sent.size_bytes
         await self._send_bytes(message)
@@ -312,19 +293,20 @@ class LinkConnection:
             trip_s = now_s - sent.sent_s
             self._measure(trip_s)
             self._wiring.on_delivered(sent.size_bytes, trip_s - (self._shortest.rtt_s or trip_s))
-        self._progress_s = now_s
+        self.watchdog.note_progress(now_s)
         self._room.set()
 
     def _note_pong(self, token: int) -> None:
         sent_s = self._pings.pop(token, None)
         if sent_s is not None:
-            self._progress_s = time.monotonic()
-            self._measure(self._progress_s - sent_s)
-            self._wiring.on_trip(self._progress_s - sent_s)
+            now_s = time.monotonic()
+            self.watchdog.note_progress(now_s)
+            self._measure(now_s - sent_s)
+            self._wiring.on_trip(now_s - sent_s)
 
     def _measure(self, rtt_s: float) -> None:
         self._shortest.note(rtt_s, time.monotonic())
-        self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + (rtt_s - self.rtt_s) / _RTT_WEIGHT
+        self.watchdog.note_trip(rtt_s)
 
     async def _write_control(self) -> None:
         """Send pings and pongs, beside the records."""
@@ -341,14 +323,14 @@ class LinkConnection:
                 self._ping(now_s)
             await asyncio.sleep(min(_CHECK_S, self.ping_s))
             woken_s = time.monotonic()
-            self._tcp.look(woken_s)
+            self.watchdog.look(woken_s)
             if woken_s - now_s < _LATE_S:
-                self._check_stall(woken_s)
+                self.watchdog.check(woken_s, self._oldest_bytes())
             # else: this program itself stood still, and answers may lie unread in the socket
 
     def _ping(self, now_s: float) -> None:
-        if not self._sent and not self._pings:
-            self._progress_s = now_s
+        if not self._is_waiting:
+            self.watchdog.begin(now_s)
         if len(self._pings) >= _MAX_PINGS:
             return
         token = self._next_token
@@ -356,27 +338,16 @@ class LinkConnection:
         self._pings[token] = now_s
         self._control.put_nowait(Ping(token, self._wiring.time_us()))
 
-    def _check_stall(self, now_s: float) -> None:
-        patience_s = FIRST_STALL_S if self.rtt_s is None else max(STALL_S, STALL_RTTS * self.rtt_s)
-        if self._sent:
-            oldest = next(iter(self._sent.values()))
-            patience_s += max(0, oldest.size_bytes - FREE_BYTES) / SLOWEST_BYTES_PER_S
-        is_waiting = bool(self._sent or self._pings)
-        silent_s = now_s - max(self._progress_s, self._tcp.alive_s) if is_waiting else 0.0
-        if silent_s > patience_s:
-            raise LinkLostError(f"nothing was acknowledged for {patience_s:.1f} s")
-        if is_waiting and now_s - self._progress_s > patience_s + LATE_SERVER_S:
-            raise LinkLostError(f"the server's machine lives, but nothing was answered for {LATE_SERVER_S:.0f} s")
-        if self._has_other_way or silent_s > DOUBT_SHARE * patience_s:
-            self.in_doubt.set()
-        else:
-            self.in_doubt.clear()
+    @property
+    def _is_waiting(self) -> bool:
+        """True while something is on its way that the server answers."""
+        return bool(self._sent or self._pings)
 
-    def note_way(self, own_address: str | None) -> None:
-        """From this address of its own the machine would reach the server now; None: there is no way."""
-        self._has_other_way = own_address is not None and own_address != self._socket.local_address[0]
-        if self._has_other_way:
-            self.in_doubt.set()
+    def _oldest_bytes(self) -> int | None:
+        """Of the oldest record on its way; 0 when only pings are, None when nothing is."""
+        if self._sent:
+            return next(iter(self._sent.values())).size_bytes
+        return 0 if self._pings else None
 
     @property
     def server_address(self) -> tuple[str, int]:

@@ -39,7 +39,7 @@ class Spare:
         async with asyncio.TaskGroup() as group:
             group.create_task(_hear_of_ways(connection))
             while True:
-                await connection.in_doubt.wait()
+                await connection.watchdog.in_doubt.wait()
                 if await self._try_another(connection):
                     raise LinkLostError("another connection stands, and this one was silent")
                 await asyncio.sleep(PAUSE_S)
@@ -53,7 +53,7 @@ class Spare:
         except (LinkLostError, LinkRefusedError):
             self._dialling = None
             return False
-        if connection.in_doubt.is_set():
+        if connection.watchdog.in_doubt.is_set():
             return True
         self.close()
         return False
@@ -70,7 +70,7 @@ async def _hear_of_ways(connection: LinkConnection) -> None:
     watch = WayWatch()
     try:
         while True:
-            connection.note_way(local_address(connection.server_address))
+            connection.watchdog.note_way(local_address(connection.server_address))
             await watch.changed()
     finally:
         watch.close()

@@ -118,7 +118,7 @@ class Uplink:
     @property
     def rtt_s(self) -> float | None:
         """Smoothed round trip of the live lane."""
-        return None if self._live is None else self._live.rtt_s
+        return None if self._live is None else self._live.watchdog.rtt_s
 
     @property
     def pending_bytes(self) -> int:
