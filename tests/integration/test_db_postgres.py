@@ -10,7 +10,7 @@ from ved.cli.server import seed_vehicles
 from ved.db.database import Database
 from ved.db.dbcs import assignments
 from ved.db.people import create_signin_token, redeem_signin_token
-from ved.db.tables import metadata
+from ved.db.people_tables import metadata
 from ved.db.vehicles import list_vehicles
 
 

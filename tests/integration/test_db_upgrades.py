@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from tests.services.postgres_server import running_postgres
 
 from ved.db.database import Database
-from ved.db.tables import metadata
+from ved.db.people_tables import metadata
 
 CONFIG = Config()
 CONFIG.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 
 from ved.db import dbcs, epochs, keys, people, sessions, tables, vehicles
 from ved.db.database import Database
-from ved.db.tables import metadata
+from ved.db.people_tables import metadata
 from ved.db.texts import list_texts, seed_texts
 from ved.errors import StorageError
 from ved.model.records import (

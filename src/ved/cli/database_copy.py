@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import make_url
 
 from ved.cli.backupfile import ArchiveWriter
-from ved.db.tables import car_keys, enrol_codes, invitations, sign_ins, signin_tokens, users
+from ved.db.people_tables import car_keys, enrol_codes, invitations, sign_ins, signin_tokens, users
 from ved.errors import StorageError, UserError
 
 SQLITE_NAME: Final = "db.sqlite"

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from ved.db.database import Database
 from ved.db.edits import note_edit
-from ved.db.tables import alarm_rules, edits
+from ved.db.people_tables import edits
+from ved.db.tables import alarm_rules
 from ved.model.alarmrule import Rule, rule_from, rule_values
 
 SUBJECT: Final = "alarm"

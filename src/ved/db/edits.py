@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from ved.db.database import Database
-from ved.db.tables import edits
+from ved.db.people_tables import edits
 
 
 @dataclass(frozen=True, slots=True)

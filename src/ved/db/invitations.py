@@ -10,7 +10,7 @@ from sqlalchemy import Row, insert, select, update
 from ved.db.database import Database
 from ved.db.edits import note_edit
 from ved.db.people import GuestScope, User, add_user, hash_of
-from ved.db.tables import invitations
+from ved.db.people_tables import invitations
 
 SUBJECT: Final = "invitation"
 

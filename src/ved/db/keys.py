@@ -10,7 +10,7 @@ from typing import Final, Literal
 from sqlalchemy import insert, select, update
 
 from ved.db.database import Database
-from ved.db.tables import car_keys, enrol_codes
+from ved.db.people_tables import car_keys, enrol_codes
 
 SECRET_BYTES = 16
 KeyKind = Literal["link", "datagram"]

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from ved.db.database import Database
 from ved.db.edits import note_edit
-from ved.db.tables import edits, maths_channels
+from ved.db.people_tables import edits
+from ved.db.tables import maths_channels
 from ved.model.maths import MathsDef
 
 SUBJECT = "maths"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from ved.db.database import Database
 from ved.db.edits import note_edit
-from ved.db.tables import invitations, sign_ins, signin_tokens, users
+from ved.db.people_tables import invitations, sign_ins, signin_tokens, users
 from ved.errors import UserError
 
 Purpose = Literal["page", "tool"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select
 
 from ved.db.database import Database
-from ved.db.tables import time_notes
+from ved.db.people_tables import time_notes
 
 
 @dataclass(frozen=True, slots=True)

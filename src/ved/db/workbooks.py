@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from ved.db.database import Database
 from ved.db.insert import insert_if_new
-from ved.db.tables import preferences, users, workbooks
+from ved.db.people_tables import preferences, users, workbooks
 
 
 @dataclass(frozen=True, slots=True)

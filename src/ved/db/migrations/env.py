@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ved.db.tables import metadata
+from ved.db.people_tables import metadata  # all of them: it stands on the other tables
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():
