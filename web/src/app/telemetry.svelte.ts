@@ -1,21 +1,16 @@
-import { openEngine, Questions, type EngineLink } from "../engine/client";
-import type { FromEngine, News } from "../engine/messages";
 import { startFeeds } from "../extend/feeds";
 import { sectionOf } from "../extend/sections";
 import { i18n } from "../i18n/i18n.svelte";
 import { Laps } from "../laps/laps.svelte";
-import { FrameLoop } from "../plot/frameLoop";
-import { VERSION } from "../protocol/columns";
-import type { ChannelInfo, Missed, OtherMessage, ServerMessage, User, VehicleInfo, VehicleState, VehicleSummary } from "../protocol/messages";
+import type { ChannelInfo, User, VehicleInfo, VehicleSummary } from "../protocol/messages";
 import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
 import { Preferences } from "../settings/preferences.svelte";
 import { DEFAULT_VIEW, loadView, MAX_CHANNELS, MAX_WINDOW_S, readAddress, storeView, writeAddress, type View } from "../settings/view";
-import type { ConnectionStatus } from "../source/liveSocket";
 import { Markers } from "../time/markers.svelte";
-import { Timeline } from "../time/timeline.svelte";
 import type { TimeRange } from "../time/timeRange";
 import { channelsOf } from "../workbook/model";
 import { Workbooks } from "../workbook/workbooks.svelte";
+import { Connection } from "./connection.svelte";
 import { lampOf, type Lamp } from "./lamp";
 import { Numbers } from "./numbers";
 import { hasRole, type Role } from "./role";
@@ -29,15 +24,8 @@ const WATCH_DELAY_MS = 120;
 const ADDRESS_DELAY_MS = 250;
 const LAST_VEHICLE = "ved.vehicle";
 
-/** Everything that the page knows but the samples, which the engine holds; `tick` tells to read numbers again. */
-export class Telemetry {
-  readonly questions = new Questions();
-  readonly loop = new FrameLoop((draw) => this.ask(draw));
-  readonly time: Timeline = new Timeline({
-    freeze: (edgeUs) => this.engine.send({ type: "freeze", edgeUs }, []),
-    unfreeze: () => this.engine.send({ type: "unfreeze" }, []),
-    dirty: () => this.loop.dirty(),
-  });
+/** Everything that the page knows but the samples, which the engine holds: who looks, at which vehicle, and at what of it. */
+export class Telemetry extends Connection {
   readonly markers = new Markers();
   readonly laps = new Laps();
   readonly preferences = new Preferences();
@@ -49,31 +37,15 @@ export class Telemetry {
   vehicles = $state.raw<readonly VehicleSummary[]>([]);
   vehicle = $state.raw<VehicleInfo | null>(null);
   unknownVehicle = $state<string | null>(null);
-  connection = $state<ConnectionStatus>("connecting");
-  state = $state.raw<VehicleState | null>(null);
   view = $state.raw<View>(DEFAULT_VIEW);
   /** The section in view; its id stands in the address. */
   section = $state(sectionOf(null));
   /** On a television: panels alone, sheets by turns. */
   isKiosk = $state(false);
-  /** Moves ten times per second: numbers on the page are read again. */
-  tick = $state(0);
-  nowMs = $state(0);
-  missed = $state.raw<{ readonly messages: number; readonly fromUs: number; readonly toUs: number } | null>(null);
-  error = $state<string | null>(null);
-  badMessages = $state(0);
-  isOutdated = $state(false);
-  isHistoryComplete = $state(false);
-  unknownChannels = $state.raw<readonly string[]>([]);
   /** Channels of the sheet beyond what one connection may watch. */
   leftOut = $state(0);
-  bucketUs = $state(0);
-  /** Bytes per second of samples, over the last seconds. */
-  receivedPerS = $state(0);
-
   /** By name; a former name finds its channel as well. */
   readonly channels = $derived(channelsByName(this.vehicle?.channels ?? []));
-  readonly ageMs = $derived.by(() => this.currentAgeMs());
   readonly lamp: Lamp | "wait" = $derived.by(() => {
     if (this.connection === "connecting" && !this.hasConnected) return "wait";
     if (this.connection === "open" && this.state === null) return "wait";
@@ -81,29 +53,18 @@ export class Telemetry {
   });
   /** Values at the live edge are only as new as the data: grey while it has stopped. */
   readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && this.lamp !== "live");
-  /** From this time on values are thinned previews, while the car's uplink is slow; null: all comes. */
-  readonly previewsFromUs = $derived(this.state?.previews_from_utc_us ?? null);
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 
-  private readonly engine: EngineLink = openEngine();
-  private readonly listeners = new Map<string, Set<(message: OtherMessage) => void>>();
-  private hasConnected = $state(false);
-  private stateAtMs = 0;
-  private freshAtMs = -Infinity;
   private watchTimer: ReturnType<typeof setTimeout> | undefined;
   private addressTimer: ReturnType<typeof setTimeout> | undefined;
   private endFeeds: () => void = () => undefined;
   private asked = "";
-  private drawWhenAnswered: (() => void) | null = null;
   private wantedRange: TimeRange | null = null;
-  private received: { readonly atMs: number; readonly bytes: number } = { atMs: 0, bytes: 0 };
-  private receivedBytes = 0;
+  private readonly url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`;
 
   constructor() {
-    this.engine.onmessage = (message) => this.onEngine(message);
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.url = `${scheme}://${location.host}/api/live`;
+    super();
     const telemetry = this;
     this.numbers = new Numbers({
       channel: (name) => this.channel(name),
@@ -122,22 +83,11 @@ export class Telemetry {
     this.isKiosk = address.isKiosk;
   }
 
-  private readonly url: string;
-
   async start(): Promise<void> {
     addEventListener("popstate", () => (this.section = readAddress(location.search).section));
     setInterval(() => this.onTick(), TICK_MS);
     await this.load();
     setInterval(() => void this.refreshVehicles(), VEHICLES_EVERY_MS);
-  }
-
-  private onTick(): void {
-    this.nowMs = performance.now();
-    this.tick++;
-    const tookMs = this.nowMs - this.received.atMs;
-    if (tookMs < 2000) return;
-    this.receivedPerS = (1000 * (this.receivedBytes - this.received.bytes)) / tookMs;
-    this.received = { atMs: this.nowMs, bytes: this.receivedBytes };
   }
 
   /** Loads what the page needs; tries again by itself until the server answers. */
@@ -163,11 +113,7 @@ export class Telemetry {
     }
     this.endFeeds();
     this.markers.clear();
-    this.engine.send({ type: "reset" }, []);
-    this.time.reset();
-    this.state = null;
-    this.missed = null;
-    this.freshAtMs = -Infinity;
+    this.forget();
     this.asked = "";
     const address = readAddress(location.search);
     const isMeant = address.vehicle === null || address.vehicle === name;
@@ -229,15 +175,6 @@ export class Telemetry {
     this.phase = "signed_out";
   }
 
-  retryConnection(): void {
-    this.engine.send({ type: "retry" }, []);
-  }
-
-  fetchMissed(): void {
-    this.missed = null;
-    this.engine.send({ type: "watch_again" }, []);
-  }
-
   // --- what is shown -------------------------------------------------------------------------------------------------
 
   setRate(rateHz: number): void {
@@ -277,13 +214,6 @@ export class Telemetry {
     if (section === this.section || this.vehicle === null) return;
     this.section = sectionOf(section);
     history.pushState(null, "", this.address());
-  }
-
-  /** Hears the live messages of a type that the live view itself does not use; gives back the end of it. */
-  listen(type: string, hear: (message: OtherMessage) => void): () => void {
-    const hearers = this.listeners.get(type) ?? new Set();
-    this.listeners.set(type, hearers.add(hear));
-    return () => hearers.delete(hear);
   }
 
   /** True when the person who is signed in may do what needs this role. */
@@ -361,61 +291,22 @@ export class Telemetry {
     this.engine.send({ type: "watch", request }, []);
   }
 
-  private currentAgeMs(): number | null {
-    const age = this.state?.age_ms ?? null;
-    if (age === null) return null;
-    return Math.max(0, Math.min(age + this.nowMs - this.stateAtMs, this.nowMs - this.freshAtMs));
+  // --- what the connection tells --------------------------------------------------------------------------------------
+
+  protected override onHistory(): void {
+    if (this.wantedRange !== null) this.showWanted(this.wantedRange);
   }
 
-  // --- from the engine ------------------------------------------------------------------------------------------------
-
-  /** Asks the engine for all that panels draw; `draw` follows with its answer. */
-  private ask(draw: () => void): void {
-    this.drawWhenAnswered = draw;
-    const { time } = this;
-    const { paused, cursorUs, anchorUs } = time;
-    const frame = paused === null ? null : { ...paused, windowFromUs: time.bounds().fromUs, readUs: time.readUs(), anchorUs };
-    const request = this.questions.request({ frame, windowUs: time.windowUs, readUs: cursorUs, anchorUs }, performance.now());
-    this.engine.send(request, [...request.spent]);
+  protected override onFailure(): void {
+    void this.checkSignedIn();
   }
 
-  private onEngine(message: FromEngine): void {
-    switch (message.type) {
-      case "message":
-        this.onNews(message.news);
-        this.onMessage(message.message);
-        break;
-      case "other":
-        this.listeners.get(message.message.type)?.forEach((hear) => hear(message.message));
-        break;
-      case "status":
-        this.connection = message.status;
-        break;
-      case "failure":
-        void this.checkSignedIn();
-        break;
-      case "bad":
-        this.badMessages++;
-        break;
-      case "fresh":
-        if (message.isNewer) this.freshAtMs = performance.now();
-        this.onNews(message.news);
-        if (message.isInView) this.loop.dirty();
-        break;
-      case "frame":
-        this.onNews(message.news);
-        this.questions.answer(message.answers, message.frame);
-        this.drawWhenAnswered?.();
-        this.drawWhenAnswered = null;
-        break;
-    }
+  protected override onRedefined(): void {
+    void this.refreshVehicle();
   }
 
-  private onNews(news: News): void {
-    this.time.raiseEdge(news.edgeUs);
-    this.isHistoryComplete = news.isHistoryComplete;
-    this.receivedBytes = news.receivedBytes;
-    if (news.isHistoryComplete && this.wantedRange !== null) this.showWanted(this.wantedRange);
+  protected override isInView(vehicle: string): boolean {
+    return vehicle === this.vehicle?.name;
   }
 
   /** The time that the address names; a longer window is fetched where it lies further back. */
@@ -428,53 +319,6 @@ export class Telemetry {
     }
     this.wantedRange = null;
     this.time.show(range);
-  }
-
-  private onMessage(message: ServerMessage): void {
-    switch (message.type) {
-      case "welcome":
-        this.hasConnected = true;
-        this.isOutdated = message.version !== VERSION;
-        this.error = null;
-        break;
-      case "watching":
-        this.unknownChannels = message.unknown;
-        this.bucketUs = message.bucket_us;
-        this.isHistoryComplete = false;
-        break;
-      case "state":
-        this.onState(message);
-        break;
-      case "reset":
-        this.time.reset();
-        void this.refreshVehicle();
-        break;
-      case "missed":
-        this.onMissed(message);
-        break;
-      case "error":
-        this.error = message.message;
-        break;
-    }
-    this.loop.dirty();
-  }
-
-  private onState(message: VehicleState): void {
-    if (message.vehicle !== this.vehicle?.name) return;
-    const before = this.state;
-    if (before !== null && (before.epoch !== message.epoch || before.sample_channels !== message.sample_channels)) void this.refreshVehicle();
-    this.state = message;
-    this.nowMs = this.stateAtMs = performance.now();
-    this.time.raiseEdge(message.edge_utc_us);
-  }
-
-  private onMissed(message: Missed): void {
-    const before = this.missed;
-    this.missed = {
-      messages: message.messages + (before?.messages ?? 0),
-      fromUs: Math.min(message.from_utc_us, before?.fromUs ?? Infinity),
-      toUs: Math.max(message.to_utc_us, before?.toUs ?? -Infinity),
-    };
   }
 
   /** A refused WebSocket does not tell why; the REST interface does. */

@@ -1,0 +1,196 @@
+import { openEngine, Questions, type EngineLink } from "../engine/client";
+import type { FromEngine, News } from "../engine/messages";
+import { FrameLoop } from "../plot/frameLoop";
+import { VERSION } from "../protocol/columns";
+import type { Missed, OtherMessage, ServerMessage, VehicleState } from "../protocol/messages";
+import type { ConnectionStatus } from "../source/liveSocket";
+import { Timeline } from "../time/timeline.svelte";
+
+/** What the server tells over the live connection, and the engine that holds the samples; `tick` tells to read numbers again. */
+export abstract class Connection {
+  readonly questions = new Questions();
+  readonly loop = new FrameLoop((draw) => this.ask(draw));
+  readonly time: Timeline = new Timeline({
+    freeze: (edgeUs) => this.engine.send({ type: "freeze", edgeUs }, []),
+    unfreeze: () => this.engine.send({ type: "unfreeze" }, []),
+    dirty: () => this.loop.dirty(),
+  });
+
+  connection = $state<ConnectionStatus>("connecting");
+  hasConnected = $state(false);
+  /** How the vehicle in view is; null: not told yet. */
+  state = $state.raw<VehicleState | null>(null);
+  /** Moves ten times per second: numbers on the page are read again. */
+  tick = $state(0);
+  nowMs = $state(0);
+  missed = $state.raw<{ readonly messages: number; readonly fromUs: number; readonly toUs: number } | null>(null);
+  error = $state<string | null>(null);
+  badMessages = $state(0);
+  isOutdated = $state(false);
+  isHistoryComplete = $state(false);
+  unknownChannels = $state.raw<readonly string[]>([]);
+  bucketUs = $state(0);
+  /** Bytes per second of samples, over the last seconds. */
+  receivedPerS = $state(0);
+
+  readonly ageMs = $derived.by(() => this.currentAgeMs());
+  /** From this time on values are thinned previews, while the car's uplink is slow; null: all comes. */
+  readonly previewsFromUs = $derived(this.state?.previews_from_utc_us ?? null);
+
+  protected readonly engine: EngineLink = openEngine();
+  private readonly listeners = new Map<string, Set<(message: OtherMessage) => void>>();
+  private stateAtMs = 0;
+  private freshAtMs = -Infinity;
+  private drawWhenAnswered: (() => void) | null = null;
+  private received: { readonly atMs: number; readonly bytes: number } = { atMs: 0, bytes: 0 };
+  private receivedBytes = 0;
+
+  constructor() {
+    this.engine.onmessage = (message) => this.onEngine(message);
+  }
+
+  /** The window's history is there. */
+  protected abstract onHistory(): void;
+  /** The server refused the connection, or could not be reached. */
+  protected abstract onFailure(): void;
+  /** The vehicle may have other channels than before. */
+  protected abstract onRedefined(): void;
+  /** True for the vehicle in view. */
+  protected abstract isInView(vehicle: string): boolean;
+
+  retryConnection(): void {
+    this.engine.send({ type: "retry" }, []);
+  }
+
+  fetchMissed(): void {
+    this.missed = null;
+    this.engine.send({ type: "watch_again" }, []);
+  }
+
+  /** Hears the live messages of a type that the live view itself does not use; gives back the end of it. */
+  listen(type: string, hear: (message: OtherMessage) => void): () => void {
+    const hearers = this.listeners.get(type) ?? new Set();
+    this.listeners.set(type, hearers.add(hear));
+    return () => hearers.delete(hear);
+  }
+
+  /** Nothing is known of the vehicle that comes into view. */
+  protected forget(): void {
+    this.engine.send({ type: "reset" }, []);
+    this.time.reset();
+    this.state = null;
+    this.missed = null;
+    this.freshAtMs = -Infinity;
+  }
+
+  protected onTick(): void {
+    this.nowMs = performance.now();
+    this.tick++;
+    const tookMs = this.nowMs - this.received.atMs;
+    if (tookMs < 2000) return;
+    this.receivedPerS = (1000 * (this.receivedBytes - this.received.bytes)) / tookMs;
+    this.received = { atMs: this.nowMs, bytes: this.receivedBytes };
+  }
+
+  private currentAgeMs(): number | null {
+    const age = this.state?.age_ms ?? null;
+    if (age === null) return null;
+    return Math.max(0, Math.min(age + this.nowMs - this.stateAtMs, this.nowMs - this.freshAtMs));
+  }
+
+  /** Asks the engine for all that panels draw; `draw` follows with its answer. */
+  private ask(draw: () => void): void {
+    this.drawWhenAnswered = draw;
+    const { time } = this;
+    const { paused, cursorUs, anchorUs } = time;
+    const frame = paused === null ? null : { ...paused, windowFromUs: time.bounds().fromUs, readUs: time.readUs(), anchorUs };
+    const request = this.questions.request({ frame, windowUs: time.windowUs, readUs: cursorUs, anchorUs }, performance.now());
+    this.engine.send(request, [...request.spent]);
+  }
+
+  private onEngine(message: FromEngine): void {
+    switch (message.type) {
+      case "message":
+        this.onNews(message.news);
+        this.onMessage(message.message);
+        break;
+      case "other":
+        this.listeners.get(message.message.type)?.forEach((hear) => hear(message.message));
+        break;
+      case "status":
+        this.connection = message.status;
+        break;
+      case "failure":
+        this.onFailure();
+        break;
+      case "bad":
+        this.badMessages++;
+        break;
+      case "fresh":
+        if (message.isNewer) this.freshAtMs = performance.now();
+        this.onNews(message.news);
+        if (message.isInView) this.loop.dirty();
+        break;
+      case "frame":
+        this.onNews(message.news);
+        this.questions.answer(message.answers, message.frame);
+        this.drawWhenAnswered?.();
+        this.drawWhenAnswered = null;
+        break;
+    }
+  }
+
+  private onNews(news: News): void {
+    this.time.raiseEdge(news.edgeUs);
+    this.isHistoryComplete = news.isHistoryComplete;
+    this.receivedBytes = news.receivedBytes;
+    if (news.isHistoryComplete) this.onHistory();
+  }
+
+  private onMessage(message: ServerMessage): void {
+    switch (message.type) {
+      case "welcome":
+        this.hasConnected = true;
+        this.isOutdated = message.version !== VERSION;
+        this.error = null;
+        break;
+      case "watching":
+        this.unknownChannels = message.unknown;
+        this.bucketUs = message.bucket_us;
+        this.isHistoryComplete = false;
+        break;
+      case "state":
+        this.onState(message);
+        break;
+      case "reset":
+        this.time.reset();
+        this.onRedefined();
+        break;
+      case "missed":
+        this.onMissed(message);
+        break;
+      case "error":
+        this.error = message.message;
+        break;
+    }
+    this.loop.dirty();
+  }
+
+  private onState(message: VehicleState): void {
+    if (!this.isInView(message.vehicle)) return;
+    const before = this.state;
+    if (before !== null && (before.epoch !== message.epoch || before.sample_channels !== message.sample_channels)) this.onRedefined();
+    this.state = message;
+    this.nowMs = this.stateAtMs = performance.now();
+    this.time.raiseEdge(message.edge_utc_us);
+  }
+
+  private onMissed(message: Missed): void {
+    const before = this.missed;
+    this.missed = {
+      messages: message.messages + (before?.messages ?? 0),
+      fromUs: Math.min(message.from_utc_us, before?.fromUs ?? Infinity),
+      toUs: Math.max(message.to_utc_us, before?.toUs ?? -Infinity),
+    };
+  }
+}
