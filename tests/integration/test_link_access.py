@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 import ssl
+import struct
 import sys
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 
 from ved.agent.agent import AgentSettings, run_agent
 from ved.codec.batch import encode_batch
-from ved.codec.link import Held, Hello, Stored, encode_message
+from ved.codec.link import Held, Hello, Ping, Stored, encode_message
 from ved.codec.records import encode_record, peek
 from ved.db.database import Database
 from ved.db.keys import create_enrol_code, list_car_keys, revoke_car_key
@@ -445,6 +446,34 @@ def test_a_car_that_goes_silent_is_down_after_a_while(site: Site, monkeypatch: p
 
     asyncio.run(go())
     assert [one.is_up for one in site.records() if isinstance(one, LinkState)] == [True, False]
+
+
+def test_a_connection_that_has_just_died_is_not_written_to_again_and_again(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A car asks much and is reset: asyncio says so of each write from the sixth on."""
+
+    async def go() -> None:
+        async with site.serving():
+            credentials = site.credentials()
+            dialer = Dialer([parse_server_url(credentials.server_urls[0])])
+            token = base64.urlsafe_b64encode(credentials.key).decode().rstrip("=")
+            tls = client_context(credentials.ca_pem, time.time())
+            link = await dialer.open(PUBLISH_PATH, tls, {"Authorization": f"Bearer {token}"})
+            await link.send(encode_message(Hello(Lane.LIVE, "fs", "reset", EPOCH, 1, 1)))
+            await link.recv()
+            for number in range(200):
+                await link.send(encode_message(Ping(number)))
+            link.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            link.transport.abort()
+            while not any(record.getMessage().startswith("fs is down") for record in caplog.records):
+                await asyncio.sleep(0.01)
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(go())
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_enrolment_gives_a_working_key_once(site: Site, tmp_path: Path) -> None:

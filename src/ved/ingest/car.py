@@ -309,6 +309,7 @@ class CarConnection:
         while True:
             for message in await self.outbox.wait():
                 await self._send(message)
+                await asyncio.sleep(0)  # that a write failed comes through the loop, and ends this
 
     async def _watch(self) -> None:
         """Ping, tell the stream the RTT, and end a connection that has gone silent."""
