@@ -6,12 +6,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import event, inspect
 
 from ved.db import dbcs, epochs, keys, people, sessions, tables, vehicles
 from ved.db.database import Database
 from ved.db.people_tables import metadata
 from ved.db.texts import list_texts, seed_texts
-from ved.errors import StorageError
+from ved.errors import StorageError, UserError
 from ved.model.records import (
     BusDescription,
     Clock,
@@ -38,6 +39,35 @@ def test_migrations_make_exactly_the_tables(db: Database):
     db.migrate()  # a second start changes nothing
     with db.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+@pytest.mark.parametrize("statements", [3, 20, 60])
+def test_migrations_that_are_cut_short_have_done_nothing(tmp_path: Path, statements: int):
+    database = Database(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    done = 0
+
+    def cut(*_: object) -> None:
+        nonlocal done
+        done += 1
+        if done == statements:
+            raise KeyboardInterrupt
+
+    event.listen(database.engine, "before_cursor_execute", cut)
+    with pytest.raises(KeyboardInterrupt):
+        database.migrate()
+    event.remove(database.engine, "before_cursor_execute", cut)
+    with database.engine.connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    database.migrate()
+    assert database.schema_state() == "current"
+    database.close()
+
+
+def test_a_database_of_a_newer_version_is_named(db: Database):
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UserError, match="made by a newer ved"):
+        db.migrate()
 
 
 def test_a_database_that_cannot_be_opened_is_a_storage_error(tmp_path: Path):

@@ -233,6 +233,9 @@ def open_database(settings: ServerSettings) -> Database:
     except StorageError as error:
         db.close()
         raise UserError(f"{error}; is the disk full or read-only?") from None
+    except UserError:
+        db.close()
+        raise
     return db
 
 

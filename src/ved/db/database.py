@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
-from ved.errors import StorageError
+from ved.errors import StorageError, UserError
 
 _MIGRATION_LOCK = 0x766564  # any number, the same everywhere: "ved"
 
@@ -33,20 +33,28 @@ class Database:
             event.listen(self.engine, "connect", _do_not_wait)
 
     def migrate(self) -> None:
-        """Bring the schema to this version. Raises StorageError when the database cannot be opened or written."""
-        from alembic import command  # heavy, and only the process that starts a server migrates
+        """Bring the schema to this version, in one transaction: killed half way, nothing was done.
+
+        StorageError when the database cannot be opened or written, UserError when a newer version made it.
+        """
+        from alembic import command  # heavy, and who only reads does not migrate
         from alembic.config import Config
+        from alembic.util import CommandError
 
         if make_url(self.url).get_backend_name() == "sqlite":
             _make_private(make_url(self.url).database)
         config = Config()
         config.set_main_option("script_location", str(resources.files("ved.db") / "migrations"))
         config.set_main_option("path_separator", "os")
-        with self.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":  # servers that start at once come one after the other
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+        with self.engine.begin() as connection:  # programs that start at once come one after the other
+            is_postgres = connection.dialect.name == "postgresql"
+            lock = f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})" if is_postgres else "BEGIN IMMEDIATE"
+            connection.exec_driver_sql(lock)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise UserError(f"database {self.engine.url!s}: was made by a newer ved; update this one") from error
 
     def schema_state(self) -> Literal["older", "current", "newer"]:
         """How the schema stands to this version's, which nothing here changes. StorageError as above."""
