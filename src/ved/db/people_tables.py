@@ -14,7 +14,7 @@ from sqlalchemy import (
     false,
 )
 
-from ved.db.tables import metadata as metadata
+from ved.db.tables import metadata
 
 # Written by cli and web (codes), ingest and cli (keys). A key's `kind`: link (its hash is kept) or datagram (it is
 # derived; docs/spec/datagram.md).

@@ -2,8 +2,9 @@
 
 from alembic import context
 
-from ved.db.people_tables import metadata  # all of them: it stands on the other tables
+from ved.db.people_tables import users
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+# The metadata of all tables: those of people stand on the others.
+context.configure(connection=context.config.attributes["connection"], target_metadata=users.metadata)
 with context.begin_transaction():
     context.run_migrations()
