@@ -39,6 +39,8 @@ export interface PanelDefinition<S extends Settings = Settings> {
   readonly icon: string;
   /** Columns (of 12) and rows (of about 36 px) that a new one takes, and the least. */
   readonly size: { readonly w: number; readonly h: number; readonly minW: number; readonly minH: number };
+  /** Its height in pixels where panels stand under each other on a phone; without it, by its rows. */
+  readonly narrowPx?: (settings: S) => number;
   readonly fields: readonly Field[];
   /** Makes settings of whatever stands in a workbook: defaults for what is missing or makes no sense. */
   readonly read: (value: Settings) => S;

@@ -27,7 +27,8 @@ const found = import.meta.glob<Section>("../*/section.ts", { eager: true, import
 /** All sections, in the order of the navigation. */
 export const SECTIONS: readonly Section[] = Object.values(found).sort((a, b) => a.order - b.order);
 
-export const LIVE = "live";
+/** The section of `live/section.ts`: written in both, for the folders are read before this file is. */
+const LIVE = "live";
 
 /** The section of this name, the live view where there is none. */
 export function sectionOf(id: string | null): string {

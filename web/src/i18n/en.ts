@@ -300,7 +300,7 @@ export const en = {
   "ledger.place.bus_down": "bus down",
   "ledger.place.way": "on the way (datagrams)",
   "section.health": "Health",
-  "health.hint": "All these figures are channels too, named health.…: put them on a chart, or let a rule watch them.",
+  "health.hint": "All these figures are channels too, named health.*: put them on a chart, or let a rule watch them.",
   "health.server": "Server",
   "health.role": "Role",
   "health.bus": "Bus",

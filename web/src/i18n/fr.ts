@@ -302,7 +302,7 @@ export const fr: Record<Key, string> = {
   "ledger.place.bus_down": "bus hors service",
   "ledger.place.way": "en chemin (datagrammes)",
   "section.health": "Santé",
-  "health.hint": "Tous ces chiffres sont aussi des voies, nommées health.… : mettez-les sur un graphique, ou faites-les surveiller par une règle.",
+  "health.hint": "Tous ces chiffres sont aussi des voies, nommées health.* : mettez-les sur un graphique, ou faites-les surveiller par une règle.",
   "health.server": "Serveur",
   "health.role": "Rôle",
   "health.bus": "Bus",

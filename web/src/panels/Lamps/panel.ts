@@ -12,6 +12,7 @@ export const panel = definePanel<LampsSettings>({
   title: "panel.lamps",
   icon: "M5 8a3 3 0 106 0 3 3 0 10-6 0M8 1v2M8 13v2M1 8h2M13 8h2",
   size: { w: 6, h: 4, minW: 2, minH: 2 },
+  narrowPx: ({ channels }) => 60 + 36 * Math.ceil(channels.length / 2),
   fields: [{ key: "channels", label: "setting.channels", type: "channels", most: MOST }],
   read: (value) => ({ channels: readNames(value["channels"], MOST) }),
   channels: (settings) => settings.channels,

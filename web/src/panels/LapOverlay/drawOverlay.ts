@@ -1,6 +1,7 @@
 import type { CanvasColours } from "../../app/theme.svelte";
 import { decimalsOfStep, formatNumber } from "../../plot/format";
 import { niceRange, niceStep } from "../../plot/range";
+import { tickText } from "../ticks";
 
 /** A curve of one lap in one row of the overlay; x from 0 to 1 of the whole axis. */
 export interface OverlayCurve {
@@ -32,7 +33,8 @@ export interface OverlayFrame {
 export const LEFT = 52;
 export const RIGHT = 10;
 const BOTTOM = 22;
-const GAP = 8;
+/** So that the lowest label of a row stays off the highest one of the next. */
+const GAP = 16;
 
 /** Rows of curves under each other on one axis. */
 export function drawOverlay(ctx: CanvasRenderingContext2D, rows: readonly OverlayRow[], frame: OverlayFrame): void {
@@ -46,9 +48,7 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, rows: readonly Overla
     const px = x((k * step) / frame.whole);
     segment(ctx, px, 0, px, height - BOTTOM, colours.grid);
     ctx.fillStyle = colours.text;
-    ctx.textAlign = "center";
-    ctx.textBaseline = "top";
-    ctx.fillText(`${formatNumber(k * step, decimalsOfStep(step), frame.language)} ${frame.unit}`, px, height - BOTTOM + 5);
+    tickText(ctx, `${formatNumber(k * step, decimalsOfStep(step), frame.language)} ${frame.unit}`, px, height - BOTTOM + 7, width);
   }
   rows.forEach((row, i) => drawRow(ctx, row, GAP + i * (rowHeight + GAP), rowHeight, x, frame));
   if (frame.cursor !== null) segment(ctx, x(frame.cursor), 0, x(frame.cursor), height - BOTTOM, colours.text);

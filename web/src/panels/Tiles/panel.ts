@@ -12,6 +12,7 @@ export const panel = definePanel<TilesSettings>({
   title: "panel.tiles",
   icon: "M2 2.5h5v4H2zM9 2.5h5v4H9zM2 9.5h5v4H2zM9 9.5h5v4H9z",
   size: { w: 3, h: 6, minW: 2, minH: 2 },
+  narrowPx: ({ channels }) => 56 + 78 * Math.ceil(channels.length / 2),
   fields: [{ key: "channels", label: "setting.channels", type: "channels", most: MOST }],
   read: (value) => ({ channels: readNames(value["channels"], MOST) }),
   channels: (settings) => settings.channels,

@@ -4,6 +4,7 @@ import { decimalsOfStep, formatNumber } from "../../plot/format";
 import { niceStep, type Range } from "../../plot/range";
 import type { PairsAnswer } from "../../query/query";
 import type { Conversion } from "../../units/units";
+import { tickText } from "../ticks";
 
 export interface PairsFrame {
   readonly width: number;
@@ -24,7 +25,7 @@ export interface PairsFrame {
 }
 
 const LEFT = 50;
-const BOTTOM = 34;
+const BOTTOM = 38;
 const TOP = 10;
 const RIGHT = 12;
 const DOT = 1.7;
@@ -88,12 +89,10 @@ function drawAxes(ctx: CanvasRenderingContext2D, frame: PairsFrame, box: Box): v
   ctx.font = "12px system-ui, sans-serif";
   const xStep = niceStep((frame.x.high - frame.x.low) / Math.max(2, box.width / 70));
   const yStep = niceStep((frame.y.high - frame.y.low) / Math.max(2, box.height / 45));
-  ctx.textAlign = "center";
-  ctx.textBaseline = "top";
   for (const value of steps(frame.x, xStep)) {
     const px = box.left + ((value - frame.x.low) / (frame.x.high - frame.x.low)) * box.width;
     segment(ctx, px, box.top, px, box.top + box.height);
-    ctx.fillText(formatNumber(value, decimalsOfStep(xStep), frame.language), px, box.top + box.height + 4);
+    tickText(ctx, formatNumber(value, decimalsOfStep(xStep), frame.language), px, box.top + box.height + 7, frame.width);
   }
   ctx.textAlign = "right";
   ctx.textBaseline = "middle";
