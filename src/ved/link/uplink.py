@@ -6,7 +6,6 @@ what is stored may be trimmed from the car's journal.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -22,8 +21,9 @@ from ved.codec.learn import LayoutBook
 from ved.codec.link import FEATURE_PREVIEWS, Held, Hello, Space, Storage
 from ved.codec.records import RecordHeader
 from ved.errors import LinkLostError, LinkRefusedError, StorageError
+from ved.link.backfill import BackfillLane, BackfillTies
 from ved.link.backlog import Backlog
-from ved.link.connection import FAST_PING_S, PING_S, Answer, LinkConnection, Sent, Wiring, dial, first_leaf
+from ved.link.connection import Answer, LinkConnection, Sent, Wiring, dial, first_leaf
 from ved.link.credentials import Credentials, parse_server_url
 from ved.link.dial import Dialer
 from ved.link.following import Follower, FollowerEvents
@@ -31,7 +31,6 @@ from ved.link.frontier import Frontier, LossReport
 from ved.link.holes import EpochEnd
 from ved.link.ledger import Ledger
 from ved.link.livequeue import LIVE_DEADLINE_S, Fresh, LiveQueue
-from ved.link.pace import MOST_BACKFILL_BYTES, BackfillPacer
 from ved.link.preview import Overload, Previews
 from ved.link.span import span_of
 from ved.link.spare import Spare
@@ -40,7 +39,6 @@ from ved.link.walker import Kept
 from ved.model.records import Lane, Loss, RecordKind
 
 BULK_WINDOW_BYTES: Final = 1 << 20
-BACKFILL_IDLE_S: Final = 10.0
 RECONNECT_S: Final = (0.3, 1.0)
 REFUSED_S: Final = 15.0
 _EXPIRE_S: Final = 0.25
@@ -74,25 +72,21 @@ class Uplink:
         self._dialer = Dialer([parse_server_url(url) for url in settings.credentials.server_urls])
         self._spare = Spare(self._dial)
         self._queue = LiveQueue(LIVE_DEADLINE_S if settings.is_realtime else None)
-        self._backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
+        backlog = Backlog(settings.journal, settings.first_position, settings.next_position)
+        ties = BackfillTies(settings.epoch, settings.is_realtime, lambda: self._live, self._is_wanted)
+        self._backfill = BackfillLane(backlog, ties)
         report = LossReport(settings.credentials.vehicle, settings.ends, self._is_on_way, settings.declare)
         frontier = Frontier(settings.journal, settings.first_position, report)
         self._fresh = asyncio.Event()
-        self._live_went = asyncio.Event()
-        self._work = asyncio.Event()
         self._live_up = asyncio.Event()
         self._live_down = asyncio.Event()
         self._settled = asyncio.Event()
         self._live: LinkConnection | None = None
-        self._backfill: LinkConnection | None = None
-        self._pacer = BackfillPacer()
         self._layouts = LayoutBook()
         self._overload = Overload()
         self._previews = Previews(settings.credentials.vehicle, settings.epoch)
         self._said: dict[Lane, str] = {}
         self.ledger = Ledger()
-        self._server_stores = asyncio.Event()
-        self._server_stores.set()
         self.refusal: str | None = None
         self.on_trim: Callable[[int], None] = lambda _: None
         events = FollowerEvents(
@@ -106,7 +100,7 @@ class Uplink:
     @property
     def trouble(self) -> str | None:
         """What a person should know: the server refuses this car, or cannot store."""
-        if self.refusal is not None or self._server_stores.is_set():
+        if self.refusal is not None or self._backfill.is_storing:
             return self.refusal
         return "the server cannot store at the moment (its disk is full?); the data stays in the car"
 
@@ -151,7 +145,7 @@ class Uplink:
         if fresh is not None:
             fresh.position = position
         elif not self.ledger.is_received(header.epoch, span):
-            self._give_up(position)
+            self._backfill.add(position)
         elif self.ledger.is_stored(header.epoch, span):
             self._follower.note_change()
 
@@ -182,14 +176,14 @@ class Uplink:
             raise first_leaf(errors) from None
         finally:
             self._spare.close()
-            self._backlog.close()
+            self._backfill.close()
             self._follower.close()
 
     async def _run_lane(self, lane: Lane) -> None:
         """Connect, use the connection, and again. The backfill lane waits for the live one and for something to do."""
         while True:
             if lane == Lane.BACKFILL:
-                await self._wait_for_work()
+                await self._backfill.wait_for_work()
                 await self._live_up.wait()
             pause_s, began_s = random.uniform(*RECONNECT_S), time.monotonic()
             try:
@@ -226,14 +220,13 @@ class Uplink:
         is_backfill = lane == Lane.BACKFILL
 
         def note_delivered(size_bytes: int, late_s: float) -> None:
-            now_s = time.monotonic()
-            self._pacer.note_delivered(size_bytes, now_s, is_backfill=is_backfill)
+            self._backfill.note_delivered(size_bytes, is_backfill=is_backfill)
             if not is_backfill:
-                self._overload.note_trip(late_s, now_s)
+                self._overload.note_trip(late_s, time.monotonic())
 
         wiring = Wiring(settings.time_us, self._hear, note_delivered, layouts=self._layouts)
         if not is_backfill:  # the backfill lane may wait behind itself
-            wiring = replace(wiring, on_trip=self._note_trip)
+            wiring = replace(wiring, on_trip=self._backfill.note_trip)
         socket = await (self._dial() if is_backfill else self._spare.take())
         return await LinkConnection.begin(socket, settings.hello(lane), wiring)
 
@@ -247,7 +240,7 @@ class Uplink:
         self.refusal = None
         if lane == Lane.LIVE:
             self._live = connection
-            self._pacer.note_new_way()
+            self._backfill.note_new_way()
             self._overload.note_new_way()
             self._live_down.clear()
             self._live_up.set()
@@ -256,7 +249,7 @@ class Uplink:
                 reading = group.create_task(connection.run())
                 if lane == Lane.LIVE:
                     group.create_task(self._spare.watch(connection))
-                pump = self._pump_live if lane == Lane.LIVE else self._pump_backfill
+                pump = self._pump_live if lane == Lane.LIVE else self._backfill.pump
                 await group.create_task(pump(connection))
                 await connection.close()
                 reading.cancel()
@@ -268,8 +261,7 @@ class Uplink:
                 self._live_up.clear()
                 self._live_down.set()
             else:
-                self._pacer.note_lost()
-                self._ping_calmly()
+                self._backfill.end()
             self._take_back(connection, lane)
 
     def _take_back(self, connection: LinkConnection, lane: Lane) -> None:
@@ -280,7 +272,7 @@ class Uplink:
                 fresh = self._queue.settle(sent.span)
                 position = None if fresh is None else fresh.position
             if position is not None:
-                self._give_up(position)
+                self._backfill.add(position)
         self._settled.set()
         self._follower.note_change()
 
@@ -299,7 +291,7 @@ class Uplink:
                 self._queue.settle(fresh.span)
             else:
                 await connection.send_record(fresh.record, Sent.now(epoch, fresh.span, fresh.record, fresh.position))
-                self._note_live_sent()
+                self._backfill.note_live_sent()
 
     async def _send_preview(self, connection: LinkConnection) -> None:
         """Send what waits for it, or wait for anything fresh."""
@@ -310,57 +302,7 @@ class Uplink:
         else:
             record, span = preview
             await connection.send_record(record, Sent.now(self._settings.epoch, span, record, None))
-            self._note_live_sent()
-
-    def _note_live_sent(self) -> None:
-        self._pacer.note_live_sent(time.monotonic())
-        self._live_went.set()
-
-    async def _pump_backfill(self, connection: LinkConnection) -> None:
-        """Send the backlog; returns when there has been none for a while."""
-        asked = {self._settings.epoch}
-        window = self._paced_window if self._settings.is_realtime else _backfill_window
-        self._backfill = connection
-        while True:
-            await self._server_stores.wait()
-            await connection.wait_for_room(window)
-            await self._wait_for_turn()
-            kept = await self._backlog.next(self._is_wanted)
-            if kept is None:
-                self._pacer.note_empty()
-                self._ping_calmly()
-                try:
-                    async with asyncio.timeout(BACKFILL_IDLE_S):
-                        await self._wait_for_work()
-                except TimeoutError:
-                    return
-            elif kept.epoch in asked:
-                sent = Sent.now(kept.epoch, kept.span, kept.record, kept.position)
-                self._pacer.note_sent(await connection.send_record(kept.record, sent), time.monotonic())
-            else:
-                asked.add(kept.epoch)
-                self._backlog.add(kept.position)  # it comes up again, and then its epoch is known
-                await connection.ask(kept.epoch)
-
-    async def _wait_for_turn(self) -> None:
-        """Hold the backlog back so that the live lane does not feel it; a recording has nothing to protect."""
-        while self._settings.is_realtime:
-            self._pacer.is_following = True
-            if self._live is not None:
-                self._live.ping_s = FAST_PING_S
-            self._live_went.clear()
-            wait_s = self._pacer.wait_s(time.monotonic())
-            if not wait_s:
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._live_went.wait()
-
-    def _paced_window(self) -> int:
-        return self._pacer.window_bytes(time.monotonic())
-
-    def _note_trip(self, rtt_s: float) -> None:
-        self._pacer.note_trip(rtt_s, time.monotonic())
+            self._backfill.note_live_sent()
 
     def _is_wanted(self, kept: Kept) -> bool:
         """True when the server lacks this record and no lane has it."""
@@ -369,36 +311,21 @@ class Uplink:
         fresh = self._queue.find(kept.span)
         if fresh is not None and fresh.position == kept.position:
             return False
-        return self._backfill is None or not self._backfill.is_on_way(kept.epoch, kept.span)
+        connection = self._backfill.connection
+        return connection is None or not connection.is_on_way(kept.epoch, kept.span)
 
     def _is_on_way(self, epoch: bytes, first: int, last: int) -> bool:
         """True when some of these seqs wait for the live lane, or are on their way over either one."""
         if epoch == self._settings.epoch and self._queue.has_any(first, last):
             return True
-        lanes = [lane for lane in (self._live, self._backfill) if lane is not None]
+        lanes = [lane for lane in (self._live, self._backfill.connection) if lane is not None]
         return any(lane.has_on_way(epoch, first, last) for lane in lanes)
-
-    async def _wait_for_work(self) -> None:
-        while self._backlog.is_empty:
-            self._work.clear()
-            await self._work.wait()
-
-    def _give_up(self, position: int) -> None:
-        """The live lane will not deliver this record."""
-        self._backlog.add(position)
-        self._work.set()
 
     def _give_up_fresh(self, given_up: Sequence[Fresh]) -> None:
         """These go into the backlog; those that the journal does not have yet do so once it has them."""
         for fresh in given_up:
             if fresh.position is not None:
-                self._give_up(fresh.position)
-
-    def _ping_calmly(self) -> None:
-        """The backlog is empty, or the lane that carries it went."""
-        self._pacer.is_following = False
-        if self._live is not None:
-            self._live.ping_s = PING_S
+                self._backfill.add(fresh.position)
 
     def _hear(self, answer: Answer) -> None:
         """Enter an answer of the server, whichever connection it came over."""
@@ -408,8 +335,7 @@ class Uplink:
         if isinstance(answer, Held):
             if self.ledger.replace(answer):
                 # Something that was received is not there any more (the server restarted): look at all of it again.
-                self._backlog.rescan(self._follower.position, self._follower.end)
-                self._work.set()
+                self._backfill.rescan(self._follower.position, self._follower.end)
         else:
             self.ledger.acknowledge(answer)
         if answer.epoch == self._settings.epoch:
@@ -422,11 +348,9 @@ class Uplink:
 
         A server that let go of more after it said so says it once more.
         """
+        self._backfill.note_storage(is_storing=is_storing)
         if is_storing:
-            self._server_stores.set()
             self._follower.note_change(must_ask=True)
-        else:
-            self._server_stores.clear()
 
     def _trim(self, before: int) -> None:
         self.on_trim(before)
@@ -446,7 +370,3 @@ class Uplink:
 
 def _bulk_window() -> int:
     return BULK_WINDOW_BYTES
-
-
-def _backfill_window() -> int:
-    return MOST_BACKFILL_BYTES
