@@ -51,8 +51,12 @@ export class Telemetry extends Connection {
     if (this.connection === "open" && this.state === null) return "wait";
     return lampOf(this.connection === "open", this.state?.link ?? "unknown", this.ageMs);
   });
+  readonly isGuest = $derived(this.user?.session !== undefined);
+  /** The run that a guest's link opens, and whether it is over: then nothing is live. */
+  readonly run = $derived(this.isGuest ? (this.laps.sessions[0] ?? null) : null);
+  readonly isOver = $derived(this.run?.is_open === false);
   /** Values at the live edge are only as new as the data: grey while it has stopped. */
-  readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && this.lamp !== "live");
+  readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && !this.isOver && this.lamp !== "live");
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 
@@ -93,9 +97,15 @@ export class Telemetry extends Connection {
   /** Loads what the page needs; tries again by itself until the server answers. */
   async load(): Promise<void> {
     try {
-      [this.user, this.vehicles] = await Promise.all([getMe(), getVehicles(), this.preferences.load()]);
+      this.user = await getMe();
+      if (this.user.session !== undefined) {
+        this.preferences.isLocal = this.workbooks.isLocal = true;
+        await this.laps.restrict(this.user.session);
+      }
+      [this.vehicles] = await Promise.all([getVehicles(), this.preferences.load()]);
     } catch (error) {
-      this.phase = phaseOf(error);
+      // A guest whose run is there no more (it became part of another one) has come to the end of their link.
+      this.phase = this.isGuest && error instanceof RefusedError ? "signed_out" : phaseOf(error);
       if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
       return;
     }
@@ -189,7 +199,8 @@ export class Telemetry extends Connection {
   /** The window from the beginning of the session on, as far as one goes. */
   showSession(): void {
     const fromUs = this.laps.sessions.at(-1)?.utc_from_us ?? -Infinity;
-    this.setWindow(Math.min(MAX_WINDOW_S, Math.max(1, Math.ceil((this.time.edgeUs - fromUs) / 1e6))));
+    const toUs = this.isOver ? this.run!.utc_to_us : this.time.edgeUs;
+    this.setWindow(Math.min(MAX_WINDOW_S, Math.max(1, Math.ceil((toUs - fromUs) / 1e6))));
   }
 
   /** Pauses and shows this time, also where it lies before the window. */
@@ -200,6 +211,7 @@ export class Telemetry extends Connection {
 
   /** One view further back, also beyond the window: what the page does not hold comes from the server. */
   earlier(): void {
+    if (this.isGuest) return; // There is nothing before their run.
     const { fromUs, toUs } = this.time.range();
     if (Number.isFinite(fromUs)) this.visit({ fromUs: 2 * fromUs - toUs, toUs: fromUs });
   }

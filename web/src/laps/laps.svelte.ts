@@ -1,6 +1,6 @@
 import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
 import { bestOf, comparedLaps } from "./compared";
-import { getLaps, getSessions, type Lap, type SessionLine } from "./rest";
+import { getLaps, getSession, getSessions, type Lap, type SessionLine } from "./rest";
 
 const EVERY_MS = 5000;
 
@@ -10,6 +10,8 @@ export class Laps {
   laps = $state.raw<readonly Lap[]>([]);
   /** null: the newest. */
   chosen = $state<string | null>(null);
+  /** The one session that a guest sees; null: all of the vehicle. */
+  only = $state<string | null>(null);
   /** Laps that are laid over each other, by number; empty: the best and the last. */
   picked = $state.raw<readonly number[]>([]);
   /** The lap that the others are compared with, by number; null: the best. */
@@ -26,7 +28,7 @@ export class Laps {
   /** Keeps up with a vehicle; gives back the end of it. `onLaps`: they are other than before. */
   follow(vehicle: string, onLaps: () => void): () => void {
     this.vehicle = vehicle;
-    this.sessions = [];
+    if (this.only === null) this.sessions = [];
     this.laps = [];
     this.chosen = null;
     this.picked = [];
@@ -43,6 +45,12 @@ export class Laps {
     };
   }
 
+  /** For a guest: this session and no other. */
+  async restrict(session: string): Promise<void> {
+    this.only = session;
+    this.sessions = [await getSession(session)];
+  }
+
   async choose(session: string | null): Promise<void> {
     this.chosen = session;
     this.laps = [];
@@ -57,7 +65,7 @@ export class Laps {
 
   private async refresh(vehicle: string, onLaps: () => void): Promise<void> {
     try {
-      const sessions = await getSessions(vehicle);
+      const sessions = this.only === null ? await getSessions(vehicle) : [await getSession(this.only)];
       if (vehicle !== this.vehicle) return;
       this.sessions = sessions;
       const { session } = this;

@@ -6,9 +6,12 @@ export interface SessionLine {
   readonly driver: string;
   readonly utc_from_us: number;
   readonly utc_to_us: number;
+  readonly duration_s: number;
   readonly is_open: boolean;
   readonly laps: number;
   readonly best_lap_s: number | null;
+  readonly setup: string;
+  readonly notes: string;
 }
 
 export interface Lap {
@@ -30,6 +33,8 @@ export interface Series {
 }
 
 export const getSessions = (vehicle: string): Promise<SessionLine[]> => getJson(`/api/vehicles/${encodeURIComponent(vehicle)}/sessions`);
+
+export const getSession = (session: string): Promise<SessionLine> => getJson(`/api/sessions/${encodeURIComponent(session)}`);
 
 export async function getLaps(session: string): Promise<readonly Lap[]> {
   return (await getJson<{ laps: readonly Lap[] }>(`/api/sessions/${encodeURIComponent(session)}/laps`)).laps;

@@ -3,6 +3,8 @@
 export interface User {
   readonly name: string;
   readonly role: string;
+  /** The one session that a guest sees. */
+  readonly session?: string;
 }
 
 export type Choice = readonly [number, string];

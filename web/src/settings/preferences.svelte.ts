@@ -16,10 +16,13 @@ const EMPTY: PreferencesContent = { units: {}, favourites: {}, workbooks: {} };
 
 export class Preferences {
   content = $state.raw<PreferencesContent>(read(parse(localStorage.getItem(STORED))));
+  /** A guest's are kept on this device alone. */
+  isLocal = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over what the server has; a server that is away or does not know the person leaves what is here. */
   async load(): Promise<void> {
+    if (this.isLocal) return;
     try {
       const told = await getJson<unknown>("/api/preferences");
       if (typeof told === "object" && told !== null && Object.keys(told).length > 0) this.keep(read(told));
@@ -50,6 +53,7 @@ export class Preferences {
   }
 
   private async save(): Promise<void> {
+    if (this.isLocal) return;
     try {
       await sendJson("PUT", "/api/preferences", this.content);
     } catch (error) {
