@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from ved.api.unpack import decode_entry
 from ved.broker.base import Stream, StreamEntry
 from ved.broker.open import open_stream
-from ved.codec.records import decode_record, peek
+from ved.codec.records import peek
 from ved.db.database import Database
 from ved.errors import CorruptDataError, StorageError
 from ved.influx.backfill import LakeLines
@@ -157,7 +158,7 @@ class _Connector:
             try:
                 if peek(entry.record).kind not in WANTED:
                     continue
-                record = decode_record(entry.record)
+                record = decode_entry(entry.record)
             except CorruptDataError as error:
                 self._counters.add(RECORDS_CORRUPT_TOTAL)
                 _log.warning("frames %d: %s", entry.position, error)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ved.api.decoding import Decoding, decoding_for
+from ved.api.unpack import decode_entry
 from ved.broker.base import StreamEntry
-from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.errors import CorruptDataError
 from ved.metrics import RECORDS_CORRUPT_TOTAL, Counters
@@ -53,7 +53,7 @@ class Latest:
             if entry.arrival.lane is not Lane.LIVE:
                 continue
             try:
-                record = decode_record(entry.record)
+                record = decode_entry(entry.record)
             except CorruptDataError as error:
                 self._counters.add(RECORDS_CORRUPT_TOTAL)
                 _log.warning("frames %d: %s", entry.position, error)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ved.api.decoding import decoder_of_sources
+from ved.api.unpack import compile_kernels
 from ved.broker.base import Stream, StreamReader
 from ved.broker.open import open_stream
 from ved.db.database import Database
@@ -59,7 +60,8 @@ async def run_mqtt(
     try:
         publishing = _Publishing(settings, counters)
         stream = open_stream(settings.data, "frames", settings.kafka)
-        await asyncio.to_thread(decoder_of_sources, ())  # the kernel: its loading would make the first values old
+        await asyncio.to_thread(decoder_of_sources, ())  # the kernels: their loading would make the first values old
+        await asyncio.to_thread(compile_kernels)
         following = asyncio.create_task(_follow(stream, Latest(db, counters), publishing, counters))
         stopping = asyncio.create_task(stop.wait())
         ready({})
