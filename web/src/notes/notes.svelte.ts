@@ -22,6 +22,7 @@ class Notes {
     this.vehicle = vehicle;
     this.all = [];
     this.opened = null;
+    if (telemetry.isGuest) return () => undefined;
     let isOver = false;
     const look = async (): Promise<void> => {
       if (!document.hidden) await this.refresh(telemetry);
@@ -60,7 +61,7 @@ class Notes {
     try {
       found = await getJson(`/api/vehicles/${encodeURIComponent(vehicle)}/notes`);
     } catch (error) {
-      if (isExpected(error)) return; // The connection's own state tells; a guest sees none.
+      if (isExpected(error)) return; // The connection's own state tells.
       throw error;
     }
     if (vehicle !== this.vehicle || JSON.stringify(found) === JSON.stringify(this.all)) return;

@@ -28,6 +28,8 @@ export class Workbooks {
   readonly line = $derived(this.lines.find((line) => line.id === this.id));
   readonly isMine = $derived(this.line?.is_mine ?? false);
 
+  /** A guest has presets alone. */
+  isLocal = false;
   private vehicle: VehicleInfo | null = null;
   private history = new History<Workbook>();
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -41,8 +43,9 @@ export class Workbooks {
   // --- which one ------------------------------------------------------------------------------------------------------
 
   /** Opens a preset or a saved workbook of the vehicle; the default one where that fails. */
-  async open(vehicle: VehicleInfo, id: string, sheet: string | null = null): Promise<void> {
+  async open(vehicle: VehicleInfo, asked: string, sheet: string | null = null): Promise<void> {
     this.vehicle = vehicle;
+    const id = this.isLocal && !isPreset(asked) ? "default" : asked;
     const draft = this.draftOf(vehicle.name, id);
     if (isPreset(id)) this.show(id, draft ?? presetWorkbook(vehicle, id), draft === null ? "saved" : "draft", sheet);
     else await this.openSaved(vehicle, id, draft, sheet);
@@ -56,7 +59,7 @@ export class Workbooks {
   }
 
   async refresh(): Promise<void> {
-    if (this.vehicle === null) return;
+    if (this.vehicle === null || this.isLocal) return;
     await this.tried(async () => {
       this.lines = await listWorkbooks(this.vehicle!.name);
     });
