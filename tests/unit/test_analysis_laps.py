@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.simulated import log
 
-from ved.analysis.distance import path_length_m, thin_path, to_plane
+from ved.analysis.distance import thin_path, to_plane
 from ved.analysis.laps import FIX_GAP_US, HALF_WIDTH_M, Fixes, Line, best_lap, find_laps, learn_line
 
 
@@ -148,5 +148,4 @@ def test_a_flat_map_and_ways_on_it():
     assert y_m.tolist() == pytest.approx([0, 0, 111.19493], abs=1e-3)
     across = to_plane(np.array([0.0]), np.array([-179.9995]), (0.0, 179.9995))[0]
     assert across[0] == pytest.approx(111.19493, abs=1e-3)
-    assert path_length_m(np.array([0.0, 3, 3]), np.array([0.0, 4, 4])).tolist() == [0, 5, 5]
     assert thin_path(np.array([0.0, 1, 2, 3, 3, 9]), np.zeros(6), 2.0).tolist() == [0, 2, 5]

@@ -25,13 +25,6 @@ def to_globe(x_m: _Floats, y_m: _Floats, origin_deg: tuple[float, float]) -> tup
     return origin_deg[0] + scale * y_m, np.mod(longitude + 180.0, 360.0) - 180.0
 
 
-def path_length_m(x_m: _Floats, y_m: _Floats) -> _Floats:
-    """Length of the way from the first point to each: f64[n]."""
-    if len(x_m) == 0:
-        return np.empty(0)
-    return np.append(0.0, np.cumsum(np.hypot(np.diff(x_m), np.diff(y_m))))
-
-
 def thin_path(x_m: _Floats, y_m: _Floats, spacing_m: float) -> NDArray[np.intp]:
     """Rows of the points that are at least `spacing_m` from the one kept before: a car at rest is one point."""
     kept: list[int] = []

@@ -17,7 +17,6 @@ from ved.model.frames import CLASSIC_WIDTH, EPOCH_BYTES, FD_WIDTH, FrameColumns,
 from ved.model.samples import MAX_UNIT_BYTES, SampleChannel, SampleColumns
 
 MAX_DATAGRAM_BYTES: Final = 1472
-SAFE_DATAGRAM_BYTES: Final = 1232
 KEY_BYTES: Final = 32
 MAC_BYTES: Final = 16
 MAX_SEQ: Final = 1 << 48

@@ -82,15 +82,6 @@ def add_user(connection: Connection, user: User, password_hash: str, who: str) -
     return User(int(made[0]), user.name, user.role, user.is_named, bool(password_hash))
 
 
-def get_user(db: Database, user_id: int) -> User | None:
-    """The person with this id, or None."""
-    with db.engine.connect() as connection:
-        row = connection.execute(
-            select(users).where(users.c.id == user_id, users.c.is_removed.is_(False))
-        ).one_or_none()
-    return None if row is None else _user(row)
-
-
 def list_users(db: Database) -> list[tuple[User, int]]:
     """Everybody, with the number of places where they are signed in, in the order in which they came."""
     here = select(sign_ins.c.user_id, func.count().label("places")).where(sign_ins.c.expires_utc_s > time.time())

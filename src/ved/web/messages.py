@@ -134,12 +134,6 @@ def reset(subscription: int) -> str:
     return to_text({"type": "reset", "id": subscription})
 
 
-def unknown_names(asked: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The asked names that are not known, in order."""
-    there = set(known)
-    return [name for name in asked if name not in there]
-
-
 def finite(value: float | None) -> float | None:
     """The value, or None where JSON could not say it."""
     return value if value is not None and abs(value) < float("inf") else None

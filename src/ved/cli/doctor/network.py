@@ -15,7 +15,6 @@ from ved.config.settings import ServerSettings
 from ved.errors import UserError
 
 ANSWER_S: Final = 5.0
-_LISTENS: Final = (psutil.CONN_LISTEN, psutil.CONN_NONE)
 
 
 def ports(settings: ServerSettings, running: RunningServer | None) -> list[Finding]:
