@@ -33,7 +33,7 @@ class FaultPlan:
 
 @dataclass(frozen=True)
 class Phases:
-    """Seconds since the begin. From `steady_s` on no role and not the first car is killed, so that each process of the
+    """Seconds since the start. From `steady_s` on no role and not the first car is killed, so that each process of the
     server lives long enough to show whether it grows. From `quiet_s` on nothing is hurt and the buses fall silent."""
 
     begin_s: float

@@ -34,7 +34,7 @@ _log: Final = logging.getLogger("soak")
 
 @dataclass
 class Done:
-    """A fault that was done: from when to when (s since the begin), and whether something was there to be hurt."""
+    """A fault that was done: from when to when (s since the start), and whether something was there to be hurt."""
 
     plan: FaultPlan
     from_s: float

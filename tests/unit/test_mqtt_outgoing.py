@@ -111,8 +111,8 @@ def test_a_new_connection_gets_the_next_values_again_and_channels_are_bounded(mo
         ({"mqtt_url": "mqtt://h", "mqtt_user": "u"}, "go together"),
         ({"mqtt_url": "mqtt://h", "mqtt_ca": "/x"}, "mqtts://"),
         ({"mqtt_url": "mqtts://h", "mqtt_ca": "/no/such"}, "mqtt_ca = '/no/such' cannot be read"),
-        ({"mqtt_url": "mqtt://h", "mqtt_topics": "a/#"}, "the begin of a topic"),
-        ({"mqtt_url": "mqtt://h", "mqtt_topics": "/a"}, "the begin of a topic"),
+        ({"mqtt_url": "mqtt://h", "mqtt_topics": "a/#"}, "the start of a topic"),
+        ({"mqtt_url": "mqtt://h", "mqtt_topics": "/a"}, "the start of a topic"),
         ({"roles": ("ingest", "watch", "mqtt")}, "roles: mqtt needs the address of a broker"),
     ],
 )

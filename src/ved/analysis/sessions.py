@@ -28,7 +28,7 @@ class Stretch:
 
     @property
     def utc_from_us(self) -> int:
-        """UTC of its begin."""
+        """UTC of its start."""
         return self.t_from_us + self.utc_offset_us
 
     @property

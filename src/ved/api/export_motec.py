@@ -73,7 +73,7 @@ def write_motec(path: Path, frames: Iterable[Frame], rate_hz: float, details: Mo
 
 
 def write_beacons(path: Path, ends_s: Sequence[float], durations_s: Sequence[float]) -> None:
-    """The .ldx beside a log: a beacon where each lap ends, in seconds since the log's begin, and the fastest lap."""
+    """The .ldx beside a log: a beacon where each lap ends, in seconds since the log's start, and the fastest lap."""
     root = Element("LDXFile", Locale="English_United Kingdom.1252", DefaultLocale="C", Version="1.6")
     layers = SubElement(root, "Layers")
     block = SubElement(SubElement(layers, "Layer"), "MarkerBlock")

@@ -23,7 +23,7 @@ class Frame:
     """n rows on a regular time base, a column for each channel; NaN where there is no value.
 
     `utc_us` i64[n]: µs since 1970. `columns`: name as it was asked for -> f64[n], physical. `channels`: the same names
-    -> what the channel is. `start_utc_us`: where `time_s` is 0, the begin of the session or lap.
+    -> what the channel is. `start_utc_us`: where `time_s` is 0, the start of the session or lap.
     """
 
     start_utc_us: int
@@ -56,7 +56,7 @@ class Frame:
 
     @property
     def time_s(self) -> NDArray[np.float64]:
-        """Seconds since the begin of the session or lap: f64[n]."""
+        """Seconds since the start of the session or lap: f64[n]."""
         return (self.utc_us - self.start_utc_us) / 1e6
 
     def to_numpy(self) -> NDArray[np.float64]:
@@ -123,5 +123,5 @@ class ChannelSamples:
 
     @property
     def time_s(self) -> NDArray[np.float64]:
-        """Seconds since the begin of the session or lap: f64[n]."""
+        """Seconds since the start of the session or lap: f64[n]."""
         return (self.utc_us - self.start_utc_us) / 1e6

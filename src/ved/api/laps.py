@@ -82,7 +82,7 @@ def distance_m(found: FoundLaps, lap: LapSpan, utc_us: NDArray[np.int64]) -> NDA
     begin_m, end_m = np.interp([lap.t_from_us, lap.t_to_us], t_us, way_m)
     about_m = (way_m - begin_m) * reference.length_m / max(float(end_m - begin_m), 1.0)
     places_m = reference.project(x_m, y_m, about_m)
-    # Round the line the projection jumps from the end of the lap to its begin: the way says on which side it is.
+    # Round the line the projection jumps from the end of the lap to its start: the way says on which side it is.
     places_m += np.rint((about_m - places_m) / reference.length_m) * reference.length_m
     inside = np.interp(utc_us.astype(np.float64), t_us, np.maximum.accumulate(places_m))
     out: NDArray[np.float64] = np.where((utc_us >= t_us[0]) & (utc_us <= t_us[-1]), inside, np.nan)

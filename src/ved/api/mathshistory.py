@@ -26,7 +26,7 @@ Recent = Sequence[FrameBatch | SampleBatch]
 ReadVehicle = Callable[[str, Sequence[str], tuple[int, int], Recent], Mapping[str, Samples]]
 
 _Key = tuple[str, tuple[str, ...], int]
-"""Vehicle, names, begin of the session."""
+"""Vehicle, names, start of the session."""
 
 _FRESH_S: Final = 1.0
 _KEPT_S: Final = 30.0
@@ -128,7 +128,7 @@ class MathsHistory:
 
 
 def _segments(starts: Sequence[int], utc_us: tuple[int, int]) -> list[tuple[int, int, int]]:
-    """The pieces of a time that lie in one session each: (begin of the session, from, to)."""
+    """The pieces of a time that lie in one session each: (start of the session, from, to)."""
     at = bisect.bisect_right(starts, utc_us[0])
     edges = [start for start in starts[at:] if start < utc_us[1]]
     origins = [starts[at - 1] if at else utc_us[0] - _LOOK_BACK_US, *edges]

@@ -54,7 +54,7 @@ class Part:
 
     @property
     def utc_from_us(self) -> int:
-        """UTC of its begin."""
+        """UTC of its start."""
         return self.t_from_us + self.clock.offset_us
 
     @property

@@ -24,7 +24,7 @@ _WINDOW_US: Final = 10_000_000
 class Played:
     """An instant: `values` by name as asked for; without a rate only those channels that have a sample just then.
 
-    `time_s` counts from the begin of the session or lap. `late_s`: how much later than due it was handed out.
+    `time_s` counts from the start of the session or lap. `late_s`: how much later than due it was handed out.
     """
 
     time_s: float

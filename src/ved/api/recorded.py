@@ -269,7 +269,7 @@ class RecordedSession:
         return self.utc_from_us, self.utc_to_us
 
     def raw_frames(self, utc_us: tuple[int, int] | None = None) -> Iterator[FrameColumns]:
-        """The CAN frames as they came, in chunks; `t_us` counts from the session's begin (or from utc_us[0])."""
+        """The CAN frames as they came, in chunks; `t_us` counts from the session's start (or from utc_us[0])."""
         return read_frames(self._lake, self.parts, utc_us or self.utc_us)
 
     def decodable_frames(self, utc_us: tuple[int, int]) -> Iterator[tuple[Part, FrameColumns]]:
@@ -342,7 +342,7 @@ class RecordedSession:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lap:
-    """A lap, from one crossing of the line to the next; numbers count from 1, `utc_to_us` is the next lap's begin."""
+    """A lap, from one crossing of the line to the next; numbers count from 1, `utc_to_us` is the next lap's start."""
 
     session: RecordedSession
     number: int
@@ -385,7 +385,7 @@ class Lap:
         return (self.utc_to_us - self.utc_from_us) / 1e6
 
     def frame(self, channels: Sequence[str], rate_hz: float, *, gap_s: float | None = None) -> Frame:
-        """As `Session.frame`, of this lap; `time_s` counts from its begin."""
+        """As `Session.frame`, of this lap; `time_s` counts from its start."""
         return self.session.read_frame(channels, rate_hz, (self.utc_from_us, self.utc_to_us), gap_s)
 
     def samples(self, channel: str) -> ChannelSamples:

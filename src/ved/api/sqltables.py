@@ -195,7 +195,7 @@ class ChannelTable(Table):
             for at in range(0, len(others), _TOGETHER):
                 for piece in stretches:
                     yield from self._read(piece, others[at : at + _TOGETHER], schema)
-            for one in computed:  # from the begin of the session on, so in one go
+            for one in computed:  # from the start of the session on, so in one go
                 yield from self._read(_hull(stretches), [one], schema)
 
     def _read(self, piece: Piece, channels: Sequence[Channel], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -135,7 +135,7 @@ def _look_at(folder: Path) -> _Journal | None:
     state = read_state(folder, OS_FILES)
     if state is None:
         return None
-    # Even-numbered states lie at the file's begin, where this copy is written; and the copy was not closed in order.
+    # Even-numbered states lie at the file's start, where this copy is written; and the copy was not closed in order.
     return _Journal(segments, mark, State(state.identity, state.sequence + state.sequence % 2, state.first_position,
                                           state.reserved_end, state.next_serial, state.last_serial, False))  # fmt: skip
 

@@ -155,7 +155,7 @@ def _moment(text: str, session: Session) -> int:
     try:
         when = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"--at {text}: give seconds after the begin, or a UTC time like 2026-07-04T14:30:00") from None
+        raise UserError(f"--at {text}: give seconds after the start, or a UTC time like 2026-07-04T14:30:00") from None
     return round((when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp() * 1e6)
 
 

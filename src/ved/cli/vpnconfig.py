@@ -111,7 +111,7 @@ def check_network(text: str) -> ipaddress.IPv4Network:
 def check_name(text: str) -> str:
     """A peer's name; wg-quick makes an interface of it, so 15 characters at most. UserError otherwise."""
     if not _NAME.fullmatch(text):
-        raise UserError(f"name '{text}': 1 to 15 small letters, digits, - or _, and no - or _ at the begin")
+        raise UserError(f"name '{text}': 1 to 15 small letters, digits, - or _, and no - or _ at the start")
     return text
 
 

@@ -89,7 +89,7 @@ def _unpack(content: bytes, count: int) -> tuple[tuple[SampleChannel, ...], Samp
     t_us[1:] += base_us
     numbers = channel.astype(np.uint16)
     order, firsts = _grouped(numbers)
-    # XOR of all changes up to a sample, less those up to its group's begin.
+    # XOR of all changes up to a sample, less those up to its group's start.
     prefix = np.bitwise_xor.accumulate(changes)
     before = np.concatenate([[np.uint64(0)], prefix[firsts[1:] - 1]])
     lengths = np.diff(np.append(firsts, count))

@@ -125,7 +125,7 @@ class Epochs:
         epoch.buses = _names(description.buses)
 
     def offset_us(self, key: EpochKey) -> int | None:
-        """UTC in µs at the epoch's begin for what is written now; None: nobody knows, and it is written later."""
+        """UTC in µs at the epoch's start for what is written now; None: nobody knows, and it is written later."""
         epoch = self._epoch(key)
         if epoch.written is None:
             now = settled(None, ClockMap.best(epoch.pairs))

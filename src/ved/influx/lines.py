@@ -57,7 +57,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where rows come from: vehicle and epoch, UTC in µs at the epoch's begin, and the names of its buses."""
+    """Where rows come from: vehicle and epoch, UTC in µs at the epoch's start, and the names of its buses."""
 
     vehicle: str
     epoch: bytes

@@ -23,7 +23,7 @@ class Thinner:
     """Keeps at most about `rate_hz` samples per second of each stream (a message on a bus with the same signals).
 
     A stream that is clearly faster (median interval below 0.75 of the step) keeps the first sample of each cell of the
-    step, cells counted from the begin of its epoch; any other is kept whole, so that jitter costs nothing. What is kept
+    step, cells counted from the start of its epoch; any other is kept whole, so that jitter costs nothing. What is kept
     keeps its own time and value: nothing is averaged, and the same frames give the same points.
     """
 

@@ -40,7 +40,7 @@ class ClockPair:
 
     @property
     def offset_us(self) -> int:
-        """UTC at the begin of the epoch, by this pair."""
+        """UTC at the start of the epoch, by this pair."""
         return self.utc_us - self.t_us
 
 

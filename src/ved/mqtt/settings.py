@@ -68,7 +68,7 @@ class MqttRules:
         """UserError for a prefix that no topic can begin with."""
         is_odd = any(letter in "+#$" or not letter.isprintable() for letter in self.prefix)
         if is_odd or not self.prefix.strip("/") or self.prefix != self.prefix.strip("/"):
-            raise UserError(f"mqtt_topics = '{self.prefix}': the begin of a topic, like 'ved', without +, # and $")
+            raise UserError(f"mqtt_topics = '{self.prefix}': the start of a topic, like 'ved', without +, # and $")
 
 
 @dataclass(frozen=True, slots=True)

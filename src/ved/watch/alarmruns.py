@@ -23,7 +23,7 @@ from ved.model.samples import SampleBatch, SampleChannel
 from ved.watch.parts import Taken
 
 AROUND_US: Final = 5_000_000
-"""How much of the time before and after an alarm's begin is kept."""
+"""How much of the time before and after an alarm's start is kept."""
 MAX_RECENT: Final = 2000
 
 

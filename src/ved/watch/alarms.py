@@ -320,7 +320,7 @@ class AlarmWatcher:
                     self._put(replace(alarm, worst=worst))
 
     def _due_captures(self) -> Iterator[tuple[str, int, dict[str, Kept]]]:
-        """What is at hand before an alarm's begin, and what came after it once all of it did; some at a time."""
+        """What is at hand before an alarm's start, and what came after it once all of it did; some at a time."""
         given = 0
         for capture in list(self._captures):
             run = self._runs.get(capture.run)

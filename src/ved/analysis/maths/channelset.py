@@ -67,7 +67,7 @@ class MathsSet:
 
 
 class MathsRun:
-    """One run of some maths channels over the data of a session, from its begin (or `memory_us` before what counts)."""
+    """One run of some maths channels over the data of a session, from its start (or `memory_us` before what counts)."""
 
     def __init__(self, maths: MathsSet, names: Iterable[str]) -> None:
         self._programs = maths.needed(names)

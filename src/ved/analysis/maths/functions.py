@@ -107,7 +107,7 @@ class RunningFunction(NamedTuple):
     times_s: int = 0
     unit: Literal["keep", "seconds", "none"] = "keep"
     forgets: bool = True
-    """False: the result depends on all samples since the begin of the session."""
+    """False: the result depends on all samples since the start of the session."""
 
 
 RUNNING: Final[dict[str, RunningFunction]] = {

@@ -32,7 +32,7 @@ class LiveRun:
         self.memory_us = self._run.memory_us
 
     def again(self) -> "LiveRun":
-        """The same, at the begin of another session."""
+        """The same, at the start of another session."""
         return LiveRun(*self._given)
 
     def step(self, columns: Mapping[str, Series], until_us: int) -> dict[str, Series]:

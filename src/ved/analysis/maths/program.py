@@ -34,7 +34,7 @@ class State:
 class Program:
     """`inputs`: full names of the channels that it reads. `unit` and `kind`: those of its values.
 
-    `needs_laps`: its values depend on laps. `memory_us`: how far back samples count; None: to the begin of the session.
+    `needs_laps`: its values depend on laps. `memory_us`: how far back samples count; None: to the start of the session.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Program:
     _root: "_Node"
 
     def start(self) -> State:
-        """A new run, at the begin of a session."""
+        """A new run, at the start of a session."""
         return State()
 
     def evaluate(

@@ -163,7 +163,7 @@ class _Boundaries:
         self._waiting = Series.empty()
 
     def split(self, t_us: _Times, laps: Series) -> Iterator[tuple[slice, int | None, float]]:
-        """Rows of one lap after the other: (rows, begin of the lap if it begins here, its number)."""
+        """Rows of one lap after the other: (rows, start of the lap if it begins here, its number)."""
         starts = np.append(self._waiting.t_us, laps.t_us)
         numbers = np.append(self._waiting.values, laps.values)
         rows = np.searchsorted(t_us, starts, side="left")

@@ -63,7 +63,7 @@ class NumberWatch:
         self._earlier: list[int] = []
 
     def skip(self, payload: MqttFrames) -> tuple[int, int] | None:
-        """(frames lost before this payload, or -1: not known; frames at its begin that came before).
+        """(frames lost before this payload, or -1: not known; frames at its start that came before).
 
         None: a payload of a life that is over, so all of it came before.
         """

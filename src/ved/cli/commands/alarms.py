@@ -16,10 +16,10 @@ def alarms() -> None:
 
 @app.command()
 def check(
-    session: Annotated[str | None, typer.Argument(help="Id of a session, or the begin of one.")] = None,
+    session: Annotated[str | None, typer.Argument(help="Id of a session, or its beginning.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest session.")] = False,
     vehicle: Annotated[str | None, typer.Option(help="With --last: of this vehicle.")] = None,
-    rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be given often.  [default: all]")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule. Repeatable.  [default: all]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     data: Data = None,
     config: ConfigFile = None,

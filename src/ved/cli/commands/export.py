@@ -12,7 +12,7 @@ app = typer.Typer()
 
 @app.command()
 def export(
-    session: Annotated[str | None, typer.Argument(help="Id of a session, or the begin of one.")] = None,
+    session: Annotated[str | None, typer.Argument(help="Id of a session, or its beginning.")] = None,
     last: Annotated[bool, typer.Option("--last", help="The newest session.")] = False,
     vehicle: Annotated[str | None, typer.Option(help="With --last: of this vehicle.")] = None,
     lap: Annotated[int | None, typer.Option(help="Only this lap; laps count from 1.")] = None,

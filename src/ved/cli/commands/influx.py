@@ -17,7 +17,7 @@ def influx() -> None:
 @app.command()
 def backfill(
     vehicle: Annotated[str | None, typer.Option(help="Only this vehicle.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only this session (its id, or the begin of it).")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this session (its id, or its beginning).")] = None,
     from_text: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Only from then on: 2025-05-01 or 2025-05-01T14:30 (UTC)."),

@@ -55,7 +55,7 @@ def keys_datagram(
 ) -> None:
     """Make a key for a microcontroller that sends datagrams, and print it as C (ved_sender.h). It is shown only once.
 
-    ved keys datagram fs > firmware/ved_key.h
+    Example: ved keys datagram fs > firmware/ved_key.h
     """
     from ved.cli.keys import print_datagram_key
     from ved.cli.options import server_settings

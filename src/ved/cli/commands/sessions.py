@@ -8,7 +8,7 @@ from ved.cli.commands.arguments import ConfigFile, Data
 
 app = typer.Typer(help="Sessions: list, show, describe, split, merge.", no_args_is_help=True)
 
-Session = Annotated[str, typer.Argument(help="Id of a session, or the begin of one.")]
+Session = Annotated[str, typer.Argument(help="Id of a session, or its beginning.")]
 
 
 @app.command(name="list")
@@ -74,7 +74,7 @@ def edit(
 @app.command()
 def split(
     session: Session,
-    at: Annotated[str, typer.Option(help="Seconds after its begin, or a UTC time like 2026-07-04T14:30:00.")],
+    at: Annotated[str, typer.Option(help="Seconds after its start, or a UTC time like 2026-07-04T14:30:00.")],
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:

@@ -120,7 +120,7 @@ class _Desk:
         from_us = opened.utc_from_us if limits_us[0] is None else limits_us[0]
         to_us = opened.utc_to_us if limits_us[1] is None else limits_us[1]
         if to_us <= from_us:
-            raise UserError(f"from_us {from_us}, to_us {to_us}: the end must lie after the begin")
+            raise UserError(f"from_us {from_us}, to_us {to_us}: the end must lie after the start")
         bucket_us = max(1, math.ceil((to_us - from_us) / points))
         if bucket_us > ROLLUP_US:
             bucket_us = math.ceil(bucket_us / ROLLUP_US) * ROLLUP_US  # then rollups serve
