@@ -8,11 +8,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import event, inspect
 
-from ved.db import dbcs, epochs, keys, people, sessions, tables, vehicles
+from ved.db import alarms, dbcs, epochs, keys, people, sessions, tables, vehicles
 from ved.db.database import Database
 from ved.db.people_tables import metadata
 from ved.db.texts import list_texts, seed_texts
 from ved.errors import StorageError, UserError
+from ved.model.alarm import Alarm
 from ved.model.records import (
     BusDescription,
     Clock,
@@ -200,3 +201,17 @@ def test_titles_are_seeded_once(db: Database):
     seed_texts(db, "fs", [ChannelTexts("A.b", "Other", "Autre")])
     assert list_texts(db, "fs") == {"A.b": ChannelTexts("A.b", "Speed", "Allure")}
     assert list_texts(db, "pe") == {}
+
+
+def test_alarms_are_counted_in_the_span_in_which_they_began(db: Database):
+    def raised(vehicle: str, utc_us: int) -> Alarm:
+        name = f"{vehicle} {utc_us}"
+        return Alarm(name, vehicle, EPOCH, "hot", 2, "Hot", "Chaud", "T", "°C", False, False, 0, utc_us, 1.0, 1.0)
+
+    with db.engine.begin() as connection:
+        alarms.write_alarms(
+            connection, [raised("fs", at) for at in (99, 100, 150, 200, 201, 305)] + [raised("pe", 120)]
+        )
+    assert alarms.count_alarms(db, "fs", [(300, 400), (100, 200), (500, 600)]) == [1, 3, 0]
+    assert alarms.count_alarms(db, "fs", []) == []
+    assert alarms.count_alarms(db, "ps", [(0, 400)]) == [0]

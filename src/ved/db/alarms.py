@@ -85,10 +85,17 @@ def list_alarms(db: Database, vehicle: str, utc_us: tuple[int, int], limit: int 
 
 def count_alarms(db: Database, vehicle: str, spans: Sequence[tuple[int, int]]) -> list[int]:
     """How many alarms of a vehicle began in each of these spans of UTC, both ends inclusive."""
-    wanted = select(alarms.c.utc_raised_us).where(alarms.c.vehicle == vehicle).order_by(alarms.c.utc_raised_us)
+    if not spans:
+        return []
+    since_us = min(first for first, _ in spans)
+    wanted = (
+        select(alarms.c.utc_raised_us)
+        .where(alarms.c.vehicle == vehicle, alarms.c.utc_raised_us >= since_us)
+        .order_by(alarms.c.utc_raised_us)
+    )
     with db.engine.connect() as connection:
         raised = np.array(connection.execute(wanted).scalars().all(), np.int64)
-    firsts, ends = np.array(spans, np.int64).reshape(-1, 2).T
+    firsts, ends = np.array(spans, np.int64).T
     return [int(n) for n in np.searchsorted(raised, ends, "right") - np.searchsorted(raised, firsts, "left")]
 
 
