@@ -102,7 +102,7 @@ class SlowLane:
         return None
 
 
-@pytest.mark.parametrize("share", [1.1, 1.2, 1.5, 2.0])
+@pytest.mark.parametrize("share", [1.12, 1.2, 1.4])
 def test_an_uplink_that_becomes_too_slow_is_noticed_within_seconds(share: float) -> None:
     """The queue on the way grows until the window is full, and longer is waited for nothing."""
     lane = SlowLane(250_000.0, 2250)
@@ -119,7 +119,7 @@ def test_dead_zones_and_longer_ways_are_no_overload() -> None:
         assert lane.run(10, dead_s) is None
     for _ in range(20):
         assert lane.run(1, 0.45) is None
-    for way_s in (0.2, 0.0, 0.5, 0.0, 0.9, 0.0):
+    for way_s in (0.2, 0.5, 0.9, 0.3):
         lane.way_s = way_s
         assert lane.run(10) is None
     lane.rate = 22_600.0  # all fits, just

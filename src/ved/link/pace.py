@@ -40,6 +40,10 @@ MOST_TRAIN_BYTES: Final = 32 << 10
 LEAST_TRAIN_RECORDS: Final = 2
 """One record says nothing of the uplink."""
 
+MEASURE_S: Final = (5.0, 15.0)
+"""So often a train of `LEAST_TRAIN_RECORDS` is sent although one record is long enough; the second one is for records
+so long that the live lane feels two of them."""
+
 LEAST_RATE: Final = 1_000.0
 RISE_S: Final = 0.05
 RISE_SHARE: Final = 0.25
@@ -233,9 +237,15 @@ class BackfillPacer:
         self._train_bytes += size_bytes
         self._train_records += 1
         self._meter.note_sent(size_bytes)
-        is_measure = self._train_records >= LEAST_TRAIN_RECORDS or self._meter.is_fresh(now_s)
-        if is_measure and self._train_bytes + size_bytes // 2 >= self.train_bytes(now_s):
+        is_long = self._train_bytes + size_bytes // 2 >= self.train_bytes(now_s)
+        if is_long and (self._train_records >= LEAST_TRAIN_RECORDS or self._is_measured(size_bytes, now_s)):
             self._end_train()
+
+    def _is_measured(self, size_bytes: int, now_s: float) -> bool:
+        """True when a train of one record of this size will do: what the uplink carries was measured a while ago."""
+        usual_s, rare_s = MEASURE_S
+        is_huge = size_bytes > self._meter.last_rate * BATCH_S
+        return self._meter.age_s(now_s) < (rare_s if is_huge else usual_s)
 
     def note_empty(self) -> None:
         """The backlog has nothing more at the moment."""

@@ -1,6 +1,7 @@
 """What is sent live when the uplink cannot carry everything: when that is so, and the latest frame of each id."""
 
 from collections import deque
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,13 @@ OVERLOAD_S: Final = 10.0
 
 LATE_S: Final = 0.15
 GROWN_S: Final = 0.07
-HALF_S: Final = 1.0
-"""A record is late by what its trip takes longer than the shortest one. When the least late of a second was later than
-`LATE_S`, and that of the next second by `GROWN_S` more, the queue on the way only grows. Behind a dead zone it shrinks,
-and a way that became longer is late by the same each time."""
+PART_S: Final = 0.7
+PARTS: Final = 3
+"""A record is late by what its trip takes longer than the shortest one. When the least late of a part of the time was
+later than `LATE_S`, and that of each next part by `GROWN_S` more, the queue on the way only grows. Behind a dead zone
+it shrinks, and a way that became longer is late by the same each time."""
 
-HALF_TRIPS: Final = 3
+PART_TRIPS: Final = 3
 FIRST_TRY_S: Final = 10.0
 LAST_TRY_S: Final = 80.0
 CALM_S: Final = 60.0
@@ -50,11 +52,15 @@ class Overload:
         if self.is_thinned(now_s):
             return
         self._trips.append((now_s, late_s))
-        while self._trips[0][0] <= now_s - 2 * HALF_S:
+        while self._trips[0][0] <= now_s - PARTS * PART_S:
             self._trips.popleft()
-        first = [late for at_s, late in self._trips if at_s <= now_s - HALF_S]
-        second = [late for at_s, late in self._trips if at_s > now_s - HALF_S]
-        if min(len(first), len(second)) >= HALF_TRIPS and LATE_S < min(first) < min(second) - GROWN_S:
+        parts: list[list[float]] = [[] for _ in range(PARTS)]
+        for at_s, late in self._trips:
+            parts[min(int((now_s - at_s) / PART_S), PARTS - 1)].append(late)
+        if min(map(len, parts)) < PART_TRIPS:
+            return
+        newest_first = [min(part) for part in parts]
+        if newest_first[-1] > LATE_S and all(new > old + GROWN_S for new, old in pairwise(newest_first)):
             self._begin(now_s)
 
     def note_new_way(self) -> None:

@@ -15,9 +15,6 @@ VALID_S: Final = 20.0
 SHORT_S: Final = 0.02
 """A train that arrives faster than this says only that the uplink is fast."""
 
-FRESH_S: Final = 5.0
-"""So often something is measured while trains go."""
-
 
 @dataclass(slots=True)
 class _Train:
@@ -40,7 +37,7 @@ class UplinkMeter:
         self._live_bytes = 0
         self._trains: deque[_Train] = deque()
         self._samples: deque[tuple[float, int, float]] = deque(maxlen=TRAINS)  # when, bytes, seconds
-        self._measured_s = -FRESH_S
+        self._measured_s = -VALID_S
         self.last_rate = 0.0
 
     @property
@@ -57,9 +54,9 @@ class UplinkMeter:
         rates = sorted(size_bytes / took_s for _, size_bytes, took_s in self._samples)
         return rates[len(rates) // 2]
 
-    def is_fresh(self, now_s: float) -> bool:
-        """True when a train was measured a moment ago: one of a single record, which says nothing, will do."""
-        return now_s - self._measured_s < FRESH_S
+    def age_s(self, now_s: float) -> float:
+        """Since when no train was measured."""
+        return now_s - self._measured_s
 
     def begin_train(self) -> None:
         """The next record that is sent begins a train."""
