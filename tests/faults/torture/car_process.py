@@ -1,6 +1,7 @@
 """The car's program under test, as a process: the real agent over the source that keeps the truth.
 
-`car_process.py STATE TRUTH LIFE RATE JOURNAL_BYTES`: writes its progress as JSON lines to TRUTH/LIFE.progress.
+`car_process.py STATE TRUTH LIFE RATE JOURNAL_BYTES BATCH_FRAMES`: writes its progress as JSON lines to
+TRUTH/LIFE.progress.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from ved.model.records import BusDescription, Description
 _PR_SET_PDEATHSIG = 1
 
 
-async def drive(state: Path, truth: Path, life: int, rate: int, journal_bytes: int) -> None:
+async def drive(state: Path, truth: Path, numbers: list[int]) -> None:
+    life, rate, journal_bytes, batch_frames = numbers
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     fd = os.open(truth / f"{life}.progress", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -33,7 +35,7 @@ async def drive(state: Path, truth: Path, life: int, rate: int, journal_bytes: i
         os.write(fd, (json.dumps(said) + "\n").encode())
 
     buses = tuple(BusDescription(index, f"bus{index}", ()) for index in range(3))
-    settings = AgentSettings(state, "fs", journal_bytes=journal_bytes)
+    settings = AgentSettings(state, "fs", journal_bytes=journal_bytes, max_batch_frames=batch_frames)
     description = Description("fs", bytes(16), 0, "torture", buses)
     await run_agent(settings, TruthSource(truth, life, rate), description, stop, tell)
 
@@ -47,5 +49,4 @@ def die_with_parent() -> None:
 if __name__ == "__main__":
     die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    given = sys.argv
-    asyncio.run(drive(Path(given[1]), Path(given[2]), int(given[3]), int(given[4]), int(given[5])))
+    asyncio.run(drive(Path(sys.argv[1]), Path(sys.argv[2]), [int(number) for number in sys.argv[3:]]))

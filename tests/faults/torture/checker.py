@@ -15,7 +15,7 @@ from ved.db.database import Database
 from ved.db.epochs import list_losses
 from ved.lake.lake import Lake
 from ved.model.frames import FrameBatch
-from ved.model.records import Lane, Loss
+from ved.model.records import Arrival, Lane, Loss, Preview
 
 VEHICLE = "fs"
 ALL_BUSES = 255
@@ -171,7 +171,10 @@ def _judge_life(life: int, rows: NDArray[np.void], have: NDArray[np.void], verdi
 
 @dataclass(frozen=True)
 class Came:
-    """A batch as it came to the server: when (monotonic, as the car's clock on the same machine), over which lane."""
+    """A batch or preview as it came to the server: when (monotonic, as the car's clock on this machine), by which lane.
+
+    A preview has no seqs: `first_seq` and `count` are 0.
+    """
 
     mono_us: int
     lane: Lane
@@ -182,8 +185,14 @@ class Came:
     last_t_us: int
 
 
+def _came(arrival: Arrival, record: FrameBatch | Preview) -> Came:
+    life, last_us = int(rows_of(record.frames.take(slice(0, 1)))["life"][0]), int(record.frames.t_us[-1])
+    first_seq, count = (record.first_seq, record.count) if isinstance(record, FrameBatch) else (0, 0)
+    return Came(arrival.mono_us, arrival.lane, record.epoch, first_seq, count, life, last_us)
+
+
 def arrivals(data: Path) -> list[Came]:
-    """All batches of the server's stream, in order."""
+    """All batches and previews of the server's stream, in order."""
 
     async def read() -> list[Came]:
         reader = open_journal(data, "frames").reader("earliest")
@@ -192,21 +201,8 @@ def arrivals(data: Path) -> list[Came]:
             while entries := await reader.read(timeout_s=0):
                 for entry in entries:
                     record = decode_record(entry.record)
-                    if isinstance(record, FrameBatch):
-                        life = int(rows_of(record.frames.take(slice(0, 1)))["life"][0])
-                        last_us = int(record.frames.t_us[-1])
-                        at_us, lane = entry.arrival.mono_us, entry.arrival.lane
-                        out.append(
-                            Came(
-                                at_us,
-                                lane,
-                                record.epoch,
-                                record.first_seq,
-                                record.count,
-                                life,
-                                last_us,
-                            )
-                        )
+                    if isinstance(record, FrameBatch | Preview):
+                        out.append(_came(entry.arrival, record))
         finally:
             reader.close()
         return out
@@ -215,7 +211,7 @@ def arrivals(data: Path) -> list[Came]:
 
 
 def live_ages_ms(came: list[Came], truth_dir: Path, from_mono_us: int, to_mono_us: int) -> NDArray[np.float64]:
-    """How old the newest frame of each live batch was when it came, for batches that came in the given time."""
+    """How old the newest frame of what came over the live lane was when it came, in the given time."""
     origins = {int(path.stem): int(path.read_text()) // 1000 for path in truth_dir.glob("*.origin")}
     return np.array(
         [

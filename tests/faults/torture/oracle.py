@@ -85,7 +85,10 @@ def read_truth(folder: Path) -> dict[int, NDArray[np.void]]:
 
 
 class TruthSource:
-    """A live bus of `rate` frames per second, in chunks; it falls silent while the file `<folder>/quiet` exists."""
+    """A live bus of `rate` frames per second, in chunks; it falls silent while the file `<folder>/quiet` exists.
+
+    The file `<folder>/rate` holds another rate, from when it is there.
+    """
 
     is_realtime = True
 
@@ -112,6 +115,8 @@ class TruthSource:
         if (self._folder / "quiet").exists():
             self._at_ns = now_ns
             return FrameColumns.empty()
+        if (other := self._folder / "rate").exists():
+            self._rate = int(other.read_text())
         count = (now_ns - self._at_ns) * self._rate // 1_000_000_000
         if not count:
             return FrameColumns.empty()

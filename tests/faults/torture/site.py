@@ -73,6 +73,7 @@ class Site:
         self.places = places
         self.net = net
         self.rate = RATE
+        self.batch_frames = 8192
         self.journal_bytes = journal_bytes
         self.roles: dict[str, subprocess.Popen[str]] = {}
         self.car: subprocess.Popen[bytes] | None = None
@@ -196,7 +197,8 @@ class Site:
         """A new life of the car's program (with `state`: of a second car, beside the first)."""
         self.life += 1
         prefix = self.net.in_car() if self.net else []
-        arguments = [state or self.places.state, self.places.truth, self.life, self.rate, self.journal_bytes]
+        numbers = [self.life, self.rate, self.journal_bytes, self.batch_frames]
+        arguments = [state or self.places.state, self.places.truth, *numbers]
         with (self.places.logs / "car.log").open("a") as log:
             process = subprocess.Popen(
                 [*prefix, sys.executable, str(PROGRAM), *map(str, arguments)],
@@ -220,6 +222,13 @@ class Site:
         code = self.car.wait(30)
         self.car = None
         assert code == 0, self.log("car")
+
+    def change_rate(self, rate: int) -> None:
+        """While the car drives, and for all its later lives."""
+        told = self.places.truth / "rate"
+        told.with_suffix(".new").write_text(str(rate))
+        told.with_suffix(".new").rename(told)
+        self.rate = rate
 
     def true_frames(self, life: int | None = None) -> int:
         path = self.places.truth / f"{life or self.life}.truth"

@@ -12,7 +12,7 @@ from tests.faults.netlab import lab
 from tests.faults.netlab.emulator import Faults
 from tests.faults.netlab.lab import EMULATOR, NetLab
 from tests.faults.torture.checker import arrivals, live_ages_ms, recovery_s
-from tests.faults.torture.site import Figures, Places, Site, mono_us, wait_until
+from tests.faults.torture.site import RATE, Figures, Places, Site, mono_us, wait_until
 from tests.faults.torture.viewer import Viewer
 
 from ved.model.records import Lane
@@ -125,22 +125,6 @@ def test_a_bad_link(tmp_path, name: str, rate: int, faults: Faults, hit: Callabl
         )
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_offline_for_long_then_a_slow_uplink(tmp_path):
-    with world(tmp_path) as (site, net, viewer):
-        site.stop_car()
-        site.rate = 3000
-        net.both(Faults(is_down=True))
-        site.start_car()
-        time.sleep(30)
-        assert net.counts()[0].down > 0
-        net.set(up=bad(rate_bps=300_000), down=LTE)
-        back_us = mono_us()
-        site.wait_stored(1)
-        finish(viewer, "30 s offline at 3,000 frames/s, then 300 kbit/s", [back_us])
-
-
 @pytest.mark.parametrize("times", [1, 6])
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -231,29 +215,66 @@ def test_a_backlog_beside_the_live_lane(tmp_path, rate: int, rate_bps: float):
             site.rate = rate
             site.start_car()
             site.wait_stored()
-        net.set(up=bad(rate_bps=rate_bps), down=LTE)
-        time.sleep(3)
+        slow(net, rate_bps)
         calm_us = mono_us()
         time.sleep(5)
-        zone_us = mono_us()
+        calm = (calm_us, mono_us())
         with net.dead_zone():
             time.sleep(20)
-        back_us, before = mono_us(), net.counts()[0]
-        assert before.down > 0, "the zone was not noticed"
-        wait_until(lambda: site.true_frames() - site.progress()["stored_frames"] < rate, "the backlog is stored", 120)
-        end_us, up = mono_us(), net.counts()[0].since(before)
-        came = [one for one in arrivals(site.places.data) if back_us < one.mono_us <= end_us]
-        late = [one.mono_us for one in came if one.lane == Lane.BACKFILL]
-        assert late, "nothing came over the backfill lane"
-        ages = {
-            "calm": live_ages_ms(arrivals(site.places.data), site.places.truth, calm_us, zone_us),
-            "backlog": live_ages_ms(came, site.places.truth, min(late), end_us),
-        }
-        finish(
-            viewer,
-            f"20 s offline at {rate} frames/s, then {rate_bps / 1e3:.0f} kbit/s",
-            [back_us],
-            backlog_s=(max(late) - back_us) / 1e6,
-            uplink_share=up.passed_bytes * 8 / rate_bps / ((end_us - back_us) / 1e6),
-            **{f"live_p{q}_ms_{when}": float(np.percentile(one, q)) for when, one in ages.items() for q in (50, 99)},
-        )
+        finish_slowly(viewer, f"20 s offline at {rate} frames/s, then {rate_bps / 1e3:.0f} kbit/s", calm, rate_bps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_twenty_minutes_offline_then_a_slow_uplink(tmp_path):
+    """Their frames are captured in one minute, in batches as they would be: 11,000 records, one behind the other."""
+    with world(tmp_path) as (site, net, viewer):
+        site.stop_car()
+        site.batch_frames = RATE // 9
+        site.start_car()
+        site.wait_stored()
+        rate_bps = 3e5
+        slow(net, rate_bps)
+        calm_us = mono_us()
+        time.sleep(5)
+        calm = (calm_us, mono_us())
+        with net.dead_zone():
+            goal = site.true_frames() + 20 * 60 * RATE
+            site.change_rate(20 * RATE)
+            wait_until(lambda: site.true_frames() >= goal, "twenty minutes are captured", 180)
+            site.change_rate(RATE)
+            time.sleep(2)
+        finish_slowly(viewer, "20 min offline at 600 frames/s, then 300 kbit/s", calm, rate_bps)
+
+
+def slow(net: NetLab, rate_bps: float) -> None:
+    net.set(up=bad(rate_bps=rate_bps), down=LTE)
+    time.sleep(3)
+
+
+def finish_slowly(viewer: Viewer, name: str, calm: tuple[int, int], rate_bps: float) -> None:
+    """The link is back, and slow: what both lanes take of it until the backlog is stored, and what live feels."""
+    site, net = viewer.site, viewer.site.net
+    assert net is not None
+    back_us, before = mono_us(), net.counts()[0]
+    assert before.down > 0, "the zone was not noticed"
+    waiting = site.true_frames() - site.progress()["stored_frames"]
+    wait_until(lambda: site.true_frames() - site.progress()["stored_frames"] < site.rate, "the backlog is stored", 900)
+    end_us, up = mono_us(), net.counts()[0].since(before)
+    came = arrivals(site.places.data)
+    beside = [one for one in came if back_us < one.mono_us <= end_us]
+    late = [one.mono_us for one in beside if one.lane == Lane.BACKFILL]
+    assert late, "nothing came over the backfill lane"
+    ages = {
+        "calm": live_ages_ms(came, site.places.truth, *calm),
+        "backlog": live_ages_ms(beside, site.places.truth, min(late), end_us),
+    }
+    finish(
+        viewer,
+        name,
+        [back_us],
+        backlog_frames=waiting,
+        backlog_s=(max(late) - back_us) / 1e6,
+        uplink_share=up.passed_bytes * 8 / rate_bps / ((end_us - back_us) / 1e6),
+        **{f"live_p{q}_ms_{when}": float(np.percentile(one, q)) for when, one in ages.items() for q in (50, 99)},
+    )
