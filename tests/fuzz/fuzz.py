@@ -23,7 +23,7 @@ from tests.fuzz.targets import BY_NAME, TARGETS, Target
 
 TIMEOUT_S: Final = 30
 MEMORY_MB: Final = 2048
-COMPILED: Final = ["ved.dbc.decode", "ved.api.unpack", "ved.ingest.wirekernel", "ved.ingest.packkernel"]
+COMPILED: Final = ["ved.dbc.kernel", "ved.api.unpack", "ved.ingest.wirekernel", "ved.ingest.packkernel"]
 """numba cannot compile what is instrumented: of these modules no coverage is seen."""
 
 
