@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ved.dbc.definitions import SignalDef
 from ved.dbc.load import DbcSet
 
+# kernel.py has these numbers compiled in, and numba's cache looks at that file alone: who changes one here must change
+# something there.
 STANDARD_IDS: Final = 1 << 11
 EXTENDED_BITS: Final = 29
 HASH_FACTOR: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio (Knuth, The Art of Computer Programming, 6.4)
