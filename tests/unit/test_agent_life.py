@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ved.agent import life as lives_module
-from ved.agent.life import UNSYNCED_US, Life, close_lives, epoch_ends, read_lives, save_lives
+from ved.agent.life import UNSYNCED_US, Life, close_lives, epoch_ends, lives_in, read_lives, save_lives
 from ved.codec.batch import encode_batch
 from ved.codec.records import decode_record, encode_record
 from ved.journal.journal import Journal
@@ -44,6 +44,10 @@ def loss(next_seq: int, t_from_us: int, t_to_us: int) -> Loss:
     return Loss("fs", EPOCH, POSTHUMOUS + next_seq, LossPlace.CAR_CRASH, 255, -1, t_from_us, t_to_us)
 
 
+def loss_of(epoch: bytes, next_seq: int, t_from_us: int) -> bytes:
+    return encode_record(replace(loss(next_seq, t_from_us, t_from_us + 5), epoch=epoch))
+
+
 DESCRIPTION = encode_record(Description("fs", EPOCH, 1, "car", ()))
 
 
@@ -64,10 +68,10 @@ def test_the_loss_begins_behind_the_last_frame_kept(tmp_path: Path, records: tup
     assert journal.durable_position == journal.next_position
     at = journal.next_position - 1
     assert decode_record(journal.read(at, 1 << 20)[0].payload) == expected
-    assert epoch_ends(closed) == (EpochEnd(EPOCH, at, expected.number - POSTHUMOUS - 1, expected.t_from_us),) or not at
+    assert epoch_ends(closed) == (EpochEnd(EPOCH, at + 1, expected.number - POSTHUMOUS - 1, expected.t_to_us),)
     # Killed before the end was entered: the same loss is told once, and the end is the same.
-    assert close_lives(journal, [LIFE], NOW_NS + 10**9, "boot 1") == (closed, []) or not at
-    assert close_lives(journal, closed, NOW_NS + 10**9, "boot 1") == (closed, []) or not at
+    assert close_lives(journal, [LIFE], NOW_NS + 10**9, "boot 1") == (closed, [])
+    assert close_lives(journal, closed, NOW_NS + 10**9, "boot 1") == (closed, [])
     journal.close()
 
 
@@ -86,8 +90,26 @@ def test_a_life_that_told_more_than_is_left_was_longer(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_without_its_files_what_is_in_the_journal_may_have_gone_on_for_a_day(tmp_path: Path) -> None:
+    """Notes about an epoch of which nothing else is left make no life of it."""
+    about = encode_record(Loss("fs", bytes([9]) * 16, POSTHUMOUS + 1, LossPlace.CAR_DISK, 255, 5, 0, 9, 1, 5))
+    records = (batch(1, OTHER), loss_of(OTHER, 11, 10_000), DESCRIPTION, batch(1), b"damaged", batch(11), about)
+    journal = journal_of(tmp_path, *records)
+    assert read_lives(tmp_path, journal.first_position) is None
+    closed, losses = close_lives(journal, lives_in(journal), NOW_NS, "boot 1")
+    assert [(life.epoch, life.seq, life.end_position) for life in closed] == [(OTHER, 10, 2), (EPOCH, 20, 8)]
+    (told,) = losses  # of the other it was told
+    assert (told.epoch, told.number, told.t_from_us) == (EPOCH, POSTHUMOUS + 21, 20_000)
+    assert told.t_to_us >= 20_000 + 24 * 3_600_000_000
+    assert close_lives(journal, lives_in(journal), NOW_NS, "boot 1") == (closed, [])
+    journal.close()
+    empty = Journal.open(tmp_path / "empty")
+    assert lives_in(empty) == []
+    empty.close()
+
+
 def test_file_of_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_lives(tmp_path, 0) == []
+    assert read_lives(tmp_path, 0) is None
     ended = replace(LIFE, seq=70, t_us=5, end_position=9)
     save_lives(tmp_path, [ended, LIFE])
     assert read_lives(tmp_path, 8) == [ended, LIFE]
@@ -97,7 +119,7 @@ def test_file_of_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lives.2").unlink()
     for at in range(len(whole)):
         (tmp_path / "lives").write_bytes(whole[:at])
-        assert read_lives(tmp_path, 0) == []
+        assert read_lives(tmp_path, 0) is None
     monkeypatch.setattr(lives_module, "MAX_LIVES", 1)
     save_lives(tmp_path, [ended, LIFE])
     assert read_lives(tmp_path, 0) == [LIFE]

@@ -15,7 +15,7 @@ def test_what_is_over_and_trimmed_is_forgotten(tmp_path: Path) -> None:
     save_lives(tmp_path, LIVES)
     assert read_lives(tmp_path, 0) == LIVES
     assert read_lives(tmp_path, 40) == LIVES[1:]
-    assert read_lives(tmp_path / "nowhere", 0) == []
+    assert read_lives(tmp_path / "nowhere", 0) is None
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)
@@ -38,7 +38,7 @@ def test_two_damaged_files_say_nothing(tmp_path: Path) -> None:
     for name in FILE_NAMES:
         text = (tmp_path / name).read_text()
         (tmp_path / name).write_text(text.replace('"seq": 70', '"seq": 79'))
-    assert read_lives(tmp_path, 0) == []
+    assert read_lives(tmp_path, 0) is None
 
 
 def test_the_file_of_the_first_version_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ved.agent.capture import Capture
 from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue
 from ved.agent.keeper import Keeper, KeeperEvents
-from ved.agent.life import BEAT_S, Life, boot_id, close_lives, epoch_ends, read_lives, save_lives
+from ved.agent.life import BEAT_S, Life, boot_id, close_lives, epoch_ends, lives_in, read_lives, save_lives
 from ved.agent.packer import Packer, PackerSettings
 from ved.canbus.source import Source
 from ved.codec.link import FEATURE_PREVIEWS, FEATURE_SAMPLES, FEATURE_WIRE, NO_TIME, Hello, Space
@@ -359,8 +359,9 @@ class _Run:
         return asyncio.run_coroutine_threadsafe(give_up(), self._loop).result()
 
     def _declare(self, loss: Loss) -> None:
-        """The journal lost frames. What says so goes its own way: the source may have ended long ago."""
-        _log.warning("frames %d to %d of epoch %s cannot be read", loss.first_seq, loss.last_seq, loss.epoch.hex())
+        """The journal lost records. What says so goes its own way: the source may have ended long ago."""
+        what = f"frames {loss.first_seq} to {loss.last_seq}" if loss.first_seq else "notes"
+        _log.warning("%s of epoch %s cannot be read", what, loss.epoch.hex())
         record = encode_record(loss)
         self._keeper.put(record, peek(record))
 
@@ -384,7 +385,8 @@ def _check_vehicle(journal: Journal, vehicle: str) -> None:
 
 def _close_lives(state_dir: Path, journal: Journal) -> list[Life]:
     """The lives before this one, all over now. What the last one may have lost is said when it did not end in order."""
-    lives, losses = close_lives(journal, read_lives(state_dir, journal.first_position), time.monotonic_ns(), boot_id())
+    known = read_lives(state_dir, journal.first_position)
+    lives, losses = close_lives(journal, lives_in(journal) if known is None else known, time.monotonic_ns(), boot_id())
     for loss in losses:
         span_s = (loss.t_to_us - loss.t_from_us) / 1e6
         _log.warning("epoch %s did not end in order: up to %.1f s of it are lost", loss.epoch.hex(), span_s)

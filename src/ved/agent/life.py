@@ -3,7 +3,8 @@
 The file `lives` names the epochs that the journal may still hold, oldest first: where each one began and, once it is
 over, where it ended. The last one without an end is running, or did not end in order; whoever finds it at a start
 declares the loss and enters the end. So frames that the journal loses later are missed even when nothing is left of
-their epoch. It is kept twice, each with a check sum: one that is damaged costs nothing.
+their epoch. It is kept twice, each with a check sum: one that is damaged costs nothing. When both are, what the
+journal holds is taken for lives of which nobody knows how they ended.
 """
 
 import json
@@ -29,9 +30,13 @@ BEAT_S: Final = 10.0
 UNSYNCED_US: Final = 2_000_000
 """After a power cut nobody knows when it was; what the journal had not synced yet is younger than this."""
 
+UNTOLD_US: Final = 24 * 3_600_000_000
+"""So long a life may have gone on after what is left of it, when nothing else tells."""
+
 _BEAT_US: Final = int(BEAT_S * 1e6)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _READ_BYTES: Final = 1 << 20
+_WITH_SEQS: Final = (RecordKind.BATCH, RecordKind.SAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,27 @@ def save_lives(state_dir: Path, lives: list[Life]) -> None:
             raise StorageError(f"{state_dir / name}: {error.strerror or error}") from error
 
 
-def read_lives(state_dir: Path, first_position: int) -> list[Life]:
-    """The lives that are not over, or whose records are not all trimmed; [] when both files are damaged."""
+def read_lives(state_dir: Path, first_position: int) -> list[Life] | None:
+    """The lives that are not over, or whose records are not all trimmed; None when both files are damaged or gone."""
     for name in FILE_NAMES:
         lives = _read_file(state_dir / name)
         if lives is not None:
             return [life for life in lives if not life.end_position or life.end_position > first_position]
-    return []
+    return None
+
+
+def lives_in(journal: Journal) -> list[Life]:
+    """The lives of which the journal holds records, none of them over: all that is known without the files."""
+    vehicles: dict[bytes, str] = {}
+    last: dict[bytes, bytes] = {}
+    for _, record in _records(journal, journal.first_position, journal.next_position):
+        header = verify(record)
+        if header.kind in _WITH_SEQS:
+            last[header.epoch] = record
+        if header.number < POSTHUMOUS:  # said by the life itself
+            vehicles.setdefault(header.epoch, header.vehicle)
+    ends = {epoch: _end_of(last.get(epoch)) for epoch in vehicles}
+    return [Life(vehicles[one], one, 0, "", seq + 1, t_us + UNTOLD_US) for one, (seq, t_us) in ends.items()]
 
 
 def _read_file(path: Path) -> list[Life] | None:
@@ -122,7 +141,8 @@ def close_lives(journal: Journal, lives: list[Life], now_ns: int, boot: str) -> 
             journal.sync()
             losses.append(loss)
         seq = loss.number - POSTHUMOUS - 1
-        closed.append(replace(life, seq=seq, t_us=loss.t_from_us, end_position=end_position if at is None else at))
+        end_position = 1 + (end_position if at is None else at)
+        closed.append(replace(life, seq=seq, t_us=loss.t_to_us, end_position=end_position))
     return closed, losses
 
 
@@ -134,14 +154,17 @@ def crash_loss(journal: Journal, life: Life, now_ns: int, boot: str) -> tuple[Lo
     """
     last: bytes | None = None
     for segment in reversed(journal.segments):  # the life before was the last to write
-        for position, record in _records(journal, segment.first_position, segment.end_position, life.epoch):
-            found = decode_record(record) if verify(record).kind == RecordKind.LOSS else None
+        for position, record in _records(journal, segment.first_position, segment.end_position):
+            header = verify(record)
+            if header.epoch != life.epoch:
+                continue
+            found = decode_record(record) if header.kind == RecordKind.LOSS else None
             if isinstance(found, Loss) and found.place == LossPlace.CAR_CRASH:
                 return found, position
-            last = record if verify(record).kind in (RecordKind.BATCH, RecordKind.SAMPLES) else last
+            last = record if header.kind in _WITH_SEQS else last
         if last is not None:
             break
-    last_seq, t_from_us = (0, 0) if last is None else _end_of(last)
+    last_seq, t_from_us = _end_of(last)
     t_to_us = t_from_us + UNSYNCED_US
     if boot != "" and boot == life.boot:
         t_to_us = (now_ns - life.origin_ns) // 1000
@@ -151,20 +174,22 @@ def crash_loss(journal: Journal, life: Life, now_ns: int, boot: str) -> tuple[Lo
     return Loss(life.vehicle, life.epoch, number, LossPlace.CAR_CRASH, ALL_BUSES, -1, t_from_us, t_to_us), None
 
 
-def _records(journal: Journal, position: int, end: int, epoch: bytes) -> Iterator[tuple[int, bytes]]:
-    """Whole records of an epoch from `position` to `end`, in order; damaged ones are not accounted for."""
+def _records(journal: Journal, position: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Whole records from `position` to `end`, in order; damaged ones are not accounted for."""
     while position < end and (entries := journal.read(position, _READ_BYTES)):
         position = entries[-1].position + 1
         for entry in entries:
             try:
-                header = verify(entry.payload)
+                verify(entry.payload)
             except CorruptDataError:
                 continue
-            if header.epoch == epoch and entry.position < end:
+            if entry.position < end:
                 yield entry.position, entry.payload
 
 
-def _end_of(record: bytes) -> tuple[int, int]:
-    """Last seq and latest time of a batch of frames or samples."""
+def _end_of(record: bytes | None) -> tuple[int, int]:
+    """Last seq and latest time of a batch of frames or samples; zeros without one."""
+    if record is None:
+        return 0, 0
     header, times = peek(record), batch_times(record)
     return header.number + header.count - 1, 0 if times is None else max(0, times[1])

@@ -6,19 +6,20 @@ server has stored, or what another loss record names, is not lost; the rest is d
 seqs, under the number `POSTHUMOUS` + its first seq. The records on both sides stay in the journal until the server has
 stored the declaration, so a restart makes the same one, byte for byte.
 
-A record that cannot be read between two batches without a jump was a note: perhaps a loss that somebody must hear of.
+A record that cannot be read between two batches without a jump was a note: perhaps a loss that somebody must hear of,
+of any time since the begin of its epoch. So may be all but one of several records with a jump.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ved.codec.link import Space
 from ved.codec.records import decode_record
 from ved.errors import CorruptDataError
 from ved.link.span import Span
-from ved.link.walker import Kept
+from ved.link.walker import Kept, Lost
 from ved.model.frames import FrameBatch
 from ved.model.records import ALL_BUSES, Loss, LossPlace
 from ved.model.samples import SampleBatch
@@ -28,9 +29,6 @@ POSTHUMOUS: Final = 1 << 32
 
 NOTE_LOSSES: Final = 1 << 48
 """Losses in the place of a note that cannot be read are numbered from here by its position in the journal."""
-
-NOTE_BEFORE_US: Final = 1_000_000
-"""A note tells of what was before the batch that precedes it by less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,41 +73,56 @@ class Trail:
         self._next_seq = 1
         self._batch_at: int | None = None
         self._is_after_damage = False  # since the last batch
-        self._next_position: int | None = None
-        self._missing_at: int | None = None  # the first position since the last batch that could not be read
+        self._lost: Lost | None = None  # since the last batch
 
     def follow(self, kept: Kept) -> list[Hole]:
         """The holes right before this record."""
         holes: list[Hole] = []
         self._is_after_damage |= kept.is_after_damage
-        if self._next_position is not None and kept.position > self._next_position and self._missing_at is None:
-            self._missing_at = self._next_position
-        self._next_position = kept.position + 1
+        if kept.lost is not None:
+            self._lost = Lost.join(self._lost, kept.lost)
         while self._ends and self._ends[0].end_position <= kept.position:
             holes += self._close(self._ends.popleft())
         if kept.span.space != Space.SEQ:
             return holes
         if kept.epoch != self._epoch:
+            if self._batch_at is not None:  # of a recording that did not come to its end
+                holes += self._lost_notes(Hole(self._epoch, 0, 0, self._batch_at, None), kept.position)
             # Without damage, what lay before its first batch was trimmed, or never was.
             self._epoch, self._batch_at = kept.epoch, None
             self._next_seq = 1 if self._is_after_damage else kept.span.first
-        if kept.span.first > self._next_seq:
-            holes.append(Hole(kept.epoch, self._next_seq, kept.span.first - 1, self._batch_at, kept.position))
-        elif self._missing_at is not None and self._batch_at is not None:
-            holes.append(Hole(kept.epoch, 0, 0, self._batch_at, kept.position, note_at=self._missing_at))
+        hole = Hole(kept.epoch, self._next_seq, kept.span.first - 1, self._batch_at, kept.position)
+        holes += self._lost_between(hole, kept.position)
         self._next_seq = max(self._next_seq, kept.span.last + 1)
         self._batch_at = kept.position
         self._is_after_damage = False
-        self._missing_at = None
+        self._lost = None
         return holes
 
     def _close(self, end: EpochEnd) -> list[Hole]:
         """The epoch is over: its last batch must have come. Of an epoch that left nothing, only damage tells."""
         is_seen = end.epoch == self._epoch
-        first = self._next_seq if is_seen else 1
-        if end.last_seq < first or not (is_seen or self._is_after_damage):
+        if not (is_seen or self._is_after_damage):
             return []
-        return [Hole(end.epoch, first, end.last_seq, self._batch_at if is_seen else None, None, end.end_us)]
+        first, before = (self._next_seq, self._batch_at) if is_seen else (1, None)
+        holes = self._lost_between(Hole(end.epoch, first, end.last_seq, before, None, end.end_us), end.end_position)
+        if self._lost is not None:
+            behind = max(self._lost.first, end.end_position)
+            self._lost = replace(self._lost, first=behind) if behind < self._lost.end else None
+        if is_seen:
+            self._next_seq, self._batch_at = max(self._next_seq, end.last_seq + 1), None
+        return holes
+
+    def _lost_between(self, hole: Hole, end: int) -> list[Hole]:
+        """The hole, if it has seqs, and what notes below position `end` may have told."""
+        holes = [hole] if hole.first <= hole.last else []
+        is_more = self._lost is not None and self._lost.count > len(holes)
+        return holes + (self._lost_notes(hole, end) if is_more else [])
+
+    def _lost_notes(self, hole: Hole, end: int) -> list[Hole]:
+        if self._lost is None or self._lost.first >= end:
+            return []
+        return [replace(hole, first=0, last=0, note_at=self._lost.first)]
 
 
 def batch_times(record: bytes | None) -> tuple[int, int] | None:
@@ -137,9 +150,9 @@ def declaration(vehicle: str, hole: Hole, run: tuple[int, int], before: bytes | 
     first, last = run
     earlier, later = batch_times(before), batch_times(after)
     t_from_us = earlier[0] if earlier else 0
-    t_to_us = max(t_from_us, later[1] if later else hole.end_us)
+    t_to_us = max(earlier[1] if earlier else 0, later[1] if later else hole.end_us)
     if hole.note_at is not None:
-        number, t_from_us = NOTE_LOSSES + hole.note_at, max(0, t_from_us - NOTE_BEFORE_US)
-        return Loss(vehicle, hole.epoch, number, LossPlace.CAR_DISK, ALL_BUSES, -1, t_from_us, t_to_us)
+        number = NOTE_LOSSES + hole.note_at
+        return Loss(vehicle, hole.epoch, number, LossPlace.CAR_DISK, ALL_BUSES, -1, 0, t_to_us)
     number, count = POSTHUMOUS + first, last - first + 1
     return Loss(vehicle, hole.epoch, number, LossPlace.CAR_DISK, ALL_BUSES, count, t_from_us, t_to_us, first, last)

@@ -15,14 +15,32 @@ READ_BYTES: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Some `count` records that cannot be read, at positions from `first` to before `end`."""
+
+    first: int
+    end: int
+    count: int
+
+    @staticmethod
+    def join(before: "Lost | None", after: "Lost") -> "Lost":
+        """Both as one."""
+        return after if before is None else Lost(before.first, after.end, before.count + after.count)
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """A record in the car's journal. `is_after_damage`: right before it, something that was there cannot be read."""
+    """A record in the car's journal. `is_after_damage`: right before it, something that was there cannot be read.
+
+    `lost`: what that is, unless it was trimmed.
+    """
 
     position: int
     epoch: bytes
     span: Span
     record: bytes
     is_after_damage: bool = False
+    lost: Lost | None = None
 
 
 class Walker:
@@ -32,7 +50,9 @@ class Walker:
         self.path = path
         self._reader: JournalReader | None = None
         self._is_after_damage = False
-        self._gone = 0  # positions that the reader could not deliver, up to the last one that it did
+        self._lost: Lost | None = None
+        self._expected = 0  # the position after the last one that the reader delivered
+        self._gone = 0  # positions that it could not deliver, up to there
         self._lock = threading.Lock()  # a cancelled read goes on in its thread
 
     async def read(self, position: int) -> tuple[list[Kept], int]:
@@ -51,7 +71,7 @@ class Walker:
             if self._reader is None or self._reader.position != position:
                 self._close()
                 self._reader = JournalReader(self.path, position)
-                self._is_after_damage, self._gone = False, 0
+                self._is_after_damage, self._lost, self._expected, self._gone = False, None, position, 0
             return self._read_on(self._reader)
 
     def _read_one(self, position: int) -> bytes | None:
@@ -67,21 +87,46 @@ class Walker:
         entries = reader.read(READ_BYTES)
         if not entries:
             return out, reader.position
-        inside = entries[-1].position + 1 - entries[0].position - len(entries)
-        self._is_after_damage |= reader.corrupt + reader.skipped > self._gone + inside
-        self._gone = reader.corrupt + reader.skipped
-        expected = entries[0].position
+        gone, self._gone = self._gone, reader.corrupt + reader.skipped
+        damage = self._damage(entries[-1].position) if self._gone > gone else {}
         for entry in entries:
-            self._is_after_damage |= entry.position > expected
-            expected = entry.position + 1
+            if entry.position in damage:
+                self._note_damage(damage[entry.position])
+            self._expected = entry.position + 1
             try:
                 header = peek(entry.payload)
-            except CorruptDataError:
-                self._is_after_damage = True  # not ours, or newer than this program: it can never be sent
+            except CorruptDataError:  # not ours, or newer than this program: it can never be sent
+                self._note_damage(Lost(entry.position, self._expected, 1))
                 continue
-            out.append(Kept(entry.position, header.epoch, span_of(header), entry.payload, self._is_after_damage))
-            self._is_after_damage = False
+            span = span_of(header)
+            out.append(Kept(entry.position, header.epoch, span, entry.payload, self._is_after_damage, self._lost))
+            self._is_after_damage, self._lost = False, None
         return out, reader.position
+
+    def _damage(self, last: int) -> dict[int, Lost]:
+        """What is gone from the expected position to `last`, by the position of the record behind it.
+
+        One by one: a position that is passed over and does not count as gone was never given to a record.
+        """
+        out: dict[int, Lost] = {}
+        expected, gone = self._expected, 0
+        reader = JournalReader(self.path, expected)
+        try:
+            kept_from = reader.first_position()
+            while expected <= last and (entries := reader.read(1)):
+                count, gone = reader.corrupt + reader.skipped - gone, reader.corrupt + reader.skipped
+                first, end = max(expected, kept_from), entries[0].position
+                if count:
+                    out[end] = Lost(first, end, max(0, min(count, end - first)))
+                expected = entries[-1].position + 1
+        finally:
+            reader.close()
+        return out
+
+    def _note_damage(self, lost: Lost) -> None:
+        self._is_after_damage = True
+        if lost.count:  # else it was trimmed
+            self._lost = Lost.join(self._lost, lost)
 
     def close(self) -> None:
         """Give the files back."""

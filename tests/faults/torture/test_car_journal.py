@@ -10,6 +10,7 @@ from tests.faults.torture.checker import Verdict
 from tests.faults.torture.site import Figures, Places, Site, copy_state
 from tests.faults.torture.test_kills import journal_rows
 
+from ved.agent.life import FILE_NAMES
 from ved.codec.records import decode_record
 from ved.journal.reader import JournalReader
 from ved.model.frames import FrameBatch
@@ -148,6 +149,19 @@ def test_a_file_beside_the_segments_is_garbage(card: Card, name: str):
     path.write_bytes(random.Random(2).randbytes(path.stat().st_size))
     assert len(journal_rows(places.state)) == len(journal_rows(card.places.state))
     drive_again(card, places, BATCH, f"garbage in the car journal's file {name}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_nobody_knows_how_the_life_ended(card: Card):
+    """Both copies of the file of lives are garbage, and the end of the journal is gone."""
+    places = card.copy("lives")
+    for name in FILE_NAMES:
+        (places.state / name).write_bytes(random.Random(3).randbytes(200))
+    newest = segments(places.state)[-1]
+    os.truncate(newest, len(newest.read_bytes().rstrip(b"\0")) - 700)
+    what = "garbage in both copies of lives, and the car journal cut 700 bytes before its end"
+    drive_again(card, places, BATCH * 2 + 700, what, least_lost=1)
 
 
 @pytest.mark.slow
