@@ -112,7 +112,7 @@ function overview(find: Finder): Sheet {
   make.add(at(9, 0, 3, 8), "tiles", { channels: tiles }, titled("Now", "Maintenant"));
   const mapTop = tiles.length > 0 ? 8 : 0;
   if (find.vehicle.map !== null) make.add(at(9, mapTop, 3, bottom - mapTop), "map", { colour: tiles.length > 0 ? find.speed : "" }, titled("Map", "Carte"));
-  return make.sheet("overview", "Overview", "Vue d’ensemble");
+  return make.sheet("overview", "Overview", "Ensemble");
 }
 
 function battery(find: Finder): Sheet {
