@@ -205,6 +205,9 @@ def test_a_better_clock_moves_everything(tmp_path):
             await until(lambda: page.last() == [1, 2])
             server.send_clock(START_UTC_US + 3_600_000_000, number=2, source=ClockSource.GPS)
             await until(lambda: page.count("reset") == 1 and page.last() == [1, 2])
+            (reset,) = (one for one in page.texts if one["type"] == "reset")
+            assert reset["moved"]["by_us"] == 3_600_000_000
+            assert 0 <= START_UTC_US - reset["moved"]["from_utc_us"] < 60_000_000
             assert (page.column().t_us - START_UTC_US - 3_600_000_000).tolist() == [0, 20_000]
             server.send([40_000], [3])
             await until(lambda: page.last() == [1, 2, 3])

@@ -170,6 +170,23 @@ describe("LiveStore", () => {
     expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([100, 300, 500, 900]);
   });
 
+  it("keeps a paused view when all comes anew: moved by a better clock, and also what has left the window", () => {
+    const store = new LiveStore();
+    store.startWatching(watching(["a"]));
+    store.accept(message(KIND_HISTORY, [column([[100, 1], [500, 5]])], true));
+    store.freeze(500);
+    store.restart({ from_utc_us: 0, by_us: 1000 });
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1500]);
+    store.startWatching(watching(["a", "b"]));
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1500]);
+    store.accept(message(KIND_HISTORY, [column([[1300, 3], [1900, 9]]), column([[1200, 2], [1900, 9]], 1)], true));
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1500]);
+    expect(rows(store.buffer("b")!).map(([us]) => us)).toEqual([1200]);
+    store.unfreeze();
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1300, 1900]);
+    expect(store.buffer("a")!.newestUs).toBe(1900);
+  });
+
   it("drops what has left the window", () => {
     const store = new LiveStore();
     store.startWatching(watching(["a"]));

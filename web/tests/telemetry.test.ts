@@ -215,12 +215,22 @@ describe("Telemetry", () => {
   it("throws all away on a reset, and takes new channels over", async () => {
     const telemetry = await started();
     FakeSocket.last.say(watching(100e6));
-    telemetry.time.pause();
     vehicle = { ...vehicle, channels: [...vehicle.channels, channel("N.ew")] };
     FakeSocket.last.say({ type: "reset", id: last(watches()).id });
-    expect(telemetry.time.isPaused).toBe(false);
     expect(telemetry.time.edgeUs).toBe(-Infinity);
     await vi.waitFor(() => expect(telemetry.channel("N.ew")).toBeDefined());
+  });
+
+  it("stays paused on the same samples when a better clock moves them, and where it is when others move", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(watching(100e6));
+    telemetry.time.show({ fromUs: 50e6, toUs: 60e6 });
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id, moved: { from_utc_us: 80e6, by_us: 3600e6 } });
+    expect(telemetry.time.paused).toEqual({ fromUs: 3650e6, toUs: 3660e6 });
+    expect(telemetry.time.bounds().toUs).toBe(3700e6);
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id, moved: { from_utc_us: 9000e6, by_us: 5e6 } });
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id });
+    expect(telemetry.time.paused).toEqual({ fromUs: 3650e6, toUs: 3660e6 });
   });
 
   it("tells what was missed, all of it, and fetches it on demand", async () => {

@@ -229,9 +229,13 @@ class Follower:
         """Moved clocks at most once per second: the first seconds of a connection bring better and better pairs."""
         now_us = monotonic_us()
         is_time = now_us - self._reset_at_us.get(feed.name, now_us - RESET_US) >= RESET_US
+        current = feed.current
+        before_us = None if current is None else current.offset_us  # when its monotonic clock began
         if feed.apply_clocks(also_moved=is_time):
             self._reset_at_us[feed.name] = now_us
-            self._hub.reset(feed)
+            is_same = current is not None and current is feed.current and before_us is not None
+            moved = (before_us, current.offset_us - before_us) if is_same else None
+            self._hub.reset(feed, moved)
 
     async def _epoch(self, vehicle: str, epoch: bytes) -> EpochFeed:
         feed = self._hub.feed_of(vehicle)

@@ -13,7 +13,7 @@ from ved.web.auth import Auth, is_own_origin
 from ved.web.guests import may_guest
 from ved.web.signin_page import SIGNED_OUT, signin_page
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/signin", "/signin.css", "/join"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/signin", "/signin.css", "/join", "/icon.svg"})
 FOXGLOVE_PATH: Final = "/foxglove"
 METRICS_PATH: Final = "/metrics"
 POLICY: Final = (

@@ -187,10 +187,10 @@ class Hub:
         self._open[subscription.watch.vehicle].discard(subscription)
         self._quiet(subscription)
 
-    def reset(self, feed: VehicleFeed) -> None:
-        """Everything that viewers have of this vehicle no longer holds."""
+    def reset(self, feed: VehicleFeed, moved: tuple[int, int] | None = None) -> None:
+        """Everything that viewers have of this vehicle no longer holds. `moved`: from when (UTC in µs), by how many."""
         for subscription in list(self._fanouts[feed.name].subscriptions):
-            self._reset(subscription)
+            self._reset(subscription, moved)
 
     async def reload_maths(self, feed: VehicleFeed) -> None:
         """Take up what people changed of the maths channels: viewers start anew."""
@@ -243,11 +243,11 @@ class Hub:
             }
         )
 
-    def _reset(self, subscription: Subscription) -> None:
+    def _reset(self, subscription: Subscription, moved: tuple[int, int] | None = None) -> None:
         self._maths[subscription.watch.vehicle].clear()
         self._quiet(subscription)
         subscription.outbox.forget(subscription.watch.id)
-        subscription.outbox.put_answer(messages.reset(subscription.watch.id), subscription.watch.id)
+        subscription.outbox.put_answer(messages.reset(subscription.watch.id, moved), subscription.watch.id)
         self._answer(subscription)
 
     def _quiet(self, subscription: Subscription) -> None:

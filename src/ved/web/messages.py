@@ -129,9 +129,10 @@ def missed(subscription: int, messages: int, from_utc_us: int, to_utc_us: int) -
     )
 
 
-def reset(subscription: int) -> str:
-    """What the client has of a subscription no longer holds."""
-    return to_text({"type": "reset", "id": subscription})
+def reset(subscription: int, moved: tuple[int, int] | None = None) -> str:
+    """What the client has of a subscription no longer holds. `moved`: what was from this time (UTC in µs) on, by µs."""
+    told = None if moved is None else {"from_utc_us": moved[0], "by_us": moved[1]}
+    return to_text({"type": "reset", "id": subscription, "moved": told})
 
 
 def finite(value: float | None) -> float | None:

@@ -38,8 +38,8 @@ SIGNED_OUT: Final = (
 WRONG: Final = ("Nom ou mot de passe incorrect.", "Wrong name or password.")
 TOO_OFTEN: Final = ("Trop d'essais ; attendez quelques minutes.", "Too many tries; wait some minutes.")
 LINK_OVER: Final = (
-    "Ce lien a déjà servi ou a expiré ; demandez-en un autre.",
-    "This link was used already or has expired; ask for another.",
+    "Ce lien a déjà servi, a expiré ou a été retiré ; demandez-en un autre.",
+    "This link was used already, has expired or was withdrawn; ask for another.",
 )
 NAME_TAKEN: Final = ("Ce nom est pris ; choisissez-en un autre.", "This name is taken; choose another.")
 BAD_FORM: Final = (

@@ -163,7 +163,7 @@ export abstract class Connection {
         this.onState(message);
         break;
       case "reset":
-        this.time.reset();
+        this.time.restart(message.moved ?? null);
         this.onRedefined();
         break;
       case "missed":

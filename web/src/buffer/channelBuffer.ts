@@ -35,6 +35,18 @@ export class ChannelBuffer {
     return this.length > 0 ? this.times[this.end - 1]! : -Infinity;
   }
 
+  /** Time of the oldest sample, Infinity when there is none. */
+  get oldestUs(): number {
+    return this.length > 0 ? this.times[this.start]! : Infinity;
+  }
+
+  /** All entries are later by so much. */
+  move(byUs: number): void {
+    for (let i = this.start; i < this.end; i++) this.times[i] = this.times[i]! + byUs;
+    this.medianAtUs = -Infinity;
+    this.blocks.forgetFrom(0);
+  }
+
   /** Index of the first entry at or after `us`. */
   lowerBound(us: number): number {
     let low = this.start;

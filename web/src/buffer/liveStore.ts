@@ -1,5 +1,5 @@
 import { KIND_HISTORY, type ColumnsMessage } from "../protocol/columns";
-import type { WatchedChannel, Watching } from "../protocol/messages";
+import type { Moved, WatchedChannel, Watching } from "../protocol/messages";
 import { ChannelBuffer } from "./channelBuffer";
 
 /**
@@ -36,7 +36,7 @@ export class LiveStore {
     this.isHistoryComplete = false;
     this.raiseEdge(watching.edge_utc_us);
     this.incoming = new Map(watching.channels.map((channel) => [channel.name, new ChannelBuffer(watching.bucket_us)]));
-    if (![...this.shown.values()].some((buffer) => buffer.length > 0)) this.showIncoming();
+    if (this.frozen === null && ![...this.shown.values()].some((buffer) => buffer.length > 0)) this.showIncoming();
   }
 
   /** Takes a message in; true when it brought a sample newer than all before. */
@@ -72,13 +72,21 @@ export class LiveStore {
     if (us !== null && us > this.edgeUs) this.edgeUs = us;
   }
 
-  /** The server told to throw all samples away; the history follows. */
+  /** Throws all samples away. */
   reset(): void {
+    this.restart(null);
+    this.unfreeze();
+  }
+
+  /** The server sends all anew. A paused view keeps its samples, at their new times where a better clock moved them. */
+  restart(moved: Moved | null): void {
     this.edgeUs = -Infinity;
     this.shown = new Map();
     this.incoming = null;
     this.names = new Map();
-    this.unfreeze();
+    if (this.frozen === null || moved === null || this.frozenEdgeUs < moved.from_utc_us) return;
+    for (const buffer of this.frozen.values()) buffer.move(moved.by_us);
+    this.frozenEdgeUs += moved.by_us;
   }
 
   /** Keeps a copy of the samples until `edgeUs` in view. */
@@ -98,7 +106,11 @@ export class LiveStore {
     this.shown = this.incoming;
     this.incoming = null;
     if (this.frozen === null) return;
-    // The paused view takes over what the new history has of its time: added channels, or a longer window.
-    this.frozen = new Map([...this.shown].map(([name, buffer]) => [name, buffer.copyUntil(this.frozenEdgeUs)]));
+    // The paused view takes over what the new history has of its time (added channels, a longer window), and keeps what
+    // has left the window since.
+    const before = this.frozen;
+    const reachesFurther = (name: string, copy: ChannelBuffer): boolean => (before.get(name)?.oldestUs ?? Infinity) < copy.oldestUs - this.bucketUs;
+    const copies = [...this.shown].map(([name, buffer]) => [name, buffer.copyUntil(this.frozenEdgeUs)] as const);
+    this.frozen = new Map(copies.map(([name, copy]) => [name, reachesFurther(name, copy) ? before.get(name)! : copy]));
   }
 }

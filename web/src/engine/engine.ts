@@ -75,7 +75,7 @@ export class Engine {
 
   private onMessage(message: ServerMessage): void {
     if (message.type === "watching") this.store.startWatching(message);
-    else if (message.type === "reset") this.store.reset();
+    else if (message.type === "reset") this.store.restart(message.moved ?? null);
     else if (message.type === "state" && message.vehicle === this.vehicle) this.store.raiseEdge(message.edge_utc_us);
     this.post({ type: "message", message, news: this.news() }, []);
   }

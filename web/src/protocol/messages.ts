@@ -59,6 +59,13 @@ export interface VehicleState {
 export interface Reset {
   readonly type: "reset";
   readonly id: number;
+  /** A better clock: what was at or after `from_utc_us` is now later by `by_us`. */
+  readonly moved?: Moved | null;
+}
+
+export interface Moved {
+  readonly from_utc_us: number;
+  readonly by_us: number;
 }
 
 export interface Missed {

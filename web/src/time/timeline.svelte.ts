@@ -1,3 +1,4 @@
+import type { Moved } from "../protocol/messages";
 import { clampRange, panRange, zoomRange, type TimeRange } from "./timeRange";
 
 /** What the time line needs of the samples. */
@@ -39,6 +40,17 @@ export class Timeline {
   reset(): void {
     this.goLive();
     this.edge = -Infinity;
+  }
+
+  /** All comes anew; a paused view stays where it is, on the same samples where a better clock moved them. */
+  restart(moved: Moved | null): void {
+    this.edge = -Infinity;
+    if (this.paused === null || moved === null || this.frozenEdge < moved.from_utc_us) return;
+    const by = moved.by_us;
+    this.frozenEdge += by;
+    this.paused = { fromUs: this.paused.fromUs + by, toUs: this.paused.toUs + by };
+    if (this.anchorUs !== null) this.anchorUs += by;
+    if (this.cursorUs !== null) this.cursorUs += by;
   }
 
   /** The whole window: what can be scrubbed. */
