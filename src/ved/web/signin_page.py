@@ -41,6 +41,10 @@ LINK_OVER: Final = (
     "Ce lien a déjà servi, a expiré ou a été retiré ; demandez-en un autre.",
     "This link was used already, has expired or was withdrawn; ask for another.",
 )
+SIGNIN_OVER: Final = (
+    "Ce lien de connexion a déjà servi ou a expiré. Créez-en un nouveau avec `ved signin`.",
+    "This sign-in link was used already or has expired. Make a new one with `ved signin`.",
+)
 NAME_TAKEN: Final = ("Ce nom est pris ; choisissez-en un autre.", "This name is taken; choose another.")
 BAD_FORM: Final = (
     "Un nom de 1 à 60 caractères ; un mot de passe d'au moins 10.",

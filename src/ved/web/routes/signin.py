@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import parse_qs
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from ved.codec.live import LIVE_VERSION
@@ -17,10 +17,6 @@ from ved.web.clock import utc_us
 from ved.web.passwords import TooOftenError
 from ved.web.state import WebState
 
-LINK_USED: Final = (
-    "This sign-in link was used already or has expired. Make a new one with `ved signin`.\n"
-    "Ce lien de connexion a déjà servi ou a expiré. Créez-en un nouveau avec `ved signin`.\n"
-)
 MAX_FORM_BYTES: Final = 4096
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 200
@@ -73,7 +69,7 @@ def add_signin(app: FastAPI, state: WebState) -> None:
             # A link that is clicked twice by the person whom it signed in is no reason to stop them.
             if await state.auth.user_of(request.headers) is not None:
                 return RedirectResponse("/", 303)
-            return pages.signin_page(403) if not token else PlainTextResponse(LINK_USED, 403)
+            return pages.refusal_page(403, pages.SIGNIN_OVER) if token else pages.signin_page(403)
         return await _let_in(state.auth, request, user.id)
 
     @app.post("/signin", response_class=RedirectResponse, status_code=303)
