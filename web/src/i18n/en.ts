@@ -220,6 +220,7 @@ export const en = {
   "laps.mark": "Lap {n} · {time}",
   "laps.session": "Session",
   "laps.newest": "The newest",
+  "laps.one": "1 lap",
   "laps.count": "{n} laps",
   "laps.none": "No laps in this session yet",
   "laps.overlay": "Overlay",

@@ -222,6 +222,7 @@ export const fr: Record<Key, string> = {
   "laps.mark": "Tour {n} · {time}",
   "laps.session": "Session",
   "laps.newest": "La plus récente",
+  "laps.one": "1 tour",
   "laps.count": "{n} tours",
   "laps.none": "Aucun tour dans cette session pour l’instant",
   "laps.overlay": "Superposer",

@@ -1,4 +1,4 @@
-import { i18n } from "../i18n/i18n.svelte";
+import { i18n, t } from "../i18n/i18n.svelte";
 
 const local = (text: string): string => (i18n.language === "fr" ? text.replace(".", ",") : text);
 
@@ -13,3 +13,6 @@ export function lapTime(seconds: number): string {
 export function gapTime(seconds: number): string {
   return local(`${seconds < 0 ? "\u2212" : "+"}${Math.abs(seconds).toFixed(3)}`);
 }
+
+/** "1 lap", "12 laps". */
+export const lapsCount = (n: number): string => (n === 1 ? t("laps.one") : t("laps.count", { n }));
