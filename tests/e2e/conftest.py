@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -146,7 +147,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Serving"]:
     """The running server that all tests share which ask for it: each uses vehicles, or epochs, of its own."""
     ved = Ved(tmp_path_factory.mktemp("served") / "ved-data")
     with ved.serving() as serving:
+        with signed_in_client(serving) as client:
+            for method, path, body in (
+                ("PATCH", "/api/me", {"name": "First"}), ("PUT", "/api/me/password", {"password": "first of all"}),
+            ):  # fmt: skip
+                assert client.request(method, path, json=body).is_success
         yield serving
+
+
+@contextmanager
+def signed_in_client(serving: Serving) -> Iterator[httpx.Client]:
+    """A program that came in by a new sign-in link."""
+    with httpx.Client(base_url=serving.origin, headers={"Origin": serving.origin}, timeout=60) as client:
+        client.get(serving.ved.run("signin", "--data", str(serving.ved.data)).stdout.strip())
+        yield client
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import re
 
 from playwright.sync_api import Browser, expect
+from tests.e2e.conftest import WAIT_MS
 
 
 def test_invited_named_and_back_with_a_password(browser: Browser, served):
@@ -45,3 +46,24 @@ def test_invited_named_and_back_with_a_password(browser: Browser, served):
     line.get_by_role("button", name="Sign out").click()
     expect(line).to_contain_text("signed in on 0 devices")
     assert guest.request.get(f"{served.origin}/api/me").status == 401
+
+
+def test_the_first_admin_says_who_they_are_before_anything_else(browser: Browser, ved):
+    with ved.serving() as serving:
+        page = browser.new_context(locale="en-GB").new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(serving.signin_link)
+        expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=WAIT_MS)
+        page.goto(f"{serving.origin}/?section=people")
+        expect(page.get_by_role("heading", name="Welcome")).to_be_visible(timeout=WAIT_MS)
+        page.get_by_label("Name").fill("   ")
+        page.get_by_label("New password").fill("too short")
+        page.get_by_role("button", name="Begin").click()
+        assert page.request.get(f"{serving.origin}/api/me").json()["is_first_admin"]
+        page.get_by_label("Name").fill("Ada")
+        page.get_by_label("New password").fill("correct horse 12")
+        page.get_by_role("button", name="Begin").click()
+        expect(page.get_by_role("region", name="People")).to_contain_text("Ada", timeout=WAIT_MS)
+        me = page.request.get(f"{serving.origin}/api/me").json()
+        assert me == {"name": "Ada", "role": "admin", "is_named": True, "has_password": True}
+        page.context.close()

@@ -105,6 +105,18 @@ def find_password(db: Database, name: str) -> tuple[User, str] | None:
     return None if row is None else (_user(row), row.password_hash)
 
 
+def has_known_admin(db: Database) -> bool:
+    """True when an admin has a name and a password: somebody who can come back without a link."""
+    wanted = select(users.c.id).where(
+        users.c.role == "admin",
+        users.c.is_named.is_(True),
+        users.c.is_removed.is_(False),
+        users.c.password_hash != "",
+    )
+    with db.engine.connect() as connection:
+        return connection.execute(wanted).first() is not None
+
+
 def rename_user(db: Database, user: User, name: str) -> None:
     """Give a person the name that they say. UserError when somebody has it."""
     with db.engine.begin() as connection:

@@ -15,7 +15,7 @@ import { lampOf, type Lamp } from "./lamp";
 import { Numbers } from "./numbers";
 import { hasRole, type Role } from "./role";
 
-export type Phase = "loading" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
+export type Phase = "loading" | "first_admin" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
 
 const TICK_MS = 100;
 const VEHICLES_EVERY_MS = 5000;
@@ -98,6 +98,10 @@ export class Telemetry extends Connection {
   async load(): Promise<void> {
     try {
       this.user = await getMe();
+      if (this.user.is_first_admin === true) {
+        this.phase = "first_admin";
+        return;
+      }
       if (this.user.session !== undefined) {
         this.preferences.isLocal = this.workbooks.isLocal = true;
         await this.laps.restrict(this.user.session);
@@ -150,7 +154,7 @@ export class Telemetry extends Connection {
   }
 
   private async refreshVehicles(): Promise<void> {
-    if (document.hidden || this.phase === "signed_out") return;
+    if (document.hidden || this.phase === "signed_out" || this.phase === "first_admin") return;
     try {
       this.vehicles = await getVehicles();
     } catch (error) {

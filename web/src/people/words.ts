@@ -3,6 +3,9 @@ import { i18n } from "../i18n/i18n.svelte";
 const en = {
   "me": "You",
   "me.unnamed": "Say your name, so that others know who wrote a note or changed a rule.",
+  "first": "Welcome",
+  "first.hint": "You are the first admin here. Choose a name and a password: with them you come back, on any device.",
+  "first.go": "Begin",
   "name": "Name",
   "save": "Save",
   "password": "New password (10 characters or more)",
@@ -60,6 +63,9 @@ const en = {
 const fr: Record<keyof typeof en, string> = {
   "me": "Vous",
   "me.unnamed": "Dites votre nom : les autres sauront qui a écrit une note ou changé une règle.",
+  "first": "Bienvenue",
+  "first.hint": "Vous êtes le premier administrateur. Choisissez un nom et un mot de passe : avec eux vous reviendrez, depuis tout appareil.",
+  "first.go": "Commencer",
   "name": "Nom",
   "save": "Enregistrer",
   "password": "Nouveau mot de passe (10 caractères ou plus)",

@@ -5,6 +5,9 @@ export interface User {
   readonly role: string;
   /** The one session that a guest sees. */
   readonly session?: string;
+  readonly is_named?: boolean;
+  /** No admin has a name and a password yet: this one is asked for them. */
+  readonly is_first_admin?: boolean;
 }
 
 export type Choice = readonly [number, string];

@@ -14,6 +14,7 @@ from ved.db.people import (
     GuestScope,
     User,
     change_role,
+    has_known_admin,
     list_users,
     remove_user,
     rename_user,
@@ -73,7 +74,10 @@ def add_me(app: FastAPI, state: WebState) -> None:
 
     @app.get("/api/me")
     async def me(user: Asking) -> dict[str, Any]:
-        return _me(user)
+        told = _me(user)
+        if user.role == "admin" and not await asyncio.to_thread(has_known_admin, state.db):
+            told["is_first_admin"] = True
+        return told
 
     @app.patch("/api/me", response_model=None)
     async def rename(given: NameIn, user: Viewer) -> dict[str, Any] | Response:
