@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { comparedLaps } from "../src/laps/compared";
-import { deltas, interpolate, partAt, secondsAt, traceOf, valuesOf } from "../src/laps/overlay";
+import { deltas, interpolate, partAt, reachesEnd, secondsAt, traceOf, valuesOf } from "../src/laps/overlay";
 import type { Lap, Series } from "../src/laps/rest";
 import { gapTime, lapTime } from "../src/laps/text";
 
@@ -29,6 +29,15 @@ describe("lap overlay", () => {
     expect(found[50]).toBeCloseTo(1.5, 2);
     expect(found[100]).toBeCloseTo(3, 9);
     expect(Math.max(...deltas(reference, reference, 50))).toBe(0);
+  });
+
+  it("tells a lap whose last seconds are not stored yet", () => {
+    const upTo = (seconds: number, value: number | null = 1): Series => ({ name: "", unit: "", t_us: [1e9, 1e9 + seconds * 1e6], last: [1, value] });
+    expect(reachesEnd(lapOf(50), [upTo(49.9)])).toBe(true);
+    expect(reachesEnd(lapOf(50), [upTo(20), upTo(49.5)])).toBe(true);
+    expect(reachesEnd(lapOf(50), [upTo(45)])).toBe(false);
+    expect(reachesEnd(lapOf(50), [upTo(49.9, null)])).toBe(false);
+    expect(reachesEnd(lapOf(50), [])).toBe(false);
   });
 
   it("goes on without positions, and leaves out what is no number", () => {

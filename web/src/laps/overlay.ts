@@ -39,6 +39,18 @@ export function traceOf(lap: Lap, latitude: Series | undefined, longitude: Serie
   };
 }
 
+/** How far before its end the samples of a lap may stop. */
+const END_US = 1e6;
+
+/** Whether the store has the lap to its end: of one that was finished a moment ago, the last seconds are still on their way. */
+export function reachesEnd(lap: Lap, series: Iterable<Series>): boolean {
+  for (const { t_us, last } of series) {
+    const newest = last.findLastIndex((value) => value !== null);
+    if (newest >= 0 && t_us[newest]! >= lap.utc_to_us - END_US) return true;
+  }
+  return false;
+}
+
 /** `y` at `at`, on the line through (x, y); x never decreases. */
 export function interpolate(x: Float64Array, y: Float64Array, at: number): number {
   let low = 0;
