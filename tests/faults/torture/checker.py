@@ -15,6 +15,7 @@ from ved.db.database import Database
 from ved.db.epochs import list_losses
 from ved.lake.lake import Lake
 from ved.model.frames import FrameBatch
+from ved.model.intervals import Intervals
 from ved.model.records import Arrival, Lane, Loss, Preview
 
 VEHICLE = "fs"
@@ -33,6 +34,8 @@ class LifeVerdict:
     losses: list[Loss]
     tail: int = 0
     """Missing rows at the end of the life, after the last stored one: a killed program's last moment."""
+    counted: int = 0
+    """Frames that the car says it lost, where it knows how many: what it names and what came nevertheless is not."""
 
     @property
     def tail_us(self) -> int:
@@ -50,11 +53,6 @@ class LifeVerdict:
     @property
     def undeclared_before_tail(self) -> int:
         return int((~self._is_declared()[: len(self.missing) - self.tail]).sum())
-
-    @property
-    def counted(self) -> int:
-        """Frames that the car says it lost, where it knows how many."""
-        return sum(loss.count for loss in self.losses if loss.count > 0)
 
     def _is_declared(self) -> NDArray[np.bool_]:
         out = np.zeros(len(self.missing), bool)
@@ -141,10 +139,21 @@ def judge(data: Path, db_url: str, truth_dir: Path) -> Verdict:
             losses = list_losses(db, VEHICLE, epoch_bytes) if epoch_bytes is not None else []
             have = np.concatenate(stored[life]) if life in stored else rows[:0]
             verdict.lives.append(_judge_life(life, rows, have, verdict))
-            verdict.lives[-1].epoch, verdict.lives[-1].losses = epoch_bytes, losses
+            one = verdict.lives[-1]
+            one.epoch, one.losses = epoch_bytes, losses
+            one.counted = _counted(losses, lake.intervals(VEHICLE, epoch_bytes or b""))
     finally:
         db.close()
     return verdict
+
+
+def _counted(losses: list[Loss], stored: Intervals) -> int:
+    named = Intervals()
+    for loss in losses:
+        if loss.count > 0 and loss.first_seq:
+            for first, last in stored.missing(loss.first_seq, loss.last_seq):
+                named.add(first, last)
+    return named.count() + sum(loss.count for loss in losses if loss.count > 0 and not loss.first_seq)
 
 
 def _epoch_said(truth_dir: Path, life: int) -> bytes | None:
