@@ -211,6 +211,7 @@ export const en = {
   "setting.axis": "Axis",
   "overlay.distance": "Distance",
   "overlay.time": "Time",
+  "overlay.hint": "Tick laps in the lap table to lay them over it.",
   "overlay.none": "No whole lap in this session yet",
   "overlay.delta": "Δ to the reference (s)",
   "overlay.reference": "Reference",

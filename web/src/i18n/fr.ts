@@ -213,6 +213,7 @@ export const fr: Record<Key, string> = {
   "setting.axis": "Axe",
   "overlay.distance": "Distance",
   "overlay.time": "Temps",
+  "overlay.hint": "Cochez des tours dans la table pour les superposer.",
   "overlay.none": "Aucun tour complet dans cette session pour l’instant",
   "overlay.delta": "Δ à la référence (s)",
   "overlay.reference": "Référence",
