@@ -1,6 +1,7 @@
 """The lake on a real folder: outside readers, queries, second writers, merges beside reads."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.integration.lake_helpers import EPOCH, batch, make_frames, stored
 
+from ved.errors import StorageError
 from ved.lake import log, store, table
 from ved.lake.lake import Lake
 from ved.lake.reading import FrameKey, Where
@@ -210,7 +212,25 @@ def test_a_start_reads_few_commits(url: str, monkeypatch: pytest.MonkeyPatch) ->
     again = Lake(url)
     assert again.intervals("fs", EPOCH) == Intervals([(1, 400)])
     assert len(read) <= 6
-    assert list((Path(url) / "frames" / "_delta_log").glob("*.checkpoint.parquet"))
+
+
+def test_a_checkpoint_of_the_log_is_written_when_due(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "SNAPSHOT_EVERY", 5)
+    commits = Path(url) / "frames" / "_delta_log"
+    frames = make_frames(50)
+    lake = Lake(url)
+    for first in range(1, 50, 10):
+        lake.append([batch(frames, first, first + 9)])
+        assert not list(commits.glob("*.checkpoint.parquet"))
+    lake.checkpoint()
+    (written,) = commits.glob("*.checkpoint.parquet")
+    assert int(written.name.partition(".")[0]) == lake.version
+    assert Lake(url).stats().frames == 50
+    assert not lake.frame_rows.checkpoint()
+    lake.frame_rows._table.wants_checkpoint = True
+    shutil.rmtree(commits)
+    with pytest.raises(StorageError, match="no checkpoint of the lake's log at"):
+        lake.checkpoint()
 
 
 def test_appends_reads_and_merges_at_the_same_time(url: str) -> None:

@@ -128,6 +128,11 @@ class Lake:
         merged = self.frame_rows.compact(is_final=is_final, stop=stop)
         return merged + self.samples.compact(is_final=is_final, stop=stop)
 
+    def checkpoint(self) -> None:
+        """See RowStore.checkpoint; both tables."""
+        self.frame_rows.checkpoint()
+        self.samples.checkpoint()
+
     def vacuum(self, older_than_s: float, dead_for_s: float | None = None) -> int:
         """See RowStore.vacuum; both tables."""
         return self.frame_rows.vacuum(older_than_s, dead_for_s) + self.samples.vacuum(older_than_s, dead_for_s)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from ved.errors import StorageError
+from ved.lake.checkpoint import write_checkpoint
 from ved.lake.commit import ConflictError
 from ved.lake.compaction import plan_merges
 from ved.lake.layout import APPEND_ZSTD_LEVEL, COMPACT_ZSTD_LEVEL, TableLayout, partition_path
@@ -151,7 +152,18 @@ class RowStore(Generic[B, R, W]):
             if stop():
                 break
             merged += self._merge(group)
+        pa.default_memory_pool().release_unused()  # a merge needs much for a moment, and Arrow would keep it
         return merged
+
+    def checkpoint(self) -> bool:
+        """Write a checkpoint of the log when one is due; True when it was. StorageError."""
+        with self._lock:
+            version, is_due = self._table.version, self._table.wants_checkpoint
+        if is_due:
+            write_checkpoint(self._store.url, version)
+            with self._lock:
+                self._table.wants_checkpoint = False
+        return is_due
 
     def forget(self, doomed: Sequence[FileEntry]) -> int:
         """Take files out of the table in one commit, and with them their rows; how many were still in it.

@@ -54,6 +54,7 @@ class LakeTable:
         self.files = LiveFiles()
         self.intervals: IntervalMap = {}
         self.channels: ChannelMap = {}
+        self.wants_checkpoint = False
         self._layout = layout
         self._since_snapshot = 0
         self._committer = committer_for(store, layout)
@@ -110,8 +111,7 @@ class LakeTable:
             if all_channels := merged_channels(self.channels, channels):
                 notes["channels"] = pack_channels(all_channels)
         self._commit(adds, notes)
-        if with_snapshot:
-            self._checkpoint()
+        self.wants_checkpoint |= with_snapshot
 
     def commit_replace(self, adds: Sequence[AddAction], removed: Sequence[FileEntry], *, is_data_change: bool) -> None:
         """One commit that puts `adds` in the place of `removed`; `is_data_change` unless the rows are the same.
@@ -134,13 +134,6 @@ class LakeTable:
     def _commit(self, actions: Sequence[Action], notes: Mapping[str, Any]) -> None:
         self._committer.commit(self.version + 1, actions, notes)
         self.refresh()
-
-    def _checkpoint(self) -> None:
-        try:
-            _open(self.store.url, self.version).create_checkpoint()
-        except (DeltaError, OSError, StorageError) as error:
-            # Only a start is slower without one, and the next snapshot tries again.
-            _log.warning("no checkpoint of the lake's log this time: %s", first_line(error))
 
     def _load(self) -> bool:
         try:

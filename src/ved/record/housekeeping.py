@@ -46,6 +46,7 @@ class Housekeeping:
             await asyncio.sleep(every_s)
             try:
                 await asyncio.to_thread(self._lake.compact, is_final=self._is_quiet, stop=self._stop.is_set)
+                await asyncio.to_thread(self._lake.checkpoint)
                 await asyncio.to_thread(make_rollups, self._lake, self._db, self._is_quiet, self._stop.is_set)
                 if time.monotonic() - vacuumed_s >= _VACUUM_EVERY_S:
                     if self._retention.is_limited:
