@@ -233,8 +233,8 @@ class Follower:
         before_us = None if current is None else current.offset_us  # when its monotonic clock began
         if feed.apply_clocks(also_moved=is_time):
             self._reset_at_us[feed.name] = now_us
-            is_same = current is not None and current is feed.current and before_us is not None
-            moved = (before_us, current.offset_us - before_us) if is_same else None
+            after_us = None if current is None or current is not feed.current else current.offset_us
+            moved = None if before_us is None or after_us is None else (before_us, after_us - before_us)
             self._hub.reset(feed, moved)
 
     async def _epoch(self, vehicle: str, epoch: bytes) -> EpochFeed:
