@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PANELS, panelOf } from "../src/extend/panels";
 import { verdictOf } from "../src/panels/Lamps/verdict";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
-import { channelsOf, freePlace, overlaps, readWorkbook, type Workbook } from "../src/workbook/model";
+import { channelsOf, freePlace, inOrder, overlaps, readWorkbook, type Workbook } from "../src/workbook/model";
 import { isPreset, PRESETS, presetWorkbook } from "../src/workbook/presets";
 import { Workbooks } from "../src/workbook/workbooks.svelte";
 
@@ -185,6 +185,21 @@ describe("workbooks", () => {
     books.arrange(new Map([[id, { x: 0, y: 60, w: 3, h: 3 }]]));
     books.undo();
     expect(books.sheet.panels.at(-1)!.y).not.toBe(60);
+  });
+
+  it("a panel changes places with its neighbour in reading order, and not beyond the ends", async () => {
+    await books.open(car, "default");
+    const before = inOrder(books.sheet.panels);
+    const [first, second] = before;
+    books.movePanel(first!.id, -1);
+    books.movePanel(before.at(-1)!.id, 1);
+    expect(books.canUndo).toBe(false);
+    books.movePanel(first!.id, 1);
+    const after = inOrder(books.sheet.panels);
+    expect(after.map((panel) => panel.id)).toEqual([second!.id, first!.id, ...before.slice(2).map((panel) => panel.id)]);
+    expect(after[0]).toMatchObject({ x: first!.x, y: first!.y, w: first!.w, h: first!.h });
+    books.movePanel(first!.id, -1);
+    expect(inOrder(books.sheet.panels)).toEqual(before);
   });
 
   it("a file is taken over as a change, and what is none is refused", async () => {

@@ -58,6 +58,11 @@ export function freePlace(panels: readonly PanelSpec[], w: number, h: number): P
   return { x: 0, y: bottom, w, h };
 }
 
+/** As they are read, and as they stand under each other on a phone. */
+export function inOrder(panels: readonly PanelSpec[]): PanelSpec[] {
+  return [...panels].sort((a, b) => a.y - b.y || a.x - b.x);
+}
+
 export function overlaps(a: Place, b: Place): boolean {
   return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 }

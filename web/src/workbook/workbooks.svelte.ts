@@ -2,7 +2,7 @@ import { panelOf, type Settings } from "../extend/panels";
 import type { VehicleInfo } from "../protocol/messages";
 import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
 import { History } from "./history";
-import { EMPTY, freeId, freePlace, MAX_PANELS, MAX_SHEETS, readWorkbook, type PanelSpec, type Place, type Sheet, type Titled, type Workbook } from "./model";
+import { EMPTY, freeId, freePlace, inOrder, MAX_PANELS, MAX_SHEETS, readWorkbook, type PanelSpec, type Place, type Sheet, type Titled, type Workbook } from "./model";
 import { isPreset, presetWorkbook } from "./presets";
 import { createWorkbook, deleteWorkbook, getWorkbook, listWorkbooks, saveWorkbook, type WorkbookLine } from "./rest";
 
@@ -249,6 +249,22 @@ export class Workbooks {
     const panels = this.sheet.panels.map((panel) => ({ ...panel, ...places.get(panel.id) }));
     const isSame = panels.every((panel, i) => (["x", "y", "w", "h"] as const).every((key) => panel[key] === this.sheet.panels[i]![key]));
     if (!isSame) this.changeSheet({ ...this.sheet, panels });
+  }
+
+  /** Changes the places of a panel and the one before (-1) or after it (1), where there is one. */
+  movePanel(id: string, step: -1 | 1): void {
+    const panels = inOrder(this.sheet.panels);
+    const at = panels.findIndex((panel) => panel.id === id);
+    const one = panels[at];
+    const other = panels[at + step];
+    if (one === undefined || other === undefined) return;
+    const placeOf = ({ x, y, w, h }: PanelSpec): Place => ({ x, y, w, h });
+    this.arrange(
+      new Map([
+        [one.id, placeOf(other)],
+        [other.id, placeOf(one)],
+      ]),
+    );
   }
 
   private changeSheet(sheet: Sheet): void {
