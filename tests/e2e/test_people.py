@@ -1,9 +1,14 @@
-"""People in a real browser: an invitation lets somebody in, they choose a password and come back with it."""
+"""People in a real browser: invitations, passwords, the first admin, and a guest of one run."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Browser, expect
-from tests.e2e.conftest import WAIT_MS
+from sqlalchemy import update
+from tests.e2e.conftest import WAIT_MS, signed_in_client
+
+from ved.db.database import Database
+from ved.db.tables import sessions
 
 
 def test_invited_named_and_back_with_a_password(browser: Browser, served):
@@ -67,3 +72,40 @@ def test_the_first_admin_says_who_they_are_before_anything_else(browser: Browser
         me = page.request.get(f"{serving.origin}/api/me").json()
         assert me == {"name": "Ada", "role": "admin", "is_named": True, "has_password": True}
         page.context.close()
+
+
+def test_a_guest_link_opens_a_run_that_is_over_without_its_map(browser: Browser, served, eventually, tmp_path: Path):
+    log = tmp_path / "drive.log"
+    for command in (
+        ("simulate", "ps", "--speed", "max", "--minutes", "2", "--out", str(log)),
+        ("import", str(log), "--vehicle", "ps", "--data", str(served.ved.data)),
+    ):
+        done = served.ved.run(*command)
+        assert done.returncode == 0, done.stderr
+    with signed_in_client(served) as admin:
+        eventually(lambda: admin.get("/api/vehicles/ps/sessions").json(), "the drive is a session")
+        session = admin.get("/api/vehicles/ps/sessions").json()[0]["id"]
+        database = Database(f"sqlite:///{served.ved.data / 'db.sqlite'}")
+        with database.engine.begin() as connection:  # it would be over some minutes after its last frame
+            connection.execute(update(sessions).where(sessions.c.id == session).values(is_open=False))
+        database.close()
+        told = {"name": "Evening <b>run</b>", "driver": "Zoé", "notes": "secret"}
+        assert admin.patch(f"/api/sessions/{session}", json=told).is_success
+        link = admin.post("/api/invitations", json={"role": "guest", "session": session}).json()
+        guest = browser.new_context(viewport={"width": 390, "height": 844}, locale="fr-FR").new_page()
+        guest.set_default_timeout(WAIT_MS)
+        refused: list[str] = []
+        guest.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+        guest.goto(link["url"])
+        guest.get_by_role("button", name="Entrer").click()
+        expect(guest.get_by_role("heading", name="Evening <b>run</b>")).to_be_visible(timeout=WAIT_MS)
+        shown = guest.locator(".legend .value").filter(has_text=re.compile(r"\d"))
+        expect(shown.first).to_be_visible(timeout=WAIT_MS)
+        for hidden in ("Zoé", "secret", "Carte", "Pause"):
+            expect(guest.get_by_text(hidden, exact=True)).to_have_count(0)
+        assert refused == []
+        assert admin.delete(f"/api/invitations/{link['id']}").is_success
+        expect(guest.get_by_role("heading", name="Ce lien n’est plus valable")).to_be_visible(timeout=WAIT_MS)
+        guest.goto(link["url"])
+        expect(guest.get_by_role("alert")).to_contain_text("retiré")
+        guest.context.close()
