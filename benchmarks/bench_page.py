@@ -73,6 +73,7 @@ class Fake:
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
+        self.history_sent = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "Fake":
@@ -134,6 +135,7 @@ class Fake:
         }  # fmt: skip
         with contextlib.suppress(ConnectionClosed):
             await socket.send(json.dumps(told))
+            self.history_sent.clear()
             await self._state(socket)
             starts = range(edge - int(wish["window_s"] * 1e6), edge, CHUNK * STEP_US)
             for start in reversed(starts):
@@ -141,6 +143,7 @@ class Fake:
                 for k in range(len(channels)):
                     is_last = start == starts[0] and k == len(channels) - 1
                     await socket.send(_message(wish["id"], LiveKind.HISTORY, times, [k], is_last))
+            self.history_sent.set()
             await self._follow(socket, wish["id"], len(channels), edge)
 
     async def _follow(self, socket: ServerConnection, number: int, channels: int, edge: int) -> None:
@@ -308,9 +311,11 @@ def show_moving(page: Page) -> None:
 def show_zoom(page: Page, fake: Fake) -> None:
     opened(page, fake, LONG_S)
     page.wait_for_function("() => document.querySelectorAll('.overlay').length === 0", timeout=120_000)
-    page.wait_for_timeout(8000)
+    while not fake.history_sent.is_set():
+        page.wait_for_timeout(1000)
+    page.wait_for_timeout(5000)
     page.keyboard.press("Space")
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(3000)
     zooms = zooms_ms(page, 40)
     million = len(NAMES) * LONG_S * RATE_HZ / 1e6
     print(f"zoom    {million:.0f} million samples: {statistics.median(zooms):.0f} ms median, "
