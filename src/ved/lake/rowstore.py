@@ -152,7 +152,6 @@ class RowStore(Generic[B, R, W]):
             if stop():
                 break
             merged += self._merge(group)
-        pa.default_memory_pool().release_unused()  # a merge needs much for a moment, and Arrow would keep it
         return merged
 
     def checkpoint(self) -> bool:
