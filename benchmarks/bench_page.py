@@ -241,8 +241,10 @@ def zooms_ms(page: Page, count: int) -> list[float]:
 
 
 def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, float]:
-    """Heap of the page after garbage collection, and resident memory of the largest renderer, in MB."""
+    """Heap of the page, and resident memory of the largest renderer, after garbage collection of page and worker, in MB."""
     session.send("HeapProfiler.collectGarbage")
+    for worker in page.workers:
+        worker.evaluate("() => gc()")
     heap = page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
     children = psutil.Process(browser_pid).children(recursive=True)
     renderers = [child for child in children if "--type=renderer" in child.cmdline()]
