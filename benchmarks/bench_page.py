@@ -241,7 +241,7 @@ def zooms_ms(page: Page, count: int) -> list[float]:
 
 
 def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, float]:
-    """Heap of the page, and resident memory of the largest renderer, after garbage collection of page and worker, in MB."""
+    """Heap of the page, and resident memory of the largest renderer, in MB; both without garbage."""
     session.send("HeapProfiler.collectGarbage")
     for worker in page.workers:
         worker.evaluate("() => gc()")
