@@ -68,6 +68,7 @@ def came_back(served, role: str, before: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_start_works(ved, eventually: Callable):
     with ved.serving(is_killed=True) as serving:
         roles = [serving.role_pid(role) for role in ("ingest", "record", "watch", "web")]
