@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.torture.site import Figures, Places, Site
+from tests.faults.torture.viewer import fresh_after_faults_s
 
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
@@ -52,4 +53,4 @@ def test_a_car_that_boots_in_1970_and_jumps(tmp_path: Path):
         origin_us = int((site.places.truth / "1.origin").read_text()) // 1000
         true_us = time.time_ns() // 1000 - (time.monotonic_ns() // 1000 - origin_us)
         assert abs(found.offset_us - true_us) < 5_000_000, "history is not at its true time"
-        Figures("1970, then jumps").add(verdict)
+        Figures("1970, then jumps").add(verdict, viewer_fresh_s=fresh_after_faults_s(site))

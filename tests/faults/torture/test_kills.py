@@ -8,6 +8,7 @@ import pytest
 from tests.faults.torture.checker import arrivals, recovery_s
 from tests.faults.torture.oracle import rows_of
 from tests.faults.torture.site import Figures, Places, Site, median, mono_us
+from tests.faults.torture.viewer import fresh_after_faults_s
 
 from ved.codec.records import decode_record
 from ved.journal.reader import JournalReader
@@ -80,7 +81,11 @@ def test_the_cars_program_is_killed(tmp_path, times, wait_s):
         assert max(tails_us) <= TAIL_US
         assert verdict.undeclared == 0, verdict.text()
         Figures(f"agent SIGKILL x{times}").add(
-            verdict, tail_ms_max=max(tails_us) / 1000, back_s=recovered_s, killed_at_frames_min=min(ended)
+            verdict,
+            tail_ms_max=max(tails_us) / 1000,
+            back_s=recovered_s,
+            killed_at_frames_min=min(ended),
+            viewer_fresh_s=fresh_after_faults_s(site),
         )
 
 
@@ -107,8 +112,13 @@ def test_the_servers_roles_are_killed(tmp_path, times):
         verdict = site.settle()
         assert verdict.undeclared == 0
         came = arrivals(site.places.data)
+        fresh_s = fresh_after_faults_s(site)
         for which, times_us in back.items():
             recovered = [recovery_s(came, site.places.truth, one) or 0.0 for one in times_us]
             Figures(f"server SIGKILL, {which} x{times}").add(
-                verdict, start_s=median(site.starts_s), live_back_s=median(recovered), live_back_s_max=max(recovered)
+                verdict,
+                start_s=median(site.starts_s),
+                live_back_s=median(recovered),
+                live_back_s_max=max(recovered),
+                viewer_fresh_s=fresh_s,
             )

@@ -12,6 +12,7 @@ from tests.faults.torture.checker import arrivals, recovery_s
 from tests.faults.torture.disks import loop_disk
 from tests.faults.torture.site import Figures, Places, Site, mono_us, wait_until
 from tests.faults.torture.test_kills import journal_rows
+from tests.faults.torture.viewer import fresh_after_faults_s
 
 pytestmark = pytest.mark.skipif(disks.why_not() is not None, reason=str(disks.why_not()))
 
@@ -93,7 +94,9 @@ def test_the_server_loses_power(tmp_path: Path, times: int):
             site.wait_stored(200)
             took_s.append(recovery_s(arrivals(site.places.data), site.places.truth, back_us) or 0.0)
         verdict = site.settle()
-        Figures(f"server power cut x{times}").add(verdict, live_back_s_max=max(took_s))
+        Figures(f"server power cut x{times}").add(
+            verdict, live_back_s_max=max(took_s), viewer_fresh_s=fresh_after_faults_s(site)
+        )
 
 
 @pytest.mark.slow
@@ -123,7 +126,10 @@ def test_the_servers_disk_is_full_for_a_while(tmp_path: Path):
         verdict = site.settle()
         came = arrivals(site.places.data)
         Figures("server disk full").add(
-            verdict, stored_meanwhile=held, live_back_s=recovery_s(came, site.places.truth, back_us)
+            verdict,
+            stored_meanwhile=held,
+            live_back_s=recovery_s(came, site.places.truth, back_us),
+            viewer_fresh_s=fresh_after_faults_s(site),
         )
 
 
@@ -148,4 +154,4 @@ def test_the_cars_disk_is_full(tmp_path: Path):
         verdict = site.settle(allowed=lambda verdict: verdict.missing == verdict.counted)
         assert verdict.undeclared == 0, verdict.text()
         assert verdict.missing > 2000
-        Figures("car disk full").add(verdict, counted=verdict.counted)
+        Figures("car disk full").add(verdict, counted=verdict.counted, viewer_fresh_s=fresh_after_faults_s(site))

@@ -134,3 +134,14 @@ class Viewer:
             if since_us < turns_us <= next_us:
                 return (turns_us - since_us) / 1e6
         return None
+
+
+def fresh_after_faults_s(site: Site) -> float:
+    """Somebody opens the page after the quiet phase: from a moment on until a frame captured after it is shown."""
+    with Viewer(site) as viewer:
+        viewer.wait_shown()
+        since_us = mono_us()
+        viewer.wait_shown()
+        fresh_s = viewer.fresh_s(since_us)
+    assert fresh_s is not None
+    return fresh_s
