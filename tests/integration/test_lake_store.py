@@ -229,8 +229,9 @@ def test_a_checkpoint_of_the_log_is_written_when_due(url: str, monkeypatch: pyte
     assert not lake.frame_rows.checkpoint()
     lake.frame_rows._table.wants_checkpoint = True
     shutil.rmtree(commits)
-    with pytest.raises(StorageError, match="no checkpoint of the lake's log at"):
-        lake.checkpoint()
+    for _ in range(2):  # it stays due
+        with pytest.raises(StorageError, match="no checkpoint of the lake's log at"):
+            lake.checkpoint()
 
 
 def test_appends_reads_and_merges_at_the_same_time(url: str) -> None:

@@ -158,10 +158,14 @@ class RowStore(Generic[B, R, W]):
         """Write a checkpoint of the log when one is due; True when it was. StorageError."""
         with self._lock:
             version, is_due = self._table.version, self._table.wants_checkpoint
+            self._table.wants_checkpoint = False
         if is_due:
-            write_checkpoint(self._store.url, version)
-            with self._lock:
-                self._table.wants_checkpoint = False
+            try:
+                write_checkpoint(self._store.url, version)
+            except StorageError:
+                with self._lock:
+                    self._table.wants_checkpoint = True
+                raise
         return is_due
 
     def forget(self, doomed: Sequence[FileEntry]) -> int:

@@ -47,7 +47,6 @@ class Housekeeping:
             await asyncio.sleep(every_s)
             try:
                 await asyncio.to_thread(self._lake.compact, is_final=self._is_quiet, stop=self._stop.is_set)
-                await asyncio.to_thread(self._lake.checkpoint)
                 await asyncio.to_thread(make_rollups, self._lake, self._db, self._is_quiet, self._stop.is_set)
                 await asyncio.to_thread(give_back_memory)
                 if time.monotonic() - vacuumed_s >= _VACUUM_EVERY_S:
@@ -55,6 +54,7 @@ class Housekeeping:
                         await asyncio.to_thread(forget, self._lake, self._db, self._retention, self._is_quiet)
                     await asyncio.to_thread(self._lake.vacuum, _KEEP_DEAD_FILES_S)
                     vacuumed_s = time.monotonic()
+                await asyncio.to_thread(self._lake.checkpoint)  # last: without one, only a start is slower
             except StorageError as error:
                 self._counters.add(TASK_FAILURES_TOTAL)
                 _log.warning("lake: %s", error)
