@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from ved.cli.logs import set_up_logging
 from ved.cli.rolehealth import beat, beat_file, instance_of, report_health
+from ved.cli.rolememory import keep_giving_back
 from ved.errors import UserError
 from ved.metrics import Counters
 
@@ -54,7 +55,7 @@ async def _run(name: str, function: Any, settings: Any) -> None:
     lifeline = threading.Thread(target=_await_end, args=(loop, stop), daemon=True)
     lifeline.start()
     counters = Counters()
-    beside: list[asyncio.Task[NoReturn]] = []
+    beside: list[asyncio.Task[NoReturn]] = [asyncio.create_task(keep_giving_back())]
     if hasattr(settings, "db_url"):  # a role of the server; a simulated car has no database
         instance = instance_of(name, settings)
         beside.append(asyncio.create_task(report_health(instance, settings.db_url, settings.data, counters)))

@@ -12,7 +12,6 @@ from ved.lake.lake import Lake
 from ved.lake.retention import Retention
 from ved.metrics import TASK_FAILURES_TOTAL, Counters
 from ved.record.forgetting import forget
-from ved.record.memory import give_back_memory
 from ved.record.recorder import EpochKey
 from ved.record.rolling import make_rollups
 
@@ -48,7 +47,6 @@ class Housekeeping:
             try:
                 await asyncio.to_thread(self._lake.compact, is_final=self._is_quiet, stop=self._stop.is_set)
                 await asyncio.to_thread(make_rollups, self._lake, self._db, self._is_quiet, self._stop.is_set)
-                await asyncio.to_thread(give_back_memory)
                 if time.monotonic() - vacuumed_s >= _VACUUM_EVERY_S:
                     if self._retention.is_limited:
                         await asyncio.to_thread(forget, self._lake, self._db, self._retention, self._is_quiet)

@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 
-from ved.record.memory import give_back_memory
+from ved.cli.rolememory import give_back_memory
 
 HAS_TRIM = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
 
