@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ved.db.database import Database
@@ -22,6 +23,11 @@ def numbers(data: Path, vehicle: str, epoch: bytes) -> tuple[int, list[tuple[int
     """Rows in the lake, and the runs of seq that it says it has."""
     lake = Lake(str(data / "lake"))
     return len(lake.frames(vehicle, epoch)), lake.intervals(vehicle, epoch).runs()
+
+
+def test_roles_keep_little_free_memory(served):
+    for role in ("ingest", "record", "watch", "web"):
+        assert psutil.Process(served.role_pid(role)).environ()["MALLOC_ARENA_MAX"] == "2"
 
 
 @pytest.mark.timeout(400)
