@@ -14,7 +14,7 @@ from ved.codec.link import Space
 from ved.codec.records import decode_record, encode_record, peek
 from ved.errors import StorageError
 from ved.ingest import loglimit
-from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry, Seen
+from ved.ingest.accepted import MAX_EPOCHS, Accepted, LastEntry
 from ved.ingest.checkpoint import encode_checkpoint, load_checkpoint, rebuild, save_checkpoint
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.rebuild import record_writer
@@ -258,11 +258,11 @@ def test_what_came_lately_is_kept_of_the_last_epochs_of_a_vehicle_alone() -> Non
     """An agent that starts anew for months makes epoch after epoch: what a dead one holds must not add up."""
     accepted = Accepted()
     other = accepted.state("pe", bytes(16))
-    other.remember(Span(Space.SEQ, 1, 10), Seen(10, 1))
+    other.recent.add_written(Span(Space.SEQ, 1, 10), 1, 0)
     states = []
     for number in range(10):
         states.append(accepted.state("fs", number.to_bytes(16, "big")))
-        states[-1].remember(Span(Space.SEQ, 1, 10), Seen(10, 1))
+        states[-1].recent.add_written(Span(Space.SEQ, 1, 10), 1, 0)
         states[-1].received[Space.SEQ].add(1, 10)
     assert [len(state.recent) for state in states] == [0] * 6 + [1] * 4
     assert len(other.recent) == 1

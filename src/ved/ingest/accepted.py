@@ -7,13 +7,12 @@ from itertools import islice
 from typing import Final
 
 from ved.codec.link import KEPT_SPACES, MAX_RUNS, Held, Received, Space, Stored
-from ved.link.span import Span
+from ved.ingest.recent import Recent
 from ved.model.intervals import Intervals
 
 MAX_EPOCHS: Final = 20_000
-MAX_RECENT: Final = 20_000
 RECENT_EPOCHS: Final = 4
-"""Of so many epochs of a vehicle it is kept what came lately (about 7 MB each at most): older ones are over."""
+"""Of so many epochs of a vehicle it is kept what came lately (640 kB each at most): older ones are over."""
 
 _CRC_AT: Final = 4
 
@@ -29,19 +28,6 @@ class LastEntry:
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A record that came lately: what a second one with the same number is compared with.
-
-    `record` itself while it waits for the disk, then its `position` in the stream.
-    """
-
-    last: int
-    crc: int
-    position: int = -1
-    record: bytes = b""
-
-
 def record_crc(record: bytes) -> int:
     """The CRC that stands in a record's header."""
     (crc,) = struct.unpack_from("<I", record, _CRC_AT)
@@ -54,17 +40,11 @@ def _both() -> dict[Space, Intervals]:
 
 @dataclass(slots=True)
 class EpochState:
-    """One epoch: what was taken (memory or disk) and what is durable. `recent` is by (space, first), oldest first."""
+    """One epoch: what was taken (memory or disk) and what is durable."""
 
     received: dict[Space, Intervals] = field(default_factory=_both)
     stored: dict[Space, Intervals] = field(default_factory=_both)
-    recent: OrderedDict[tuple[Space, int], Seen] = field(default_factory=OrderedDict)
-
-    def remember(self, span: Span, seen: Seen) -> None:
-        """Keep what a resent record is compared with; the oldest goes when there are too many."""
-        self.recent[(span.space, span.first)] = seen
-        if len(self.recent) > MAX_RECENT:
-            self.recent.popitem(last=False)
+    recent: Recent = field(default_factory=Recent)
 
     def held(self, epoch: bytes) -> Held:
         """All of it as a message; the latest runs where there are too many for one."""

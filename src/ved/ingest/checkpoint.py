@@ -15,7 +15,7 @@ from ved.broker.base import Start, Stream, StreamEntry
 from ved.codec.link import Space
 from ved.codec.records import peek
 from ved.errors import CorruptDataError, StorageError
-from ved.ingest.accepted import Accepted, LastEntry, Seen, record_crc
+from ved.ingest.accepted import Accepted, LastEntry, record_crc
 from ved.link.files import write_private
 from ved.link.span import span_of
 from ved.model.records import RecordKind
@@ -120,5 +120,5 @@ def _note(accepted: Accepted, entry: StreamEntry) -> LastEntry | None:
         state = accepted.state(header.vehicle, header.epoch)
         state.received[span.space].add(span.first, span.last)
         state.stored[span.space].add(span.first, span.last)
-        state.remember(span, Seen(span.last, last.crc, entry.position))
+        state.recent.add_written(span, last.crc, entry.position)
     return last

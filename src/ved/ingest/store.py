@@ -15,7 +15,7 @@ from ved.broker.base import Stream, StreamWriter
 from ved.codec.batch import columns_crc
 from ved.codec.records import RecordHeader, decode_record
 from ved.errors import CorruptDataError
-from ved.ingest.accepted import Accepted, EpochState, LastEntry, Seen, record_crc
+from ved.ingest.accepted import Accepted, EpochState, LastEntry, record_crc
 from ved.ingest.incidents import Incidents
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.writer import Item, Taken, TrimOrder, WriterThread
@@ -86,7 +86,7 @@ class Store:
             return False
         self._counters.add(BATCHES_RECEIVED_TOTAL)
         received.add(span.first, span.last)
-        state.remember(span, Seen(span.last, record_crc(record), record=record))
+        state.recent.add_waiting(span, record_crc(record), record)
         self._put(Item(arrival_now(lane), record, Taken(header.vehicle, header.epoch, span, origin)))
         return False
 
@@ -113,7 +113,7 @@ class Store:
     async def _meet_again(self, record: bytes, header: RecordHeader, state: EpochState) -> None:
         """A number that is here already: the same bytes again, or (a cloned card) others under the same name."""
         span = span_of(header)
-        seen = state.recent.get((span.space, span.first))
+        seen = state.recent.find(span.space, span.first)
         if not state.received[span.space].contains(span.first, span.last) or (seen and seen.last != span.last):
             is_same = False  # a batch is never re-cut
         elif seen is None or seen.crc == record_crc(record):
@@ -145,7 +145,7 @@ class Store:
             self._unsynced.append((position, crc, item.taken))
             if item.taken is not None:
                 state = self._accepted.state(item.taken.vehicle, item.taken.epoch)
-                state.remember(item.taken.span, Seen(item.taken.span.last, crc, position))
+                state.recent.add_written(item.taken.span, crc, position)
         if self._has_let_go and self.is_storing and self._pending_bytes < MAX_PENDING_BYTES // 2:
             self._has_let_go = False
             self.tell_storing(True)  # cars look again for what is not here
