@@ -7,8 +7,10 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `live`    frames per second in which all four charts were drawn anew, 100 samples/s over 60 s, a message each 1/60 s.
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
-`memory`  JavaScript heap of the page after garbage collection, and resident memory of the whole renderer with the
-          worker, thirteen times in so many minutes of live data; and the slope of the second half (Theil-Sen).
+`memory`  JavaScript heap of the page after garbage collection, and the renderer's own resident memory (with the worker;
+          without the program's code and other files), thirteen times in so many minutes of live data; and the slope of
+          the second half (Theil-Sen). Before the second and after the last time the browser is told that memory is
+          short, so that it lets go of its caches: what is left is held.
 
     python benchmarks/bench_page.py [--minutes 2] [--only memory] [--chromium /usr/bin/chromium]
 """
@@ -19,7 +21,9 @@ import contextlib
 import itertools
 import json
 import mimetypes
+import re
 import statistics
+import sys
 import threading
 import time
 from http import HTTPStatus
@@ -241,14 +245,27 @@ def zooms_ms(page: Page, count: int) -> list[float]:
 
 
 def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, float]:
-    """Heap of the page, and resident memory of the largest renderer, in MB; both without garbage."""
+    """Heap of the page, and what is resident and no file's of the largest renderer, in MB; both without garbage."""
     session.send("HeapProfiler.collectGarbage")
     for worker in page.workers:
         worker.evaluate("() => gc()")
-    heap = page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
+    heap = page.evaluate("() => { window.__frames = []; return performance.memory.usedJSHeapSize; }") / 1e6
     children = psutil.Process(browser_pid).children(recursive=True)
     renderers = [child for child in children if "--type=renderer" in child.cmdline()]
-    return heap, max(child.memory_info().rss for child in renderers) / 1e6
+    return heap, max(own_bytes(child.pid) for child in renderers) / 1e6
+
+
+def own_bytes(pid: int) -> int:
+    """Resident memory of a process that no file stands behind."""
+    found = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def let_go_of_caches(page: Page, session: CDPSession) -> None:
+    """What the system does when memory is short."""
+    session.send("Memory.simulatePressureNotification", {"level": "critical"})
+    page.wait_for_timeout(5000)
 
 
 def chromium_pid() -> int:
@@ -279,15 +296,21 @@ def show_paint_and_live(page: Page, fake: Fake) -> None:
 def show_memory(page: Page, session: CDPSession, minutes: float) -> None:
     pid = chromium_pid()
     found = [memory(page, session, pid)]
-    for _ in range(SAMPLES):
+    for number in range(SAMPLES):
         page.wait_for_timeout(minutes * 60_000 / SAMPLES)
+        if number == 0:
+            let_go_of_caches(page, session)
         found.append(memory(page, session, pid))
+        print(f"memory  {found[-1][0]:.1f} {found[-1][1]:.1f}", file=sys.stderr, flush=True)
     late = found[SAMPLES // 2 :]
     for name, column in (("heap", 0), ("renderer", 1)):
         values = [one[column] for one in late]
         growth = theil_sen(values) * (len(values) - 1)
         told = ", ".join(f"{one[column]:.1f}" for one in found)
         print(f"memory  {name} MB each {minutes / SAMPLES:g} min: {told}; second half {growth:+.1f} MB")
+    let_go_of_caches(page, session)
+    heap, own = memory(page, session, pid)
+    print(f"memory  without caches: heap {found[1][0]:.1f} -> {heap:.1f}, renderer {found[1][1]:.1f} -> {own:.1f} MB")
 
 
 def theil_sen(values: list[float]) -> float:
