@@ -27,7 +27,8 @@ def numbers(data: Path, vehicle: str, epoch: bytes) -> tuple[int, list[tuple[int
 
 def test_roles_keep_little_free_memory(served):
     for role in ("ingest", "record", "watch", "web"):
-        assert psutil.Process(served.role_pid(role)).environ()["MALLOC_ARENA_MAX"] == "2"
+        environment = psutil.Process(served.role_pid(role)).environ()
+        assert (environment["MALLOC_ARENA_MAX"], environment["ARROW_DEFAULT_MEMORY_POOL"]) == ("2", "system")
 
 
 @pytest.mark.timeout(400)

@@ -1,6 +1,6 @@
 """What the C library keeps of memory that a role has freed: much, after work that needs a lot for a moment.
 
-The supervisor starts each role with few arenas (FEW_ARENAS there); this gives back what those hold free.
+The supervisor starts each role with one allocator for all, and with few arenas of it; this gives back what those hold free.
 """
 
 import asyncio
@@ -8,14 +8,11 @@ import ctypes
 import sys
 from typing import Final, NoReturn
 
-import pyarrow as pa
-
 _EVERY_S: Final = 30.0
 
 
 def give_back_memory() -> None:
-    """Let Arrow and, where it is glibc, the C library return what they hold free, of all threads."""
-    pa.default_memory_pool().release_unused()
+    """Let the C library, where it is glibc, return what it holds free, of all threads."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 
