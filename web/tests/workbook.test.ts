@@ -205,9 +205,13 @@ describe("workbooks", () => {
   it("a file is taken over as a change, and what is none is refused", async () => {
     await books.open(car, "default");
     const text = JSON.stringify({ vehicle: "fs", name: "x", content: presetWorkbook(car, "tv") });
-    books.importText(text);
+    expect(books.importText(text)).toBeNull();
     expect(books.current).toEqual(presetWorkbook(car, "tv"));
-    expect(() => books.importText("{")).toThrow();
+    expect(books.importText(text.replace('"fs"', '"pe"'))).toBe("pe");
+    books.undo();
+    expect(() => books.importText("{")).toThrow(SyntaxError);
+    expect(() => books.importText(JSON.stringify({ version: 1, sheets: [], more: "x".repeat(256 * 1024) }))).toThrow(RangeError);
+    expect(books.current).toEqual(presetWorkbook(car, "tv"));
     books.undo();
     expect(books.current).toEqual(presetWorkbook(car, "default"));
   });

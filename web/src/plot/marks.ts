@@ -47,7 +47,7 @@ export function drawPreviews(ctx: CanvasRenderingContext2D, fromUs: number | nul
     ctx.moveTo(x, box.top + box.height);
     ctx.lineTo(x + box.height, box.top);
   }
-  ctx.globalAlpha = 0.35;
+  ctx.globalAlpha = 0.5;
   ctx.lineWidth = box.ratio;
   ctx.strokeStyle = colours.warn;
   ctx.stroke();

@@ -7,6 +7,8 @@ import { isPreset, presetWorkbook } from "./presets";
 import { createWorkbook, deleteWorkbook, getWorkbook, listWorkbooks, saveWorkbook, type WorkbookLine } from "./rest";
 
 const SAVE_MS = 1000;
+/** What the server takes of a workbook. */
+const MAX_CONTENT = 256 * 1024;
 
 /** Whether what is shown is on the server. */
 export type SaveState = "saved" | "saving" | "unsaved" | "failed" | "draft";
@@ -124,12 +126,18 @@ export class Workbooks {
     if (this.vehicle !== null) await this.open(this.vehicle, this.id, this.sheet.id);
   }
 
-  /** Takes over a workbook from JSON text as a change that undo takes back; throws an Error that says what is wrong. */
-  importText(text: string): void {
+  /**
+   * Takes over a workbook from JSON text as a change that undo takes back; throws a RangeError where it is
+   * too large, a SyntaxError where it is no JSON, else an Error that says what is wrong. Gives the name of the vehicle that the file is of, where that is another one.
+   */
+  importText(text: string): string | null {
+    if (text.length > MAX_CONTENT) throw new RangeError("larger than what the server keeps");
     const value: unknown = JSON.parse(text);
-    const content = typeof value === "object" && value !== null && "content" in value ? value.content : value;
-    this.change(readWorkbook(content));
-    this.sheetIndex = 0;
+    const file: object = typeof value === "object" && value !== null ? value : {};
+    this.change(readWorkbook("content" in file ? file.content : value));
+    this.selectSheet(0);
+    const from = "vehicle" in file && typeof file.vehicle === "string" ? file.vehicle : this.vehicle?.name;
+    return from === this.vehicle?.name ? null : (from ?? null);
   }
 
   private async put(change: { readonly name?: string; readonly is_shared?: boolean }): Promise<boolean> {

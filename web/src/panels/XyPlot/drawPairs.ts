@@ -26,7 +26,8 @@ export interface PairsFrame {
 
 const LEFT = 50;
 const BOTTOM = 38;
-const TOP = 10;
+/** The title of the y axis stands above it: two long titles have no room in one line. */
+const TOP = 24;
 const RIGHT = 12;
 const DOT = 1.7;
 
@@ -109,9 +110,11 @@ function drawAxes(ctx: CanvasRenderingContext2D, frame: PairsFrame, box: Box): v
   }
   ctx.textAlign = "right";
   ctx.textBaseline = "bottom";
-  ctx.fillText(frame.xTitle, box.left + box.width, frame.height - 1);
+  const widest = frame.width - 4;
+  ctx.fillText(frame.xTitle, Math.max(box.left + box.width, Math.min(frame.width - 2, ctx.measureText(frame.xTitle).width + 2)), frame.height - 1, widest);
   ctx.textAlign = "left";
-  ctx.fillText(frame.yTitle, 2, frame.height - 1);
+  ctx.textBaseline = "top";
+  ctx.fillText(frame.yTitle, 2, 1, widest);
 }
 
 function* steps({ low, high }: Range, step: number): Generator<number> {
