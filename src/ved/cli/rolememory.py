@@ -1,6 +1,7 @@
 """What the C library keeps of memory that a role has freed: much, after work that needs a lot for a moment.
 
-The supervisor starts each role with one allocator for all, and with few arenas of it; this gives back what is free there.
+The supervisor starts each role with one allocator for all, and with few arenas of it; this gives back
+what is free there.
 """
 
 import asyncio

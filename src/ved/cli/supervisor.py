@@ -26,8 +26,8 @@ STEADY_S: Final = 30.0
 EXIT_REFUSED: Final = 2
 ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """One allocator for all, so that what is free goes back (rolememory). glibc's arenas, eight to a core, keep their free
-memory apart: record's held ever more, 79 MB after 2,500 commits; two hold 30 MB and no more. Arrow's own allocator keeps
-what each of its threads freed until that thread works again."""
+memory apart: record's held ever more, 79 MB after 2,500 commits; two hold 30 MB and no more. Arrow's own allocator
+keeps what each of its threads freed until that thread works again."""
 log = logging.getLogger(__name__)
 
 
