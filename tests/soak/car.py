@@ -26,6 +26,7 @@ from tests.faults.torture.car_process import die_with_parent
 from ved.agent.agent import AgentProgress, AgentSettings, run_agent
 from ved.canbus.simulator import SimulatorSource
 from ved.cli.describe import buses_of, describe
+from ved.cli.memory import use_one_allocator
 from ved.config.vehicle import load_vehicle
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
@@ -128,6 +129,7 @@ async def drive(folder: Path, state: Path, truth: Path, life: int, seed: int, ke
 
 if __name__ == "__main__":
     die_with_parent()
+    use_one_allocator()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     given = sys.argv
     asyncio.run(drive(Path(given[1]), Path(given[2]), Path(given[3]), int(given[4]), int(given[5]), float(given[6])))

@@ -15,6 +15,7 @@ from ved.canbus.source import BusState
 from ved.cli.carsources import CarSources, choose_sources
 from ved.cli.describe import buses_of, describe
 from ved.cli.logs import set_up_logging
+from ved.cli.memory import use_one_allocator
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
@@ -46,6 +47,7 @@ class CarOptions:
 
 def run_car(options: CarOptions) -> None:
     """Read the vehicle's sources and send what comes until Ctrl-C or SIGTERM."""
+    use_one_allocator()
     set_up_logging("agent", "text")
     car = load_vehicle(options.folder)
     sources = choose_sources(car, options.buses, options.sensors)

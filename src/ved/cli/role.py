@@ -16,8 +16,8 @@ from typing import Any, Final, NoReturn
 from pydantic import TypeAdapter
 
 from ved.cli.logs import set_up_logging
+from ved.cli.memory import keep_giving_back, use_one_allocator
 from ved.cli.rolehealth import beat, beat_file, instance_of, report_health
-from ved.cli.rolememory import keep_giving_back
 from ved.errors import UserError
 from ved.metrics import Counters
 
@@ -35,6 +35,7 @@ ROLES: Final = {
 
 def main() -> NoReturn:
     """Entry of the child process. Exit codes: 0 stopped, 2 refused (bad input), 1 crashed."""
+    use_one_allocator()
     set_up_logging(sys.argv[1], "json" if sys.argv[2:] == ["json"] else "text")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides the order
     module_name, function_name, settings_name = ROLES[sys.argv[1]]

@@ -24,10 +24,6 @@ FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 STEADY_S: Final = 30.0
 EXIT_REFUSED: Final = 2
-ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""One allocator for all, so that what is free goes back (rolememory). glibc's arenas, eight to a core, keep their free
-memory apart: record's held ever more, 79 MB after 2,500 commits; two hold 30 MB and no more. Arrow's own allocator
-keeps what each of its threads freed until that thread works again."""
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +95,7 @@ class RoleProcess:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        environment = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if self._cache is not None:
             environment["NUMBA_CACHE_DIR"] = str(self._cache)
         self._process = await asyncio.create_subprocess_exec(
