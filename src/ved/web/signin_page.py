@@ -18,6 +18,7 @@ label{display:grid;gap:.25rem;font-size:.9rem}
 input,button{font:inherit;min-height:2.75rem;padding:0 .75rem;border-radius:8px;border:1px solid #8b97a3;
 background:#fff;color:inherit}
 button{border:0;background:#0b5cad;color:#fff;font-weight:600;cursor:pointer}
+a{color:inherit}
 :focus-visible{outline:3px solid #f0a500;outline-offset:2px}
 .wrong{color:#b3141a;font-weight:600}
 .hint{font-size:.875rem}
@@ -89,8 +90,12 @@ def join_page(status: int, token: str, *, is_guest: bool, wrong: tuple[str, str]
 
 
 def refusal_page(status: int, text: tuple[str, str]) -> HTMLResponse:
-    """A link that lets nobody in."""
-    return _page(status, ("Lien expiré", "Link expired"), "", text)
+    """A link that lets nobody in, and the way for those who have a password."""
+    way_in = (
+        '<p><a href="/">Se connecter avec un nom et un mot de passe · '
+        '<span lang="en">Sign in with name and password</span></a></p>'
+    )
+    return _page(status, ("Lien expiré", "Link expired"), way_in, text)
 
 
 def _page(status: int, title: tuple[str, str], body: str, wrong: tuple[str, str] | None) -> HTMLResponse:
