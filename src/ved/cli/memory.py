@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, Final, NoReturn
 
+_LIBRARY: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _M_ARENA_MAX: Final = -8
 _ARENAS: Final = 2
 _EVERY_S: Final = 30.0
@@ -37,5 +38,4 @@ async def keep_giving_back() -> NoReturn:
 
 def _of_glibc(name: str) -> Any:
     """A function of the C library; None where that is not glibc."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    return getattr(_LIBRARY, name) if hasattr(_LIBRARY, "gnu_get_libc_version") else None

@@ -131,7 +131,8 @@ class FrameFormat:
                 self._footers.move_to_end(path)
                 return footer
         with self._store.open(path) as source:
-            footer = _read_footer(pq.ParquetFile(source, page_checksum_verification=True).metadata)
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            footer = _read_footer(file.metadata, file.schema_arrow.names)
         with self._lock:
             self._footers[path] = footer
             while len(self._footers) > CACHED_FOOTERS:
@@ -139,9 +140,10 @@ class FrameFormat:
         return footer
 
 
-def _read_footer(metadata: Any) -> _Footer:
+def _read_footer(metadata: Any, names: Sequence[str]) -> _Footer:
+    """`names` of the columns: `metadata.schema` and the metadata would keep each other, 30 kB, for the collector."""
     count = metadata.num_row_groups
-    position = {metadata.schema.column(at).name: at for at in range(metadata.num_columns)}
+    position = {name: at for at, name in enumerate(names)}
     missing = [name for name in _COLUMN_NAMES if name not in position]
     if missing:
         raise pa.ArrowInvalid(f"no column {missing[0]}")

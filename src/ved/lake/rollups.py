@@ -105,8 +105,8 @@ class Rollups:
                 return self._footers[path]
         try:
             with self._store.open(path) as source:
-                metadata = pq.ParquetFile(source, page_checksum_verification=True).metadata
-            at = metadata.schema.to_arrow_schema().names.index("channel")
+                file = pq.ParquetFile(source, page_checksum_verification=True)
+                metadata, at = file.metadata, file.schema_arrow.names.index("channel")
             statistics = [metadata.row_group(number).column(at).statistics for number in range(metadata.num_row_groups)]
         except (OSError, ValueError, pa.ArrowException):
             return None

@@ -155,8 +155,8 @@ class SampleFormat:
                 self._footers.move_to_end(path)
                 return known
         with self._store.open(path) as source:
-            metadata = pq.ParquetFile(source, page_checksum_verification=True).metadata
-        footer = (metadata, _groups(metadata))
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            footer = (file.metadata, _groups(file.metadata, file.schema_arrow.names))
         with self._lock:
             self._footers[path] = footer
             while len(self._footers) > CACHED_FOOTERS:
@@ -193,8 +193,8 @@ def _may_have(group: _Group, where: SampleWhere) -> bool:
     return any(group.channel[0] <= name <= group.channel[1] for name in where.channels)
 
 
-def _groups(metadata: Any) -> list[_Group]:
-    position = {metadata.schema.column(at).name: at for at in range(metadata.num_columns)}
+def _groups(metadata: Any, names: Sequence[str]) -> list[_Group]:
+    position = {name: at for at, name in enumerate(names)}
     for name in SAMPLES.file_schema.names:
         if name not in position:
             raise pa.ArrowInvalid(f"no column {name}")
