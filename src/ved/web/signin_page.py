@@ -1,5 +1,6 @@
 """The few pages for people who are not signed in: plain forms, no script, French and English."""
 
+import re
 from html import escape
 from typing import Final
 
@@ -64,7 +65,7 @@ def signin_page(status: int, wrong: tuple[str, str] | None = None) -> HTMLRespon
         f'<form method="post" action="/signin">{NAME_FIELD}<label><span>Mot de passe · <span lang="en">Password</span>'
         '</span><input name="password" type="password" required maxlength="200" autocomplete="current-password">'
         '</label><button>Se connecter · <span lang="en">Sign in</span></button></form>'
-        f'<p class="hint">{escape(french)}</p><p class="hint" lang="en">{escape(english)}</p>'
+        f'<p class="hint">{_marked(french)}</p><p class="hint" lang="en">{_marked(english)}</p>'
     )
     return _page(status, ("Connexion", "Sign in"), form, wrong)
 
@@ -99,6 +100,15 @@ def refusal_page(status: int, text: tuple[str, str]) -> HTMLResponse:
 
 
 def _page(status: int, title: tuple[str, str], body: str, wrong: tuple[str, str] | None) -> HTMLResponse:
-    said = f'<p class="wrong" role="alert">{wrong[0]}<br><span lang="en">{wrong[1]}</span></p>' if wrong else ""
+    said = (
+        f'<p class="wrong" role="alert">{_marked(wrong[0])}<br><span lang="en">{_marked(wrong[1])}</span></p>'
+        if wrong
+        else ""
+    )
     head = f'<h1>{title[0]} · <span lang="en">{title[1]}</span></h1>'
     return HTMLResponse(f"{_HEAD}{head}{said}{body}{_TAIL}", status)
+
+
+def _marked(text: str) -> str:
+    """What stands between backticks is a command."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
