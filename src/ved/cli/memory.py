@@ -1,7 +1,7 @@
 """Memory of a process that runs for days: one allocator for all, and what is free in it goes back to the system.
 
-glibc's arenas, eight to a core, and Arrow's own allocator, for each of its threads, keep apart what they have free: after
-2,100 commits and their merges 99 MB are resident, and with two arenas for all 54 (benchmarks/bench_record_memory.py).
+glibc's arenas, eight to a core, and Arrow's own allocator, for each of its threads, keep apart what they have free:
+after 2,100 commits and their merges 99 MB are resident, with two arenas for all 54 (benchmarks/bench_record_memory.py).
 """
 
 import asyncio
