@@ -34,7 +34,7 @@ def test_invited_named_and_back_with_a_password(browser: Browser, served):
     again = browser.new_context(locale="fr-FR").new_page()
     again.goto(url)
     expect(again.get_by_role("alert")).to_contain_text("déjà servi")
-    again.goto(served.origin)
+    again.get_by_role("link", name="Se connecter").click()
     again.get_by_label("Nom").fill("zoé <b>")
     again.get_by_label("Mot de passe").fill("wrong horse 123")
     again.get_by_role("button", name="Se connecter").click()
