@@ -15,7 +15,7 @@ from ved.canbus.source import BusState
 from ved.cli.carsources import CarSources, choose_sources
 from ved.cli.describe import buses_of, describe
 from ved.cli.logs import set_up_logging
-from ved.cli.memory import use_one_allocator
+from ved.cli.memory import keep_giving_back, use_one_allocator
 from ved.cli.serve import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
@@ -66,6 +66,7 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
     samples_bytes = journal_bytes if sources.buses is None else journal_bytes // SAMPLES_PART
     frames = AgentSettings(state, car.name, journal_bytes=journal_bytes, gps=car.gps)
     samples = AgentSettings(state / SAMPLES_FOLDER, car.name, SAMPLES_BATCH_S, samples_bytes, key_dir=state)
+    giving_back = asyncio.create_task(keep_giving_back())
     try:
         with stop_on_signals() as stop:
             async with asyncio.TaskGroup() as group:
@@ -77,6 +78,7 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
     except* VedError as failed:
         raise first_leaf(failed) from None
     finally:
+        giving_back.cancel()
         teller.close()
 
 
