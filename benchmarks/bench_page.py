@@ -7,10 +7,10 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `live`    frames per second in which all four charts were drawn anew, 100 samples/s over 60 s, a message each 1/60 s.
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
-`memory`  JavaScript heap of the page after garbage collection, and the renderer's own resident memory (with the worker;
-          without the program's code and other files), thirteen times in so many minutes of live data; and the slope of
-          the second half (Theil-Sen). Before the second and after the last time the browser is told that memory is
-          short, so that it lets go of its caches: what is left is held.
+`memory`  JavaScript heaps of the page and of the worker (with its buffers) after garbage collection, and the renderer's
+          own resident memory (without the program's code and other files), thirteen times in so many minutes of live
+          data; and the slope of the second half (Theil-Sen). Before the second and after the last time the browser is
+          told that memory is short, so that it lets go of its caches: what is left is held.
 
     python benchmarks/bench_page.py [--minutes 2] [--only memory] [--chromium /usr/bin/chromium]
 """
@@ -263,6 +263,28 @@ def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, fl
     return heap, least / 1e6
 
 
+class WorkerHeap:
+    """The worker's heap and the buffers that it holds, in MB: its page's heap does not count them."""
+
+    def __init__(self, page: Page, session: CDPSession) -> None:
+        self._page, self._session = page, session
+        self._ids: list[str] = []
+        self._answers: list[dict[str, Any]] = []
+        session.on("Target.attachedToTarget", lambda event: self._ids.append(event["sessionId"]))
+        session.on("Target.receivedMessageFromTarget", lambda event: self._answers.append(json.loads(event["message"])))
+        session.send("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False})
+
+    def read(self) -> float:
+        """After `memory`, which collects its garbage."""
+        self._answers.clear()
+        message = json.dumps({"id": 1, "method": "Runtime.getHeapUsage"})
+        for one in self._ids:
+            self._session.send("Target.sendMessageToTarget", {"sessionId": one, "message": message})
+        self._page.wait_for_timeout(1000)
+        found = [one["result"] for one in self._answers if "result" in one]
+        return sum(float(one["usedSize"] + one["backingStorageSize"]) for one in found) / 1e6
+
+
 def own_bytes(pid: int) -> int:
     """Resident memory of a process that no file stands behind."""
     found = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
@@ -303,13 +325,18 @@ def show_paint_and_live(page: Page, fake: Fake) -> None:
 
 def show_memory(page: Page, session: CDPSession, minutes: float) -> None:
     pid = chromium_pid()
+    worker, in_worker = WorkerHeap(page, session), []
     found = [memory(page, session, pid)]
+    in_worker.append(worker.read())
     for number in range(SAMPLES):
         page.wait_for_timeout(minutes * 60_000 / SAMPLES)
         if number == 0:
             let_go_of_caches(page, session)
         found.append(memory(page, session, pid))
-        print(f"memory  {found[-1][0]:.1f} {found[-1][1]:.1f}", file=sys.stderr, flush=True)
+        in_worker.append(worker.read())
+        told = f"{found[-1][0]:.1f} {in_worker[-1]:.1f} {found[-1][1]:.1f}"
+        print(f"memory  heap, worker, renderer: {told}", file=sys.stderr, flush=True)
+    print(f"memory  worker MB: {', '.join(f'{one:.1f}' for one in in_worker)}")
     late = found[SAMPLES // 2 :]
     for name, column in (("heap", 0), ("renderer", 1)):
         values = [one[column] for one in late]
