@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import html
 import json
 import re
 import socket
@@ -157,6 +158,24 @@ def test_a_link_signs_in_once(tmp_path):
                 answer = await stranger.get("/signin", params={"token": wrong})
                 assert answer.status_code == 403
                 assert "set-cookie" not in answer.headers
+
+    with_site(tmp_path, check)
+
+
+def test_a_refused_form_keeps_the_name_and_no_password(tmp_path):
+    name = 'Zoé <b>"&'
+
+    async def check(site: Site) -> None:
+        origin = {"Origin": site.url}
+        async with site.client() as client, site.client(signed_in=False) as stranger:
+            made = (await client.post("/api/invitations", json={"role": "viewer"}, headers=origin)).json()
+            token = re.search(r"token=([\w-]+)", json.dumps(made))[1]
+            for path, more, status in (("/signin", {}, 403), ("/join", {"token": token}, 422)):
+                answer = await stranger.post(path, data={**more, "name": name, "password": "too short"}, headers=origin)
+                assert answer.status_code == status
+                assert f'value="{html.escape(name)}"' in answer.text
+                assert name not in answer.text
+                assert "too short" not in answer.text
 
     with_site(tmp_path, check)
 

@@ -52,29 +52,28 @@ BAD_FORM: Final = (
     "Un nom de 1 à 60 caractères ; un mot de passe d'au moins 10.",
     "A name of 1 to 60 characters; a password of 10 or more.",
 )
-NAME_FIELD: Final = (
-    '<label><span>Nom · <span lang="en">Name</span></span>'
-    '<input name="name" required maxlength="60" autocomplete="username" autofocus></label>'
-)
 
 
-def signin_page(status: int, wrong: tuple[str, str] | None = None) -> HTMLResponse:
-    """Name and password, and how to come in without."""
+def signin_page(status: int, wrong: tuple[str, str] | None = None, name: str = "") -> HTMLResponse:
+    """Name and password, and how to come in without; `name` is what was written before."""
     french, english = SIGNED_OUT.splitlines()[1], SIGNED_OUT.splitlines()[0]
     form = (
-        f'<form method="post" action="/signin">{NAME_FIELD}<label><span>Mot de passe · <span lang="en">Password</span>'
-        '</span><input name="password" type="password" required maxlength="200" autocomplete="current-password">'
+        f'<form method="post" action="/signin">{_name_field(name)}<label><span>Mot de passe · <span lang="en">Password'
+        '</span></span><input name="password" type="password" required maxlength="200" autocomplete="current-password"'
+        f"{' autofocus' if name else ''}>"
         '</label><button>Se connecter · <span lang="en">Sign in</span></button></form>'
         f'<p class="hint">{_marked(french)}</p><p class="hint" lang="en">{_marked(english)}</p>'
     )
     return _page(status, ("Connexion", "Sign in"), form, wrong)
 
 
-def join_page(status: int, token: str, *, is_guest: bool, wrong: tuple[str, str] | None = None) -> HTMLResponse:
+def join_page(
+    status: int, token: str, *, is_guest: bool, wrong: tuple[str, str] | None = None, name: str = ""
+) -> HTMLResponse:
     """What an invitation shows. Opening it changes nothing: programs that look into links do not use it up."""
     hidden = f'<input type="hidden" name="token" value="{escape(token)}">'
     fields = (
-        f'{NAME_FIELD}<label><span>Mot de passe (facultatif, 10 caractères ou plus) · <span lang="en">Password'
+        f'{_name_field(name)}<label><span>Mot de passe (facultatif, 10 caractères ou plus) · <span lang="en">Password'
         ' (optional, 10 characters or more)</span></span><input name="password" type="password" minlength="10"'
         ' maxlength="200" autocomplete="new-password"></label>'
         '<p class="hint">Avec un mot de passe, vous pourrez vous connecter sur un'
@@ -97,6 +96,15 @@ def refusal_page(status: int, text: tuple[str, str]) -> HTMLResponse:
         '<span lang="en">Sign in with name and password</span></a></p>'
     )
     return _page(status, ("Lien expiré", "Link expired"), way_in, text)
+
+
+def _name_field(name: str) -> str:
+    """The first field to write in, unless a name stands there already."""
+    rest = f' value="{escape(name)}"' if name else " autofocus"
+    return (
+        '<label><span>Nom · <span lang="en">Name</span></span>'
+        f'<input name="name" required maxlength="60" autocomplete="username"{rest}></label>'
+    )
 
 
 def _page(status: int, title: tuple[str, str], body: str, wrong: tuple[str, str] | None) -> HTMLResponse:

@@ -76,12 +76,14 @@ def add_signin(app: FastAPI, state: WebState) -> None:
     async def log_in(request: Request, form: Form) -> Response:
         name, password = form.get("name", "").strip(), form.get("password", "")
         if len(password) > MAX_PASSWORD or not name:
-            return pages.signin_page(403, pages.WRONG)
+            return pages.signin_page(403, pages.WRONG, name)
         try:
             user = await state.auth.log_in(name, password, address_of(request))
         except TooOftenError:
-            return pages.signin_page(429, pages.TOO_OFTEN)
-        return pages.signin_page(403, pages.WRONG) if user is None else await _let_in(state.auth, request, user.id)
+            return pages.signin_page(429, pages.TOO_OFTEN, name)
+        if user is None:
+            return pages.signin_page(403, pages.WRONG, name)
+        return await _let_in(state.auth, request, user.id)
 
     @app.post("/api/signout", status_code=204, response_class=Response)
     async def signout(request: Request) -> Response:
@@ -107,15 +109,15 @@ def add_join(app: FastAPI, state: WebState) -> None:
         link = await asyncio.to_thread(find_invitation, state.db, token) if len(token) <= MAX_TOKEN_CHARS else None
         if link is None:
             return pages.refusal_page(403, pages.LINK_OVER)
-        is_guest = link.scope is not None
+        is_guest, written = link.scope is not None, form.get("name", "")
         try:
-            name = "" if is_guest else _NAME.validate_python(form.get("name", ""))
+            name = "" if is_guest else _NAME.validate_python(written)
             password = _PASSWORD.validate_python(form["password"]) if form.get("password") and not is_guest else ""
             joined = await state.auth.join(token, name, password)
         except ValidationError:
-            return pages.join_page(422, token, is_guest=False, wrong=pages.BAD_FORM)
+            return pages.join_page(422, token, is_guest=False, wrong=pages.BAD_FORM, name=written)
         except UserError:
-            return pages.join_page(409, token, is_guest=False, wrong=pages.NAME_TAKEN)
+            return pages.join_page(409, token, is_guest=False, wrong=pages.NAME_TAKEN, name=written)
         if joined is None:
             return pages.refusal_page(403, pages.LINK_OVER)
         if joined[1] is not None:
