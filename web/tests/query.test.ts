@@ -55,6 +55,17 @@ describe("values", () => {
 });
 
 describe("columns", () => {
+  it("use memory again, and keep no more of it than a frame takes", () => {
+    const pool = new ColumnPool();
+    const spent = Array.from({ length: 50 }, () => new ArrayBuffer(8));
+    pool.begin([]);
+    for (let k = 0; k < 3; k++) pool.take();
+    pool.begin([...spent, new ArrayBuffer(0)]);
+    const taken = Array.from({ length: 5 }, () => pool.take().bytes);
+    expect(taken.filter((bytes) => spent.includes(bytes))).toHaveLength(3);
+    expect(taken.filter((bytes) => bytes.byteLength === 0)).toHaveLength(2);
+  });
+
   it("answer with the spikes of a long time, the same with and without summaries", () => {
     const n = 100_000;
     const samples = Array.from({ length: n }, (_, i) => [i * 10_000, Math.sin(i / 1000), undefined, i === 54_321 ? 77 : undefined] as const);

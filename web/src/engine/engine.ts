@@ -97,7 +97,7 @@ export class Engine {
   }
 
   private answer(request: FrameRequest): void {
-    for (const bytes of request.spent) this.pool.give(bytes);
+    this.pool.begin(request.spent);
     const frame = request.frame ?? this.liveFrame(request);
     const transfer: Transferable[] = [];
     const answers = request.questions.map(([id, query]) => [id, this.find(query, frame, transfer)] as const);

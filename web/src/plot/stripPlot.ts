@@ -140,16 +140,15 @@ export class StripPlot {
   private rangeOf(scale: YScale): Range {
     let minimum = Infinity;
     let maximum = -Infinity;
-    this.options.series.forEach((series, i) => {
-      if (scaleKeyOf(series) !== scale.key) return;
+    for (const [i, series] of this.options.series.entries()) {
       const columns = this.columns[i];
-      if (columns === undefined) return;
+      if (columns === undefined || scaleKeyOf(series) !== scale.key) continue;
       for (let c = 0; c < columns.n; c++) {
         // Infinities are data, but no axis can hold them.
         if (columns.minimum[c]! < minimum && columns.minimum[c]! > -Infinity) minimum = columns.minimum[c]!;
         if (columns.maximum[c]! > maximum && columns.maximum[c]! < Infinity) maximum = columns.maximum[c]!;
       }
-    });
+    }
     if (scale.choices.length > 0) {
       const numbers = scale.choices.map(([number]) => number).filter((number) => number >= minimum - 1 && number <= maximum + 1);
       return { low: Math.min(minimum, ...numbers, 0) - 0.25, high: Math.max(maximum, ...numbers, 1) + 0.25 };

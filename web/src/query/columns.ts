@@ -4,12 +4,17 @@ import type { Buffers, ColumnsAnswer, ColumnsQuery, Frame } from "./query";
 /** Memory of columns that were drawn, used again: a curve per frame would otherwise be a megabyte per frame. */
 export class ColumnPool {
   private readonly free: ArrayBuffer[] = [];
+  private taken = 0;
 
-  give(bytes: ArrayBuffer): void {
-    if (bytes.byteLength > 0 && this.free.length < 256) this.free.push(bytes);
+  /** A frame begins: takes back what is spent, and keeps no more than the frame before took. */
+  begin(spent: readonly ArrayBuffer[]): void {
+    for (const bytes of spent) if (bytes.byteLength > 0) this.free.push(bytes);
+    this.free.splice(this.taken);
+    this.taken = 0;
   }
 
   take(): PackedColumns {
+    this.taken++;
     return { n: 0, bytes: this.free.pop() ?? new ArrayBuffer(0) };
   }
 }
