@@ -7,6 +7,7 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `live`    frames per second in which all four charts were drawn anew, 100 samples/s over 60 s, a message each 1/60 s.
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
+`garbage` bytes that the page and its worker allocate meanwhile for each frame drawn, by V8's sampling profiler.
 `memory`  JavaScript heaps of the page and of the worker (with its buffers) after garbage collection, and the renderer's
           own resident memory (without the program's code and other files), thirteen times in so many minutes of live
           data; and the slope of the second half (Theil-Sen). Before the second and after the last time the browser is
@@ -46,6 +47,7 @@ STEP_US = 1_000_000 // RATE_HZ
 NAMES = [f"Load{c}.Signal{k}" for c in range(CHARTS) for k in range(PER_CHART)]
 LONG_S = 5_000
 SAMPLES = 12
+PARTS = ["live", "garbage", "memory", "moving", "zoom"]
 CHUNK = 60_000
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -244,15 +246,14 @@ def zooms_ms(page: Page, count: int) -> list[float]:
     return found
 
 
-def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, float]:
-    """Heap of the page, and what is resident and no file's of the largest renderer, in MB; both without garbage.
+def memory(page: Page, session: CDPSession, worker: "Worker", browser_pid: int) -> tuple[float, float, float]:
+    """MB without garbage: heap of the page, of the worker, and what of the largest renderer is resident and no file's.
 
     Of the renderer the least in some seconds: it gives pages back to the system only a while after a collection.
     """
     session.send("HeapProfiler.collectGarbage")
-    for worker in page.workers:
-        worker.evaluate("() => gc()")
     heap = page.evaluate("() => { window.__frames = []; return performance.memory.usedJSHeapSize; }") / 1e6
+    in_worker = worker.heap()
     children = psutil.Process(browser_pid).children(recursive=True)
     renderers = [child for child in children if "--type=renderer" in child.cmdline()]
     largest = max((child.pid for child in renderers), key=own_bytes)
@@ -260,29 +261,38 @@ def memory(page: Page, session: CDPSession, browser_pid: int) -> tuple[float, fl
     for _ in range(20):
         page.wait_for_timeout(500)
         least = min(least, own_bytes(largest))
-    return heap, least / 1e6
+    return heap, in_worker, least / 1e6
 
 
-class WorkerHeap:
-    """The worker's heap and the buffers that it holds, in MB: its page's heap does not count them."""
+class Worker:
+    """The page's worker, which Playwright's sessions do not reach: commands go through the page's."""
 
     def __init__(self, page: Page, session: CDPSession) -> None:
         self._page, self._session = page, session
         self._ids: list[str] = []
         self._answers: list[dict[str, Any]] = []
         session.on("Target.attachedToTarget", lambda event: self._ids.append(event["sessionId"]))
+        session.on("Target.detachedFromTarget", lambda event: self._ids.remove(event["sessionId"]))
         session.on("Target.receivedMessageFromTarget", lambda event: self._answers.append(json.loads(event["message"])))
         session.send("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False})
 
-    def read(self) -> float:
-        """After `memory`, which collects its garbage."""
+    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._answers.clear()
-        message = json.dumps({"id": 1, "method": "Runtime.getHeapUsage"})
-        for one in self._ids:
-            self._session.send("Target.sendMessageToTarget", {"sessionId": one, "message": message})
-        self._page.wait_for_timeout(1000)
-        found = [one["result"] for one in self._answers if "result" in one]
-        return sum(float(one["usedSize"] + one["backingStorageSize"]) for one in found) / 1e6
+        (only,) = self._ids
+        message = json.dumps({"id": 1, "method": method, "params": parameters})
+        self._session.send("Target.sendMessageToTarget", {"sessionId": only, "message": message})
+        for _ in range(300):
+            for answer in self._answers:
+                if answer.get("id") == 1:
+                    return dict(answer["result"])
+            self._page.wait_for_timeout(100)
+        raise TimeoutError(f"the worker did not answer {method}")
+
+    def heap(self) -> float:
+        """The heap and the buffers that it holds, in MB, without garbage."""
+        self.send("HeapProfiler.collectGarbage")
+        found = self.send("Runtime.getHeapUsage")
+        return float(found["usedSize"] + found["backingStorageSize"]) / 1e6
 
 
 def own_bytes(pid: int) -> int:
@@ -323,29 +333,43 @@ def show_paint_and_live(page: Page, fake: Fake) -> None:
     print(f"live    {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
 
 
-def show_memory(page: Page, session: CDPSession, minutes: float) -> None:
+def show_memory(page: Page, session: CDPSession, worker: Worker, minutes: float) -> None:
     pid = chromium_pid()
-    worker, in_worker = WorkerHeap(page, session), []
-    found = [memory(page, session, pid)]
-    in_worker.append(worker.read())
+    found = [memory(page, session, worker, pid)]
     for number in range(SAMPLES):
         page.wait_for_timeout(minutes * 60_000 / SAMPLES)
         if number == 0:
             let_go_of_caches(page, session)
-        found.append(memory(page, session, pid))
-        in_worker.append(worker.read())
-        told = f"{found[-1][0]:.1f} {in_worker[-1]:.1f} {found[-1][1]:.1f}"
+        found.append(memory(page, session, worker, pid))
+        told = ", ".join(f"{one:.1f}" for one in found[-1])
         print(f"memory  heap, worker, renderer: {told}", file=sys.stderr, flush=True)
-    print(f"memory  worker MB: {', '.join(f'{one:.1f}' for one in in_worker)}")
     late = found[SAMPLES // 2 :]
-    for name, column in (("heap", 0), ("renderer", 1)):
+    for column, name in enumerate(("heap", "worker", "renderer")):
         values = [one[column] for one in late]
         growth = theil_sen(values) * (len(values) - 1)
         told = ", ".join(f"{one[column]:.1f}" for one in found)
         print(f"memory  {name} MB each {minutes / SAMPLES:g} min: {told}; second half {growth:+.1f} MB")
     let_go_of_caches(page, session)
-    heap, own = memory(page, session, pid)
-    print(f"memory  without caches: heap {found[1][0]:.1f} -> {heap:.1f}, renderer {found[1][1]:.1f} -> {own:.1f} MB")
+    last = memory(page, session, worker, pid)
+    told = ", ".join(f"{before:.1f} -> {after:.1f}" for before, after in zip(found[1], last, strict=True))
+    print(f"memory  heap, worker, renderer without caches: {told} MB")
+
+
+def show_garbage(page: Page, session: CDPSession, worker: Worker) -> None:
+    page.wait_for_timeout(5000)
+    sampling = {
+        "samplingInterval": 16384,
+        "includeObjectsCollectedByMajorGC": True,
+        "includeObjectsCollectedByMinorGC": True,
+    }
+    session.send("HeapProfiler.startSampling", sampling)
+    worker.send("HeapProfiler.startSampling", **sampling)
+    page.evaluate("() => { window.__frames = []; }")
+    page.wait_for_timeout(10_000)
+    frames = page.evaluate("() => window.__frames.length")
+    profiles = session.send("HeapProfiler.stopSampling"), worker.send("HeapProfiler.stopSampling")
+    in_page, in_worker = (sum(one["size"] for one in found["profile"]["samples"]) / 1e3 for found in profiles)
+    print(f"garbage {in_page / frames:.0f} kB a frame in the page, {in_worker / frames:.0f} kB in the worker")
 
 
 def theil_sen(values: list[float]) -> float:
@@ -385,20 +409,23 @@ def show_zoom(page: Page, fake: Fake) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--only", choices=["live", "memory", "moving", "zoom"])
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     given = parser.parse_args()
-    parts = [given.only] if given.only else ["live", "memory", "moving", "zoom"]
+    parts = [given.only] if given.only else PARTS
     with Fake() as fake, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=given.chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB")
         page.add_init_script(PROBE)
         session = page.context.new_cdp_session(page)
+        worker = Worker(page, session)
         opened(page, fake, 60)  # Warms the disk's and the browser's caches up.
         if "live" in parts:
             show_paint_and_live(page, fake)
+        if "garbage" in parts:
+            show_garbage(page, session, worker)
         if "memory" in parts:
-            show_memory(page, session, given.minutes)
+            show_memory(page, session, worker, given.minutes)
         if "moving" in parts:
             show_moving(page)
         if "zoom" in parts:
