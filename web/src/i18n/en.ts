@@ -4,6 +4,7 @@ export const en = {
   "app.loading": "Loading…",
   "section.label": "Sections",
   "section.live": "Live",
+  "section.run": "Run",
   "section.signals": "Signals",
   "section.sessions": "Sessions",
   "section.maths": "Maths",

@@ -6,6 +6,7 @@ export const fr: Record<Key, string> = {
   "app.loading": "Chargement…",
   "section.label": "Rubriques",
   "section.live": "Direct",
+  "section.run": "Session",
   "section.signals": "Signaux",
   "section.sessions": "Sessions",
   "section.maths": "Calculs",
