@@ -7,6 +7,7 @@ from typing import Any, Final
 from ved.api.alarmcheck import AlarmCheck
 from ved.db.alarms import Kept
 from ved.model.alarm import Alarm
+from ved.web.language import say
 from ved.web.messages import to_text
 
 _WORDS: Final = {1: "info", 2: "warning", 3: "critical"}
@@ -72,7 +73,7 @@ def check_values(check: AlarmCheck) -> dict[str, Any]:
             }
             for one in check.alarms
         ],
-        "idle": check.idle,
+        "idle": {rule: say(why) for rule, why in check.idle.items()},
         "frames": check.frames,
     }
 

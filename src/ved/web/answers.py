@@ -7,13 +7,14 @@ from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from ved.db.people import User
+from ved.web.language import say
 
 RANKS: Final = {"viewer": 0, "engineer": 1, "admin": 2}
 
 
 def denied(status: int, code: str, text: str) -> Response:
     """An error answer: a code for programs, one line for people."""
-    return JSONResponse({"error": {"code": code, "message": text}}, status)
+    return JSONResponse({"error": {"code": code, "message": say(text)}}, status)
 
 
 def who_asks(request: Request) -> User:

@@ -3,11 +3,14 @@
 from typing import Final
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from ved.codec.live import LIVE_VERSION
 from ved.web.bodylimit import BodyLimit
 from ved.web.guard import Guard
+from ved.web.language import Languages, say, told
 from ved.web.page import PageFiles
 from ved.web.routes.alarms import add_alarm_rules, add_alarms, add_rule_actions
 from ved.web.routes.data import add_data
@@ -58,9 +61,11 @@ def make_app(state: WebState) -> FastAPI:
     for add in ROUTES:
         add(app, state)
     app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
     app.mount("/", PageFiles(state.page_dir))
     app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, auth=state.auth)  # the last one is asked first
+    app.add_middleware(Guard, auth=state.auth)
+    app.add_middleware(Languages)  # the last one is asked first
     return app
 
 
@@ -68,6 +73,13 @@ def _refuse(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail: object = error.detail
     return JSONResponse(
-        {"error": detail if isinstance(detail, dict) else {"code": "refused", "message": str(detail)}},
+        {"error": told(detail if isinstance(detail, dict) else {"code": "refused", "message": str(detail)})},
         error.status_code,
     )
+
+
+def _refuse_body(_request: Request, error: Exception) -> Response:
+    """As FastAPI does, in the language of the request."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [{**one, "msg": say(one["msg"])} for one in error.errors()]
+    return JSONResponse({"detail": jsonable_encoder(wrong)}, 422)

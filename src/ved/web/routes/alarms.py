@@ -33,6 +33,7 @@ from ved.model.maths import MATHS_MESSAGE
 from ved.web.alarms import alarm_values, check_values, samples_values
 from ved.web.answers import denied, needs
 from ved.web.clock import utc_us
+from ved.web.language import say
 from ved.web.state import WebState
 
 LATEST_US: Final = 1 << 60
@@ -195,7 +196,7 @@ def add_rule_actions(app: FastAPI, state: WebState) -> None:
         forced = Forced(trial.rest, trial.values, trial.hold_ms)
         found = await asyncio.to_thread(try_rule, rule, channels, forced)
         steps = [{"t_ms": one.t_ms, "is_raised": one.is_raised} for one in found.steps]
-        return {"steps": steps, "idle": found.idle, "inputs": list(found.inputs), "end_ms": found.end_ms}
+        return {"steps": steps, "idle": say(found.idle), "inputs": list(found.inputs), "end_ms": found.end_ms}
 
 
 async def _channels(state: WebState, vehicle: str) -> list[Channel]:
@@ -211,7 +212,7 @@ def _is_fresh(alarm: str) -> bool:
 def _listed(rule: Rule, idle: str, shelf: Shelf | None) -> dict[str, Any]:
     return {
         "rule": rule_values(rule),
-        "idle": idle,
+        "idle": say(idle),
         "shelved_until_utc_us": None if shelf is None else shelf.until_utc_us,
         "shelved_by": "" if shelf is None else shelf.who,
     }

@@ -20,10 +20,12 @@ from ved.api.recorded import Reading, RecordedSession
 from ved.db.dbcs import AssignmentDraft, DbcFile, assignments, find_dbcs, get_dbc, list_aliases
 from ved.db.people import User
 from ved.db.sessions import list_sessions
+from ved.dbc.compare import Change
 from ved.dbc.formats import READABLE
 from ved.dbc.intake import MAX_FILE_BYTES, Intake
 from ved.errors import UserError
 from ved.web.answers import needs
+from ved.web.language import say
 from ved.web.limits import MAX_NAME_CHARS
 from ved.web.state import WebState
 
@@ -32,6 +34,8 @@ MAX_FILES: Final = 8
 SHOWN_SESSIONS: Final = 50
 SHOWN_CHANNELS: Final = 500
 SERIES_BUCKETS: Final = 600
+NOTHING: Final = "none"
+"""What a comparison writes for a value that is not there (a text stands in quotes, but for names)."""
 
 Name = Annotated[str, StringConstraints(max_length=64)]
 Wanted = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -248,14 +252,16 @@ def _shown_intake(one: Intake) -> dict[str, Any]:
         "name": one.name,
         "messages": one.messages,
         "signals": one.signals,
-        "findings": [asdict(finding) for finding in one.findings],
-        "losses": list(one.losses),
+        "findings": [
+            {**asdict(finding), "what": say(finding.what), "advice": say(finding.advice)} for finding in one.findings
+        ],
+        "losses": [say(loss) for loss in one.losses],
     }
 
 
 def _shown_effect(effect: Effect) -> dict[str, Any]:
     return {
-        "changes": [asdict(change) for change in effect.changes[:SHOWN_CHANNELS]],
+        "changes": [_shown_change(one) for one in effect.changes[:SHOWN_CHANNELS]],
         "channels": [_shown_difference(one) for one in effect.channels[:SHOWN_CHANNELS]],
         "counts": {
             kind: sum(one.kind == kind for one in effect.channels) for kind in ("changed", "gone", "renamed", "new")
@@ -263,6 +269,14 @@ def _shown_effect(effect: Effect) -> dict[str, Any]:
         "renames": [list(pair) for pair in effect.renames],
         "session": effect.session,
     }
+
+
+def _shown_change(change: Change) -> dict[str, Any]:
+    details = [
+        [field, *(say(NOTHING) if value == NOTHING and field != "name" else value for value in (before, after))]
+        for field, before, after in change.details
+    ]
+    return {**asdict(change), "details": details, "effect": say(change.effect)}
 
 
 def _shown_difference(one: Difference) -> dict[str, Any]:

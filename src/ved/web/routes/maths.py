@@ -17,6 +17,7 @@ from ved.db.vehicles import get_vehicle
 from ved.model.channel import Channel
 from ved.model.maths import MATHS_NAME, MathsDef
 from ved.web.answers import needs
+from ved.web.language import told
 from ved.web.routes.sessions import Id, answer
 from ved.web.state import WebState
 
@@ -77,7 +78,7 @@ class _Desk:
                     "result": None
                     if one.name not in units
                     else {"unit": units[one.name].unit, "kind": units[one.name].kind},
-                    "error": None if one.name not in made.errors else _error(made.errors[one.name]),
+                    "error": None if one.name not in made.errors else told(_error(made.errors[one.name])),
                 }
                 for one in list_maths(self._db, vehicle)
             ],

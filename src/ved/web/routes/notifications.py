@@ -10,6 +10,7 @@ from ved.db.notifications import Notification, ask_test, list_targets, newest_no
 from ved.db.people import User
 from ved.web.answers import denied, needs
 from ved.web.clock import utc_us
+from ved.web.language import say
 from ved.web.state import WebState
 
 TEST_EVERY_US: Final = 5_000_000
@@ -52,5 +53,5 @@ def _line(one: Notification) -> dict[str, Any]:
         "state": one.state,
         "attempts": one.attempts,
         "next_utc_us": one.next_utc_us,
-        "error": one.error,
+        "error": say(one.error),
     }
