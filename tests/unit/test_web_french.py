@@ -69,6 +69,8 @@ SINGLE_WORDS = (
     "itself",
     "none",
     "maths",
+    "viewer",
+    "engineer",
     "unsigned",
     "signed",
     ".kcd",

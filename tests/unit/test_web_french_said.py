@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.fuzz import corpus
 
 from ved.analysis.alarms.binding import bind
@@ -59,6 +61,28 @@ def test_no_finding_of_a_broken_file_stays_english() -> None:
         *("faulty-line", "duplicate-id", "duplicate-name", "multiplexer", "unknown-name", "out-of-frame", "overlap"),
         *("unused-multiplexer", "unreachable-page", "scale-zero", "limits", "value-table", "length", "no-signals"),
     }
+
+
+NUMBERS = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-300, 300))
+LINES = st.builds(
+    ' SG_ {}{} : {}|{}@{} ({},{}) [{}|{}] "{}" X'.format,
+    st.sampled_from(["a", "b", "Temp_1", "YawAngle", "Voltage", "Torque", "rpm"]),
+    st.sampled_from(["", "", " M", " m0", " m7", " m0M", " m99999999999999999999"]),
+    st.integers(0, 80),
+    st.integers(0, 70),
+    st.sampled_from(["1+", "1-", "0+", "0-"]),
+    *[NUMBERS] * 4,
+    st.sampled_from(["", "rad", "deg", "V", "°C", "degC", "Nm", "Â°C", "A", "%"]),
+)
+MORE = st.sampled_from(
+    ['VAL_ 1 a 0 "x" 999 "y" ;', "SIG_VALTYPE_ 1 b : 1;", "SG_MUL_VAL_ 1 a b 3-9;", "BO_ 2 M: 9 X", "BO_ 1 N: 8 X", "x"]
+)
+
+
+@given(st.integers(0, 70), st.lists(st.one_of(LINES, LINES, LINES, MORE), max_size=8))
+def test_no_finding_of_any_definition_stays_english(length: int, lines: list[str]) -> None:
+    what, advice, _ = said_of("car.dbc", "\n".join([f"BO_ 1 M: {length} X", *lines, ""]))
+    assert [one for one in (*what, *advice) if french(one) == one] == []
 
 
 HEAD = "id,message,signal,start,length,order,sign,scale,unit,multiplexer,values\n"

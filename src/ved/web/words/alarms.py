@@ -45,7 +45,7 @@ RULES: Final[Table] = {
         "alarme « {0} » : « limit » d’une variation est par seconde : positive si elle monte, négative si elle descend"
     ),
     "switched off": "désactivée",
-    "silence cannot be told here": "un silence ne peut pas se voir ici",
+    "silence cannot be told here": "un silence ne peut pas être constaté ici",
     "no DBC has the channel {0}": "aucun DBC n’a la voie {0}",
     "{0}: functions of laps cannot be used in an alarm": "{0} : une alarme ne peut pas utiliser de fonctions de tours",
     "no alarm has this id": "aucune alarme n’a cet identifiant",

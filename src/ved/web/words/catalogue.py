@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-MAX_CHARS: Final = 20_000
+MAX_CHARS: Final = 4000
 """Longer texts stay as they are."""
 
 Table = Mapping[str, str]
 _PART: Final = re.compile(r"\{(?:(\d+)(?::([ntld]))?|([a-z_]+))\}")
-_NUMBER: Final = re.compile(r"[-+]?\d[\d.,]{0,40}(?:e[-+]?\d{1,4})?")
+_NUMBER: Final = re.compile(r"[-+]?(?:\d[\d.,]{0,40}(?:e[-+]?\d{1,4})?|inf|nan)")
 _SPACED: Final = re.compile(r" (?=[:»])|(?<=«) ")
 _THINLY_SPACED: Final = re.compile(r" (?=[;?!])")
 

@@ -23,7 +23,7 @@ PHRASES: Final[dict[str, Table]] = {
             "a une marque de multiplexage, mais son multiplexeur n’existe pas"
         ),
         "lies past the {0:n} bytes of {1}; only longer frames have it": (
-            "dépasse les {0:n} octets de {1} ; seules des trames plus longues le contiennent"
+            "dépasse les {0:n} octets de {1} ; seules des trames plus longues ont ce signal"
         ),
     },
     "problem": {

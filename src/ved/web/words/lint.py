@@ -36,19 +36,19 @@ FINDINGS: Final[Table] = {
     "{0} has scale 0: its value is always {1:n}": "{0} a l’échelle 0 : sa valeur est toujours {1:n}",
     "{0} has its minimum above its maximum {1}": "{0} a son minimum au-dessus de son maximum {1}",
     "{0} cannot reach its limits {1}: {2:n} {raw} × {3:n} + {4:n} give {5:n} to {6:n}": (
-        "{0} ne peut pas atteindre ses limites {1} : {2:n} {raw} × {3:n} + {4:n} donnent {5:n} à {6:n}"
+        "{0} ne peut pas atteindre ses limites {1} : {2:n} {raw} × {3:n} + {4:n} donnent de {5:n} à {6:n}"
     ),
     "the value table of {0} names {1}, but its raw numbers are {2:n} to {3:n}": (
         "la table de valeurs de {0} nomme {1}, mais ses valeurs brutes vont de {2:n} à {3:n}"
     ),
     "{0} has {1:n} bytes; a CAN FD frame can have {2:n}, not that": (
-        "{0} a {1:n} octets ; une trame CAN FD peut en avoir {2:n}, mais pas autant que dit"
+        "{0} a {1:n} octets ; une trame CAN FD peut en avoir {2:n}, mais pas {1:n}"
     ),
     "{0} has no signal: its frames are stored, but give no channel": (
         "{0} n’a pas de signal : ses trames sont stockées, mais ne donnent aucune voie"
     ),
     "the unit {0} of {1} has broken letters": "l’unité {0} de {1} a des caractères abîmés",
-    "{0} looks like {quantity}, but its unit is {1}": "{0} a l’air d’être {quantity}, mais son unité est {1}",
+    "{0} looks like {quantity}, but its unit is {1}": "{0} ressemble à {quantity}, mais son unité est {1}",
     "{0} is at most {1:n}, a part of a turn in radians, but its unit is {2}": (
         "{0} vaut au plus {1:n}, une part de tour en radians, mais son unité est {2}"
     ),

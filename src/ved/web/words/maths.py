@@ -11,8 +11,10 @@ PHRASES: Final[dict[str, Table]] = {
         "no channel is known, because no DBC is": "aucune voie n’est connue, faute de DBC",
     },
     "channel": {
-        "channel '{0}': there is none; did you mean {listed}?": "voie « {0} » : il n’y en a pas ; est-ce {listed} ?",
-        "channel '{0}': there is none; {known}": "voie « {0} » : il n’y en a pas ; {known}",
+        "channel '{0}': there is none; did you mean {listed}?": (
+            "voie « {0} » : introuvable ; vouliez-vous dire {listed} ?"
+        ),
+        "channel '{0}': there is none; {known}": "voie « {0} » : introuvable ; {known}",
         "channel '{0}': no channel fits this pattern; {known}": (
             "voie « {0} » : aucune ne correspond à ce motif ; {known}"
         ),
@@ -51,9 +53,9 @@ PHRASES: Final[dict[str, Table]] = {
         ),
         "expected the name of a channel": "il faut le nom d’une voie",
         "channel '{0}': stands for {1:n} channels; name one": "voie « {0} » : désigne {1:n} voies ; nommez-en une",
-        "function '{0}': there is none; did you mean {1}?": "fonction « {0} » : il n’y en a pas ; est-ce {1} ?",
+        "function '{0}': there is none; did you mean {1}?": "fonction « {0} » : introuvable ; vouliez-vous dire {1} ?",
         "function '{0}': there is none; known are {1}": (
-            "fonction « {0} » : il n’y en a pas ; les fonctions connues : {1}"
+            "fonction « {0} » : introuvable ; les fonctions connues : {1}"
         ),
         "'{0}' of {1} and {2}: not the same measure": "« {0} » de {1} et {2} : pas la même grandeur",
         "expected a number or an angle, not {0}": "il faut un nombre ou un angle, et non {0}",
@@ -67,7 +69,7 @@ PHRASES: Final[dict[str, Table]] = {
         "expected a condition, like Speed > 5 [km/h], or a discrete channel": (
             "il faut une condition, comme Speed > 5 [km/h], ou une voie discrète"
         ),
-        "the result is in {0}, which is no measure in {1}": "le résultat est en {0}, qui n’est pas une grandeur en {1}",
+        "the result is in {0}, which is no measure in {1}": "le résultat est en {0}, qui ne se convertit pas en {1}",
         "a DBC has a channel {0} already; choose another name": "un DBC a déjà une voie {0} ; choisissez un autre nom",
     },
 }

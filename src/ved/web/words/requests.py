@@ -10,7 +10,7 @@ PEOPLE: Final[Table] = {
     "this request did not come from the page itself": "cette requête ne vient pas de la page elle-même",
     "a guest link opens one session and nothing else": "un lien d’invité ouvre une session et rien d’autre",
     "this link does not show positions": "ce lien ne montre pas les positions",
-    "this needs the role {0}": "il faut pour cela le rôle {0}",
+    "this needs the role {role}": "il faut pour cela le rôle {role}",
     "the name '{0}' is taken; choose another": "le nom « {0} » est pris ; choisissez-en un autre",
     "say your name first: one signs in with name and password": (
         "dites d’abord votre nom : on se connecte avec un nom et un mot de passe"
@@ -18,7 +18,7 @@ PEOPLE: Final[Table] = {
     "too many wrong passwords; try again in {0:n} s": "trop de mots de passe faux ; réessayez dans {0:n} s",
     "the current password is another": "le mot de passe actuel est un autre",
     "one admin must stay; make somebody else admin first": (
-        "il doit rester un admin ; donnez d’abord ce rôle à quelqu’un d’autre"
+        "il doit rester un administrateur ; donnez d’abord ce rôle à quelqu’un d’autre"
     ),
     "nobody has this number": "personne n’a ce numéro",
     "at most {0:n} open links; revoke some": "{0:n} liens ouverts au plus ; retirez-en",
@@ -33,16 +33,16 @@ PEOPLE: Final[Table] = {
 THINGS: Final[Table] = {
     "no session has this id": "aucune session n’a cet identifiant",
     "no vehicle has this name": "aucun véhicule n’a ce nom",
-    "session {0}: there is none": "session {0} : il n’y en a pas",
-    "track {0}: there is none": "circuit {0} : il n’y en a pas",
-    "vehicle {0}: there is none": "véhicule {0} : il n’y en a pas",
-    "maths channel {0}: there is none": "voie calculée {0} : il n’y en a pas",
-    "track '{0}': there is none": "circuit '{0}' : il n’y en a pas",
-    "session '{0}': there is none": "session '{0}' : il n’y en a pas",
+    "session {0}: there is none": "session {0} : introuvable",
+    "track {0}: there is none": "circuit {0} : introuvable",
+    "vehicle {0}: there is none": "véhicule {0} : introuvable",
+    "maths channel {0}: there is none": "voie calculée {0} : introuvable",
+    "track '{0}': there is none": "circuit '{0}' : introuvable",
+    "session '{0}': there is none": "session '{0}' : introuvable",
     "session '{0}': {1} has none of this name": "session {0} : {1} n’en a pas de ce nom",
-    "session '{0}': there is none; the newest are {newest}": "session {0} : il n’y en a pas ; les dernières : {newest}",
+    "session '{0}': there is none; the newest are {newest}": "session {0} : introuvable ; les dernières : {newest}",
     "vehicle '{0}': there is none; known are {vehicles}": (
-        "véhicule {0} : il n’y en a pas ; les véhicules connus : {vehicles}"
+        "véhicule {0} : introuvable ; les véhicules connus : {vehicles}"
     ),
     "session {0}: the time of the cut must lie inside it": "session {0} : l’instant de la coupure doit être dedans",
     "session {0}: cannot be merged with itself": "session {0} : ne peut pas être réunie avec elle-même",
@@ -59,7 +59,7 @@ THINGS: Final[Table] = {
 
 DATA: Final[Table] = {
     "format '{0}': known are {1}": "format « {0} » : les formats connus sont {1}",
-    "format '{0}': there is none; known are {1}": "format « {0} » : il n’y en a pas ; les formats connus sont {1}",
+    "format '{0}': there is none; known are {1}": "format « {0} » : introuvable ; les formats connus sont {1}",
     "format {0}: holds raw frames, all of them; leave the channels out": (
         "format {0} : contient toutes les trames brutes ; n’indiquez pas de voies"
     ),
@@ -94,6 +94,7 @@ DATA: Final[Table] = {
 }
 
 PHRASES: Final[dict[str, Table]] = {
+    "role": {"viewer": "spectateur", "engineer": "ingénieur", "admin": "administrateur"},
     "vehicles": {"none": "aucun", "{0:l}": "{0:l}"},
     "newest": {"none at all": "aucune", "{0:l}": "{0:l}"},
     # What pydantic says of a body.
