@@ -82,14 +82,13 @@ class Auth:
     async def log_in(self, name: str, password: str, address: str) -> User | None:
         """Who has this name and password; None for none, TooOftenError after too many wrong ones."""
         found = await asyncio.to_thread(find_password, self._db, name)
-        is_right = await self._passwords.check(found[1] if found else "", password, (f"@{address}", name.lower()))
+        is_right = await self._passwords.check(found[1] if found else "", password, name, address)
         return found[0] if found is not None and is_right else None
 
     async def set_password(self, user: User, current: str, password: str, address: str) -> bool:
         """Put one's own password in force (empty: none); False when the current one is not `current`."""
         found = await asyncio.to_thread(find_password, self._db, user.name)
-        keys = (f"@{address}", user.name.lower())
-        if user.has_password and not (found and await self._passwords.check(found[1], current, keys)):
+        if user.has_password and not (found and await self._passwords.check(found[1], current, user.name, address)):
             return False
         await asyncio.to_thread(set_password, self._db, user, await self._passwords.hash(password) if password else "")
         return True

@@ -47,8 +47,16 @@ class Attempts:
             del self._failed[next(iter(self._failed))]
 
     def forget(self, key: str) -> None:
-        """This one was right."""
+        """Nothing went wrong here."""
         self._failed.pop(key, None)
+
+    def take_back(self, key: str, noted_s: float) -> None:
+        """What was noted then was no failure; the others of this key count on."""
+        times = self._failed.get(key, deque())
+        if noted_s in times:
+            times.remove(noted_s)
+        if not times:
+            self.forget(key)
 
 
 class Passwords:
@@ -65,17 +73,21 @@ class Passwords:
         async with self._turn:
             return await asyncio.to_thread(self._hasher.hash, password)
 
-    async def check(self, hashed: str, password: str, keys: tuple[str, str]) -> bool:
-        """True when it is right; `keys` are address and name. A name without password takes as long as any other."""
-        self._attempts.refuse(keys, time.monotonic())
-        # Counted before it is looked at: many tries at once do not get past the limit.
-        self._attempts.note(keys, time.monotonic())
+    async def check(self, hashed: str, password: str, name: str, address: str) -> bool:
+        """True when it is right. A name without password takes as long as any other."""
+        of_name, of_address = f"={name.lower()}", f"@{address}"
         if not hashed:
             self._decoy = self._decoy or await self.hash(NOBODY)
         async with self._turn:
+            now_s = time.monotonic()
+            self._attempts.refuse((of_address, of_name), now_s)
+            # Counted before it is looked at: tries at once do not get past the limit. In its turn: those who wait,
+            # a class behind one address, are not counted yet.
+            self._attempts.note((of_address, of_name), now_s)
             is_right = await asyncio.to_thread(self._verify, hashed or self._decoy, password) and bool(hashed)
         if is_right:
-            self._attempts.forget(keys[1])
+            self._attempts.forget(of_name)
+            self._attempts.take_back(of_address, now_s)
         return is_right
 
     def _verify(self, hashed: str, password: str) -> bool:
