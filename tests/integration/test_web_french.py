@@ -136,6 +136,9 @@ def test_every_refusal_comes_in_the_language_that_is_asked_for(tmp_path):
         async with server.running():
             async with client_of(server, cookie=server.headers["Cookie"]) as admin:
                 await compare(admin, ADMIN, told)
+                book: dict[str, object] = {"vehicle": "fs", "name": "x", "content": {}}
+                made = (await admin.post("/api/workbooks", json=book)).json()["id"]
+                await compare(admin, [("PUT", f"/api/workbooks/{made}", {**book, "replaces_utc_us": 1})], told)
                 assert (await admin.patch("/api/me", json={"name": "Ada"})).status_code == 200
                 assert (await admin.put("/api/me/password", json={"password": "long enough"})).status_code == 204
                 wrong = {"password": "long enough", "current": "another one"}

@@ -1,5 +1,6 @@
 """Workbooks: saved, listed, shared, and nobody else's to change."""
 
+import httpx
 import pytest
 from tests.integration.test_web_access import Site, with_site
 
@@ -20,7 +21,7 @@ def test_a_workbook_is_saved_listed_shared_and_only_its_owners_to_change(tmp_pat
             assert (await other.get("/api/workbooks", params={"vehicle": "fs"})).json() == []
             assert (await other.get(path)).status_code == 404
             shared = {**DRAFT, "is_shared": True, "content": {"version": 1, "sheets": [{"id": "a"}]}}
-            assert (await me.put(path, json=shared, headers=origin)).status_code == 204
+            assert (await me.put(path, json=shared, headers=origin)).status_code == 200
             (line,) = (await other.get("/api/workbooks", params={"vehicle": "fs"})).json()
             assert not line["is_mine"]
             assert (await other.get(path)).json()["content"] == shared["content"]
@@ -29,6 +30,29 @@ def test_a_workbook_is_saved_listed_shared_and_only_its_owners_to_change(tmp_pat
             assert (await me.get("/api/workbooks", params={"vehicle": "pe"})).json() == []
             assert (await me.delete(path, headers=origin)).status_code == 204
             assert (await me.get(path)).status_code == 404
+
+    with_site(tmp_path, test)
+
+
+def test_a_change_made_from_an_older_one_is_refused_not_written_over_the_newer(tmp_path):
+    async def test(site: Site) -> None:
+        async with site.client() as me, site.client() as other:
+            origin = {"Origin": site.url}
+            made = (await me.post("/api/workbooks", json=DRAFT, headers=origin)).json()
+            path = f"/api/workbooks/{made['id']}"
+            assert (await me.get(path)).json()["changed_utc_us"] == made["changed_utc_us"]
+
+            async def put(name: str, replaces: int | None) -> httpx.Response:
+                return await me.put(path, json={**DRAFT, "name": name, "replaces_utc_us": replaces}, headers=origin)
+
+            first = (await put("first", made["changed_utc_us"])).json()["changed_utc_us"]
+            assert first > made["changed_utc_us"]
+            late = await put("late", made["changed_utc_us"])
+            assert (late.status_code, late.json()["error"]["code"]) == (409, "workbook_changed")
+            line = (await me.get(path)).json()
+            assert (line["name"], line["changed_utc_us"]) == ("first", first)
+            assert (await put("whatever", None)).status_code == 200
+            assert (await other.put(path, json={**DRAFT, "replaces_utc_us": 1}, headers=origin)).status_code == 404
 
     with_site(tmp_path, test)
 

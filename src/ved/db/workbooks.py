@@ -58,24 +58,37 @@ def read_workbook(db: Database, user_id: int, workbook_id: str) -> tuple[Workboo
     return None if row is None else (_line(row), row.content)
 
 
-def create_workbook(db: Database, user_id: int, draft: WorkbookDraft, most: int) -> str | None:
-    """The id of the new workbook; None when the person has `most` already."""
+def create_workbook(db: Database, user_id: int, draft: WorkbookDraft, most: int) -> tuple[str, int] | None:
+    """The id of the new workbook and its `changed_utc_us`; None when the person has `most` already."""
     workbook_id = secrets.token_hex(16)
+    changed_utc_us = _now_us()
     with db.engine.begin() as connection:
         count = connection.execute(
             select(func.count()).select_from(workbooks).where(workbooks.c.owner_id == user_id)
         ).scalar_one()
         if count >= most:
             return None
-        connection.execute(insert(workbooks).values(id=workbook_id, owner_id=user_id, **_values(draft)))
-    return workbook_id
+        connection.execute(insert(workbooks).values(id=workbook_id, owner_id=user_id, **_values(draft, changed_utc_us)))
+    return workbook_id, changed_utc_us
 
 
-def save_workbook(db: Database, user_id: int, workbook_id: str, draft: WorkbookDraft) -> bool:
-    """Replace one of the person's own; False when there is none."""
-    change = update(workbooks).where(workbooks.c.id == workbook_id, workbooks.c.owner_id == user_id)
+def save_workbook(
+    db: Database, user_id: int, workbook_id: str, draft: WorkbookDraft, replaces_utc_us: int | None = None
+) -> int | None:
+    """Replace one of the person's own; its new `changed_utc_us`.
+
+    None when there is none, or (with `replaces_utc_us`) when it was changed at another time than that.
+    """
+    mine = (workbooks.c.id == workbook_id, workbooks.c.owner_id == user_id)
     with db.engine.begin() as connection:
-        return connection.execute(change.values(**_values(draft))).rowcount == 1
+        before = connection.execute(select(workbooks.c.changed_utc_us).where(*mine)).scalar_one_or_none()
+        if before is None or replaces_utc_us not in (None, before):
+            return None
+        # Two changes never have one time, whatever the clock does.
+        changed_utc_us = max(_now_us(), before + 1)
+        change = update(workbooks).where(*mine, workbooks.c.changed_utc_us == before)
+        is_done = connection.execute(change.values(**_values(draft, changed_utc_us))).rowcount == 1
+    return changed_utc_us if is_done else None
 
 
 def delete_workbook(db: Database, user_id: int, workbook_id: str) -> bool:
@@ -121,11 +134,15 @@ def _line(row: Row[Any]) -> WorkbookLine:
     return WorkbookLine(row.id, row.vehicle, row.name, row.owner_id, row.owner_name, row.is_shared, row.changed_utc_us)
 
 
-def _values(draft: WorkbookDraft) -> dict[str, Any]:
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _values(draft: WorkbookDraft, changed_utc_us: int) -> dict[str, Any]:
     return {
         "vehicle": draft.vehicle,
         "name": draft.name,
         "is_shared": draft.is_shared,
         "content": draft.content,
-        "changed_utc_us": time.time_ns() // 1000,
+        "changed_utc_us": changed_utc_us,
     }

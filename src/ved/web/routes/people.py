@@ -194,6 +194,7 @@ async def _done(call: Any, *arguments: Any) -> Response:
 
 def _me(user: User) -> dict[str, Any]:
     told: dict[str, Any] = {
+        "id": user.id,
         "name": user.name,
         "role": user.role,
         "is_named": user.is_named,

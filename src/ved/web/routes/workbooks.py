@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from ved.db.people import User
 from ved.db.workbooks import (
@@ -47,7 +47,7 @@ def _at_most(limit: int) -> Any:
 
 
 class WorkbookIn(BaseModel):
-    """What a person saves."""
+    """What a person saves; `replaces_utc_us`: `changed_utc_us` of what it was made from (none: whatever is there)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,6 +55,7 @@ class WorkbookIn(BaseModel):
     name: Title
     is_shared: bool = False
     content: Annotated[dict[str, Any], _at_most(MAX_CONTENT_BYTES)]
+    replaces_utc_us: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
     def draft(self) -> WorkbookDraft:
         """As the database takes it."""
@@ -69,21 +70,27 @@ def add_workbooks(app: FastAPI, state: WebState) -> None:
         return [_listed(line, user) for line in await asyncio.to_thread(list_workbooks, state.db, user.id, vehicle)]
 
     @app.post("/api/workbooks", status_code=201, response_model=None)
-    async def create(given: WorkbookIn, user: Viewer) -> dict[str, str] | Response:
+    async def create(given: WorkbookIn, user: Viewer) -> dict[str, Any] | Response:
         made = await asyncio.to_thread(create_workbook, state.db, user.id, given.draft(), MAX_WORKBOOKS)
         if made is None:
             return denied(409, "too_many_workbooks", f"at most {MAX_WORKBOOKS} workbooks for each person")
-        return {"id": made}
+        return {"id": made[0], "changed_utc_us": made[1]}
 
     @app.get("/api/workbooks/{key}", response_model=None)
     async def workbook(key: Key, user: Viewer) -> dict[str, Any] | Response:
         found = await asyncio.to_thread(read_workbook, state.db, user.id, key)
         return _unknown() if found is None else {**_listed(found[0], user), "content": found[1]}
 
-    @app.put("/api/workbooks/{key}", status_code=204, response_class=Response)
-    async def save(key: Key, given: WorkbookIn, user: Viewer) -> Response:
-        is_saved = await asyncio.to_thread(save_workbook, state.db, user.id, key, given.draft())
-        return Response(status_code=204) if is_saved else _unknown()
+    @app.put("/api/workbooks/{key}", response_model=None)
+    async def save(key: Key, given: WorkbookIn, user: Viewer) -> dict[str, int] | Response:
+        draft, replaces = given.draft(), given.replaces_utc_us
+        changed = await asyncio.to_thread(save_workbook, state.db, user.id, key, draft, replaces)
+        if changed is not None:
+            return {"changed_utc_us": changed}
+        found = await asyncio.to_thread(read_workbook, state.db, user.id, key)
+        if found is None or found[0].owner_id != user.id:
+            return _unknown()
+        return denied(409, "workbook_changed", "this workbook was changed meanwhile: read it again first")
 
     @app.delete("/api/workbooks/{key}", status_code=204, response_class=Response)
     async def remove(key: Key, user: Viewer) -> Response:

@@ -27,6 +27,9 @@ PEOPLE: Final[Table] = {
     "no workbook of yours, and none that is shared, has this id": (
         "aucun de vos classeurs, ni des classeurs partagés, n’a cet identifiant"
     ),
+    "this workbook was changed meanwhile: read it again first": (
+        "ce classeur a été modifié entre-temps : relisez-le d’abord"
+    ),
     "no note that you may take away has this id": "aucune note que vous pouvez supprimer n’a cet identifiant",
 }
 
