@@ -46,7 +46,7 @@ class _Known:
 
 
 class MathsHistory:
-    """Reads under a lock: several threads may ask."""
+    """Several threads may ask. Reads are under a lock; nobody waits for a read who asks for the definitions alone."""
 
     def __init__(self, db: Database, read: ReadVehicle, channels: Callable[[str], list[Channel]]) -> None:
         self._db, self._read, self._channels = db, read, channels
@@ -54,16 +54,18 @@ class MathsHistory:
         self._readers: OrderedDict[tuple[str, tuple[str, ...], int], tuple[float, MathsSet, MathsReader]] = (
             OrderedDict()
         )
+        self._mark = object()
         self._lock = threading.RLock()
+        self._looking = threading.Lock()
 
     def of(self, vehicle: str) -> MathsSet:
         """The maths channels of a vehicle."""
         return self._look(vehicle).maths
 
     def forget(self, vehicle: str) -> None:
-        """Look again at the definitions of a vehicle."""
-        with self._lock:
-            self._known.pop(vehicle, None)
+        """Look again at the definitions of a vehicle. Waits for nothing."""
+        self._mark = object()
+        self._known.pop(vehicle, None)
 
     def read(self, vehicle: str, names: Sequence[str], utc_us: tuple[int, int], recent: Recent) -> dict[str, Samples]:
         """The values with utc_us[0] <= utc < utc_us[1], by full name; none of a name that nobody knows."""
@@ -96,14 +98,18 @@ class MathsHistory:
         return run
 
     def _look(self, vehicle: str) -> _Known:
-        with self._lock:
-            known, now_s = self._known.get(vehicle), time.monotonic()
-            if known is None or now_s - known.at_s > _FRESH_S:
+        with self._looking:
+            while True:
+                known, now_s, mark = self._known.get(vehicle), time.monotonic(), self._mark
+                if known is not None and now_s - known.at_s <= _FRESH_S:
+                    return known
                 aliases = load_registry(self._db, vehicle).aliases
                 maths = maths_of(self._db, vehicle, self._channels(vehicle), aliases)
                 starts = sorted(one.utc_from_us for one in list_sessions(self._db, vehicle))
                 known = self._known[vehicle] = _Known(now_s, maths, starts)
-            return known
+                if mark is self._mark:
+                    return known
+                self._known.pop(vehicle, None)  # it was forgotten meanwhile, perhaps before it was put there
 
     def _reader(
         self, vehicle: str, known: _Known, names: tuple[str, ...], origin_us: int, recent: Recent
