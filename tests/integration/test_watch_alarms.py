@@ -32,6 +32,8 @@ from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.health import channel_of
 from ved.model.records import Arrival, Clock, ClockSource, Incident, IncidentKind, Lane, Preview
 from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
+from ved.watch import role
+from ved.watch.parts import Now
 from ved.watch.role import Watching, WatchSettings, make_parts, run_watch
 from ved.watch.role import now as clock_now
 
@@ -319,3 +321,45 @@ def test_samples_that_come_rarely_are_no_silence_of_the_car(bench: Bench, db: Da
     assert "silent" not in {alarm.rule for alarm in bench.events}
     bench.batch(1, [(0, 50), (10, 50)])
     assert "silent" in {alarm.rule for alarm in bench.events}
+
+
+@pytest.mark.parametrize("trouble", ["watch starts anew", "the server's clock is set"])
+def test_an_alarm_on_a_health_figure_stays_while_the_trouble_does(db: Database, monkeypatch, trouble: str):
+    mono_us, utc_us = 1_000_000_000, UTC_US
+    monkeypatch.setattr(role, "now", lambda: Now(mono_us, utc_us))
+    age = channel_of("link", "age").name
+    put_rule(db, "fs", Rule("away", "above", "Away", "Absente", channel=age, limit=5000.0, off_delay_ms=0), "test")
+
+    def start() -> Watching:
+        return Watching(db, make_parts(db, role.now()), Counters())
+
+    def pass_time(seconds: int) -> None:
+        nonlocal mono_us, utc_us
+        for _ in range(0, seconds, 5):
+            mono_us, utc_us = mono_us + 5_000_000, utc_us + 5_000_000
+            watching.take([])
+            watching.publish(lambda _arrival, _record: 0)
+            watching.save(1)
+
+    def hear(number: int) -> None:
+        record = encode_record(FrameBatch("fs", EPOCH, number, frames([(number, 50.0)])))
+        watching.take([StreamEntry(number, Arrival(mono_us, utc_us, Lane.LIVE), record)])
+
+    def states() -> list[bool]:
+        return [one.is_active for one in list_alarms(db, "fs", ALL_TIME) if one.rule == "away"]
+
+    watching = start()
+    hear(1)
+    pass_time(20)
+    assert states() == [True]
+    if trouble == "watch starts anew":
+        watching = start()
+    else:
+        utc_us += 2_000_000
+    pass_time(400)
+    assert states() == [True]
+    hear(2)
+    pass_time(5)
+    hear(3)
+    pass_time(5)
+    assert states() == [False]

@@ -195,10 +195,16 @@ class AlarmWatcher:
             known = self._open.get((key[0], one.rule.id, is_late))
             if one.change.is_raised:
                 self._raise(key, one, known)
-            elif known is not None and known.is_active:
+            elif known is not None and known.is_active and not self._is_on_elsewhere(key, one.rule.id):
                 at_us = max(1, one.change.t_us + one.offset_us, known.utc_raised_us)
                 worst = known.worst if isnan(one.change.worst) else one.change.worst
                 self._put(replace(known, utc_cleared_us=at_us, worst=worst))
+
+    def _is_on_elsewhere(self, key: RunKey, rule: str) -> bool:
+        """True while another run has the same trouble: figures of health go on in a new epoch."""
+        is_late = key[1].startswith("late")
+        others = (one for one in self._runs if one != key and one[0] == key[0])
+        return any(rule in self._runs[one].worst() for one in others if one[1].startswith("late") == is_late)
 
     def _raise(self, key: RunKey, found: Found, known: Alarm | None) -> None:
         rule, change, is_late = found.rule, found.change, key[1].startswith("late")
