@@ -35,6 +35,7 @@ def test_a_long_window_is_whole(tmp_path):
             assert np.array_equal(page.column().t_us // bucket_us, expected.t_us // bucket_us)
             for ours, theirs in zip(page.column()[1:], expected[1:], strict=True):
                 assert np.array_equal(ours, theirs)
+            assert page.largest_bytes < 17_000
 
     run(tmp_path, go)
 

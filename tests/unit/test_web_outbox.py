@@ -131,3 +131,33 @@ def test_forget_gives_room():
         return True
 
     assert run(go())
+
+
+def test_increments_and_states_come_between_the_parts_of_a_long_history():
+    """However slow the reader is: what waits before an increment is bounded, and nothing is missed."""
+
+    async def go():
+        box = Outbox(max_increments=8)
+
+        async def bring() -> None:
+            for _ in range(100):
+                await box.room()
+                box.put_history(1, bytes(16_384))
+
+        bringing = asyncio.create_task(bring())
+        before, longest, sent = 0, 0, 0
+        while sent < 100:
+            await asyncio.sleep(0)
+            if sent % 3 == 0:  # while one of these is under way, another increment is made
+                box.put_increment(1, b"i", sent, sent)
+                box.put_state("fs", "s")
+            data = await box.take()
+            sent += len(data) == 16_384
+            before = before + len(data) if len(data) > 1 else 0
+            longest = max(longest, before)
+        await bringing
+        return longest, box.missed_total
+
+    longest, missed_total = run(go())
+    assert longest <= 100_000
+    assert missed_total == 0

@@ -5,6 +5,7 @@ import pytest
 
 from ved.analysis.decimate import Buckets
 from ved.codec.live import decode_message
+from ved.web.limits import HISTORY_MESSAGE_BYTES
 from ved.web.past import Answer, Numbering, Window, history_messages, slices
 
 
@@ -62,15 +63,25 @@ def test_nothing_is_one_last_message_or_none():
     assert (message.columns, message.header.is_last_history) == ((), True)
 
 
-def test_much_is_many_messages_and_the_last_is_marked():
-    answer = Answer(1, 0, {str(k): Numbering(k, is_wide=False) for k in range(20)})
-    found = {str(k): column(np.arange(12_000) * 1000) for k in range(20)}
+def test_much_is_many_small_messages_and_the_last_is_marked():
+    """A page hears nothing while a message is under way: on a slow link a large one would look like a dead server."""
+    answer = Answer(1, 0, {str(k): Numbering(k, is_wide=k == 3) for k in range(20)})
+    t = np.arange(12_000) * 1000
+    found = {str(k): column(t, t + k) for k in range(20)}
     messages = list(history_messages(answer, found, is_last=True))
-    assert len(messages) > 1
-    assert all(len(data) <= 1.1 * (1 << 20) for data in messages)
-    marked = [decode_message(data).header.is_last_history for data in messages]
-    assert marked == [False] * (len(messages) - 1) + [True]
-    assert sum(len(decode_message(data).columns) for data in messages) == 20
+    assert max(len(data) for data in messages) <= HISTORY_MESSAGE_BYTES + 40 <= 17_000
+    decoded_messages = [decode_message(data) for data in messages]
+    assert [one.header.is_last_history for one in decoded_messages] == [False] * (len(messages) - 1) + [True]
+    for k in range(20):
+        parts = [one for message in decoded_messages for one in message.columns if one.channel == k]
+        assert np.array_equal(np.concatenate([one.t_utc_us for one in parts]), t)
+        assert np.array_equal(np.concatenate([one.last for one in parts]), t + k)
+
+
+def test_many_channels_with_little_each_share_messages():
+    answer = Answer(1, 0, {str(k): Numbering(k, is_wide=False) for k in range(200)})
+    messages = list(history_messages(answer, {str(k): column([1000 * k]) for k in range(200)}, is_last=True))
+    assert len(messages) == 1
 
 
 def test_a_span_of_more_than_an_hour_takes_coarse_ticks():

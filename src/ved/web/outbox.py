@@ -14,7 +14,8 @@ from ved.web import messages
 
 MAX_INCREMENTS: Final = 256
 MAX_INCREMENT_BYTES: Final = 4 << 20
-AHEAD_BYTES: Final = 4 << 20
+AHEAD_BYTES: Final = 64 << 10
+"""Increments and states wait behind no more history than this, however slow the link is."""
 
 
 class _Kind(Enum):

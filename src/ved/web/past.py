@@ -27,6 +27,8 @@ SLICE_CHANNEL_US: Final = 40 * LONGEST_SLICE_US
 """Channels times length of a slice: at 100 samples/s 31 MB of samples."""
 _ENTRY_BYTES: Final = 16
 _WIDE_ENTRY_BYTES: Final = 28
+_COLUMN_BYTES: Final = 40
+"""Head and padding of a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +141,20 @@ def history_messages(answer: Answer, found: Mapping[str, Buckets], *, is_last: b
     size_bytes = 0
     for name, part in parts.items():
         number = answer.numbers[name]
-        next_bytes = len(part.t_us) * (_WIDE_ENTRY_BYTES if number.is_wide else _ENTRY_BYTES)
-        if columns and size_bytes + next_bytes > HISTORY_MESSAGE_BYTES:
-            yield message(columns, is_end=False)
-            columns, size_bytes = [], 0
-        has_range = bool(np.any(part.minimum != part.last) or np.any(part.maximum != part.last))
-        columns.append(encode_column(live_column(number.index, part, number.is_wide, has_range), base_us, tick_us))
-        size_bytes += next_bytes
+        entry_bytes = _WIDE_ENTRY_BYTES if number.is_wide else _ENTRY_BYTES
+        for chunk in _chunks(part, HISTORY_MESSAGE_BYTES // entry_bytes):
+            next_bytes = _COLUMN_BYTES + len(chunk.t_us) * entry_bytes
+            if columns and size_bytes + next_bytes > HISTORY_MESSAGE_BYTES:
+                yield message(columns, is_end=False)
+                columns, size_bytes = [], 0
+            has_range = bool(np.any(chunk.minimum != chunk.last) or np.any(chunk.maximum != chunk.last))
+            columns.append(encode_column(live_column(number.index, chunk, number.is_wide, has_range), base_us, tick_us))
+            size_bytes += next_bytes
     if columns or is_last:
         yield message(columns, is_end=is_last)
+
+
+def _chunks(part: Buckets, entries: int) -> Iterator[Buckets]:
+    """The summaries in parts of at most so many."""
+    for start in range(0, len(part.t_us), entries):
+        yield part.slice(start, start + entries)
