@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { byUrgency, isAlarm, isLoud, markerOf, MAX_KEPT, merged, worstOf, type Alarm } from "../src/alarms/alarm";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { byUrgency, isAlarm, isLoud, listed, markerOf, MAX_KEPT, merged, worstOf, type Alarm } from "../src/alarms/alarm";
 import { draftOf, idOf, readNumber, ruleOf, type Rule } from "../src/alarms/rule";
 import { ruleText } from "../src/alarms/ruleText";
 import { valueText } from "../src/alarms/text";
@@ -51,6 +51,14 @@ describe("alarms", () => {
     expect(known.has("o0")).toBe(false);
     expect(known.has("open")).toBe(true);
     expect(merged(known, [with_({ id: "open", is_open: false })]).get("open")!.is_open).toBe(false);
+  });
+
+  it("are listed open ones first, the worst on top, and those that are over when they are asked for", () => {
+    const over = with_({ id: "over", is_open: false, utc_raised_us: 99 });
+    const older = with_({ id: "older", is_open: false, utc_raised_us: 98 });
+    const all = [older, with_({ id: "warning", severity: "warning", utc_raised_us: 50 }), over, with_({ id: "critical", utc_raised_us: 3 })];
+    expect(listed(all, false).map((one) => one.id)).toEqual(["critical", "warning"]);
+    expect(listed(all, true).map((one) => one.id)).toEqual(["critical", "warning", "over", "older"]);
   });
 
   it("come from the server alone, and mark the time axis", () => {
@@ -119,5 +127,34 @@ describe("rules", () => {
   it("are told in one line", () => {
     expect(ruleText(RULE)).toBe("Cell.Temperature > 60 · only while Motion.Speed > 20 · after 0.2 s · until acknowledged");
     expect(ruleText({ id: "n", kind: "no_data", title_en: "", title_fr: "", for_ms: 2000 })).toBe("the car: silent for 2 s");
+  });
+});
+
+describe("the store of alarms", () => {
+  beforeEach(() => vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined }));
+  afterEach(() => vi.unstubAllGlobals());
+
+  const answering = (found: readonly Alarm[]) => vi.fn(() => Promise.resolve(new Response(JSON.stringify(found), { headers: { "Content-Type": "application/json" } })));
+
+  it("shows rows of history as they became since, and knows when it has not been told yet", async () => {
+    const { Alarms } = await import("../src/alarms/store.svelte");
+    const store = new Alarms();
+    expect(store.isLoaded).toBe(false);
+    vi.stubGlobal("fetch", answering([ALARM]));
+    await store.load("fs");
+    expect([store.isLoaded, store.open.length]).toEqual([true, 1]);
+    const rows = [with_({ id: "old", is_open: false }), ALARM];
+    store.hear(with_({ is_open: false, utc_acked_us: 77, acked_by: "Engineer" }));
+    expect(store.renewed(rows).map((one) => one.acked_by)).toEqual(["", "Engineer"]);
+  });
+
+  it("does not take over what was asked for the vehicle before", async () => {
+    const { Alarms } = await import("../src/alarms/store.svelte");
+    const store = new Alarms();
+    vi.stubGlobal("fetch", answering([ALARM]));
+    const loading = store.load("fs");
+    store.clear();
+    await loading;
+    expect([store.isLoaded, store.newest.length]).toEqual([false, 0]);
   });
 });

@@ -65,6 +65,18 @@ export function merged(known: ReadonlyMap<string, Alarm>, news: readonly Alarm[]
   return out;
 }
 
+/** These alarms as they are known now: somebody may have acknowledged one since they were read. */
+export function renewed(rows: readonly Alarm[], known: ReadonlyMap<string, Alarm>): Alarm[] {
+  return rows.map((alarm) => known.get(alarm.id) ?? alarm);
+}
+
+/** What a list of alarms shows: the open ones with the worst first, and where it is asked for those that are over, the newest first. */
+export function listed(known: Iterable<Alarm>, withOver: boolean): Alarm[] {
+  const all = [...known];
+  const open = all.filter((alarm) => alarm.is_open).sort(byUrgency);
+  return withOver ? [...open, ...all.filter((alarm) => !alarm.is_open).sort(byTime)] : open;
+}
+
 /** Where an alarm stands on the time axis: a line where it began, for critical ones a band as long as it held. */
 export function markerOf(alarm: Alarm, text: string, onSelect: () => void): Marker {
   const toUs = alarm.severity === "critical" ? alarm.utc_cleared_us : alarm.utc_raised_us;

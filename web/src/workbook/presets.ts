@@ -195,7 +195,8 @@ function television(find: Finder): Sheet {
   if (find.vehicle.map !== null) make.add(at(0, 0, 6, 14), "map", { colour: find.speed }, titled("Map", "Carte"));
   make.add(at(6, 0, 3, 7), "gauge", { channel: find.speed, shape: "arc" });
   make.add(at(9, 0, 3, 7), "gauge", { channel: find.one(/stateofcharge|\bsoc\b/i, /%/), shape: "arc" });
-  make.add(at(6, 7, 6, 7), "laps", {});
+  make.add(at(6, 7, 3, 7), "laps", {});
+  make.add(at(9, 7, 3, 7), "alarms", {});
   make.add(at(0, 14, 12, 7), "strip", { channels: find.charts[0]?.channels ?? [] }, find.charts[0]);
   return compact(make.sheet("tv", "On screen", "À l’écran"));
 }

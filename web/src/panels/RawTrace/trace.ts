@@ -40,10 +40,26 @@ export function filterRows(rows: readonly TraceRow[], query: string, unknownOnly
   });
 }
 
+/** What the panel shows of what it hears: the newest trace, and under a pause the one that the pause found. */
+export interface Shown {
+  readonly trace: Trace | null;
+  /** Time of the page's edge when it was taken over, UTC in µs. */
+  readonly us: number;
+  /** The connection is lost: its numbers are old. */
+  readonly isLost: boolean;
+}
+
+export const NOTHING: Shown = { trace: null, us: -Infinity, isLost: false };
+
+export function shownAfter(shown: Shown, heard: Trace | null, us: number, isPaused: boolean): Shown {
+  if (isPaused) return shown;
+  return heard === null ? { ...shown, isLost: true } : { trace: heard, us, isLost: false };
+}
+
 const RETRY_MS = 2000;
 
-/** Hears the trace of a vehicle until the end that it gives back is called; comes back by itself. */
-export function listen(vehicle: string, hear: (trace: Trace) => void, open: (url: string) => WebSocket = (url) => new WebSocket(url)): () => void {
+/** Hears the trace of a vehicle until the end that it gives back is called, null while the connection is lost; comes back by itself. */
+export function listen(vehicle: string, hear: (trace: Trace | null) => void, open: (url: string) => WebSocket = (url) => new WebSocket(url)): () => void {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const url = `${scheme}://${location.host}/api/vehicles/${encodeURIComponent(vehicle)}/trace`;
   let socket: WebSocket | null = null;
@@ -55,7 +71,9 @@ export function listen(vehicle: string, hear: (trace: Trace) => void, open: (url
     socket = own;
     own.onmessage = (event: MessageEvent<string>) => hear(JSON.parse(event.data) as Trace);
     own.onclose = () => {
-      if (!isEnded && socket === own) timer = setTimeout(connect, RETRY_MS);
+      if (isEnded || socket !== own) return;
+      hear(null);
+      timer = setTimeout(connect, RETRY_MS);
     };
   };
   connect();
