@@ -54,7 +54,7 @@ def cases() -> dict[str, FrameBatch]:
         "periodic": _periodic(),
         "ties": [_row(100 * (k // 4), 0, 0x300 - k % 4, 0, bytes([k])) for k in range(12)],
         "backwards": [
-            _row(t, 0, 0x10 + t % 2, 0, bytes([t % 256])) for t in (500, 400, 400, -3, 10_000, 9_999, -(2**63))
+            _row(t, 0, 0x10 + t % 2, 0, bytes([t % 256])) for t in (500, 400, 400, -3, 10_000, 9_999, -(2**54))
         ],
         "kinds": [
             _row(0, 0, 0x123, 0, b""),
@@ -69,7 +69,7 @@ def cases() -> dict[str, FrameBatch]:
     }
     batches = {name: FrameBatch("fs", EPOCH, 1, columns(found)) for name, found in rows.items()}
     batches["empty"] = FrameBatch("fs", EPOCH, 7, FrameColumns.empty())
-    batches["last_seq"] = FrameBatch("pe-2_x", bytes(16), 2**64 - 1, columns(rows["one"]))
+    batches["last_seq"] = FrameBatch("pe-2_x", bytes(16), 2**54 - 1, columns(rows["one"]))
     return batches
 
 

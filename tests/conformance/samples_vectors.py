@@ -42,14 +42,14 @@ def cases() -> dict[str, SampleBatch]:
     odd = [
         (5, 1, float("inf")),
         (5, 0, -0.0),
-        (-(2**63), 1, float("-inf")),
-        (2**63 - 1, 0, float("nan")),
+        (-(2**54), 1, float("-inf")),
+        (2**54, 0, float("nan")),
         (0, 0, 5e-324),
     ]
     return {
         "one": SampleBatch("fs", EPOCH, 1, health[:1], columns([(0, 0, 1.5)])),
         "health": SampleBatch("fs", EPOCH, 101, health, columns(steady)),
-        "odd": SampleBatch("pe-2_x", bytes(16), 2**64 - 5, health[:2], columns(odd)),
+        "odd": SampleBatch("pe-2_x", bytes(16), 2**54 - 5, health[:2], columns(odd)),
         "unused": SampleBatch("fs", EPOCH, 9, health, columns([(3, 1, 0.0), (2, 1, 0.0)])),
     }
 

@@ -16,9 +16,10 @@ from ved.link.span import span_of
 from ved.model.records import RecordKind
 from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 
-I64 = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(-(2**54), 2**54)
 BITS = st.one_of(st.integers(0, 2**64 - 1), st.floats().map(lambda x: struct.unpack("<Q", struct.pack("<d", x))[0]))
-NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+TEXT = st.characters(codec="utf-8", exclude_characters="\0")
+NAMES = st.text(TEXT, min_size=1, max_size=40)
 
 
 @st.composite
@@ -27,17 +28,17 @@ def batches(draw):
     channels = tuple(
         SampleChannel(
             name,
-            draw(st.text(st.characters(codec="utf-8"), max_size=8)),
+            draw(st.text(TEXT, max_size=8)),
             draw(st.sampled_from(["continuous", "discrete"])),
         )
         for name in names
     )
-    rows = draw(st.lists(st.tuples(I64, st.integers(0, len(names) - 1), BITS), min_size=1, max_size=40))
+    rows = draw(st.lists(st.tuples(TIMES, st.integers(0, len(names) - 1), BITS), min_size=1, max_size=40))
     t_us, channel, bits = zip(*rows, strict=True)
     samples = SampleColumns(
         np.array(t_us, np.int64), np.array(channel, np.uint16), np.array(bits, np.uint64).view(np.float64)
     )
-    first = draw(st.integers(1, 2**64 - len(rows)))
+    first = draw(st.integers(1, 2**54 - len(rows)))
     return SampleBatch("fs", draw(st.binary(min_size=16, max_size=16)), first, channels, samples)
 
 

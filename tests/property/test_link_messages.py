@@ -10,6 +10,7 @@ from ved.codec.link import (
     FIRST_OPTIONAL_TYPE,
     KEPT_SPACES,
     MAX_RUNS,
+    NO_TIME,
     Ask,
     Authority,
     Data,
@@ -40,6 +41,7 @@ from ved.model.records import Lane
 U64 = st.integers(0, 2**64 - 1)
 U32 = st.integers(0, 2**32 - 1)
 I64 = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(-(2**54), 2**54) | st.just(NO_TIME)
 EPOCH = st.binary(min_size=16, max_size=16)
 TEXT = st.text(max_size=60)
 
@@ -63,13 +65,13 @@ def held(draw):
 
 
 MESSAGES = st.one_of(
-    st.builds(Hello, st.sampled_from(Lane), TEXT, TEXT, EPOCH, U64, U64, I64, U32),
+    st.builds(Hello, st.sampled_from(Lane), TEXT, TEXT, EPOCH, U64, U64, TIMES, U32),
     st.builds(Welcome, TEXT, I64, st.booleans(), U32),
     st.builds(Refused, st.sampled_from(RefusalCode), TEXT),
     st.builds(WireData, st.binary(max_size=200)),
     st.builds(Data, st.binary(max_size=200)),
     sets(EPOCH),
-    st.builds(Ping, U32, I64),
+    st.builds(Ping, U32, TIMES),
     st.builds(Pong, U32),
     st.builds(Ask, EPOCH),
     held(),
@@ -129,3 +131,16 @@ def test_split_runs_loses_none(portions):
     parts = split_runs(everything)
     assert [run for part in parts for run in part] == everything
     assert all(0 < len(part) <= MAX_RUNS for part in parts)
+
+
+@given(st.integers(-(2**63) + 1, -(2**54) - 1) | st.integers(2**54 + 1, 2**63 - 1))
+def test_a_time_that_no_record_may_tell_is_refused(t_us):
+    """The server makes a clock record of it."""
+    for good, at in (
+        (encode_message(Ping(7, 0)), 8),
+        (encode_message(Hello(Lane.LIVE, "fs", "a", bytes(16), 1, 1, 0)), 40),
+    ):
+        with pytest.raises(CorruptDataError, match="within"):
+            decode_message(good[:at] + struct.pack("<q", t_us) + good[at + 8 :])
+    with pytest.raises(ValueError, match="within"):
+        encode_message(Ping(7, t_us))

@@ -15,7 +15,7 @@ from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
 from ved.model.records import Preview
 
 WRITER = BatchWriter()
-times = st.one_of(st.integers(0, 3), st.integers(0, 10**7), st.integers(-(2**63), 2**63 - 1))
+times = st.one_of(st.integers(0, 3), st.integers(0, 10**7), st.integers(-(2**54), 2**54))
 numbers = st.one_of(st.integers(0, 2), st.integers(0, 2**32 - 1))
 KINDS = (np.int64, np.uint8, np.uint32, np.uint8, np.uint8)
 

@@ -164,3 +164,22 @@ def test_buses_are_numbered_by_name_over_all_files(tmp_path: Path):
         (7, 3),
         (1, 4),
     ]
+
+
+def test_a_time_that_no_record_may_tell_is_named_in_one_line(tmp_path):
+    far = tmp_path / "far.asc"
+    far.write_text(
+        "date Mon Jan 1 00:00:00 2024\nbase hex timestamps absolute\n"
+        "0.000000 1 123 Rx d 1 00\n99999999999.000000 1 123 Rx d 1 00\n"
+    )
+    with pytest.raises(UserError, match=r"far\.asc: holds a frame 3169 years"):
+        list(ReplaySource([far], speed=0).one_round())
+    near = log(tmp_path / "near.log", [0, 1])
+    source = ReplaySource([near, log(tmp_path / "late.log", [0], 9_999_999_000)], speed=0)
+    source.open(0)
+    assert take_all(source).t_us.tolist() == [0, 1_000_000, (9_999_999_000 - UTC_S) * 1_000_000]
+    odd = log(tmp_path / "odd.log", [0, 1])
+    odd.write_text(odd.read_text() + "(99999999999.000000) can0 001#00\n")  # its last digit of seconds is too much
+    source = ReplaySource([odd], speed=0)
+    assert [len(one) for one in source.one_round()] == [2]
+    assert source.problems

@@ -6,6 +6,7 @@ import google_crc32c
 import numpy as np
 import pytest
 import zstandard
+from tests.unit.sealed import seal_note
 
 from ved.codec.header import pack_record
 from ved.codec.records import (
@@ -42,8 +43,8 @@ from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 
 EPOCH = bytes(range(16))
 RECORDS = [
-    Loss("fs", EPOCH, 3, LossPlace.KERNEL, 2, -1, -5, 2**62, 0, 2**64 - 1),
-    Clock("fs", EPOCH, 2**64 - 1, -(2**63), 2**63 - 1, ClockSource.GPS, 12),
+    Loss("fs", EPOCH, 3, LossPlace.KERNEL, 2, -1, -5, 2**54, 0, 2**54),
+    Clock("fs", EPOCH, 2**54, -(2**54), 2**54, ClockSource.GPS, 12),
     Description(
         "replay",
         EPOCH,
@@ -66,6 +67,21 @@ RECORDS = [
         SampleColumns(np.array([5, -1, 7]), np.array([1, 0, 1], np.uint16), np.array([-0.0, np.inf, np.nan])),
     ),
 ]
+
+
+BEYOND = [
+    Clock("fs", EPOCH, 2**54 + 1, 0, 0, ClockSource.NTP, 0),
+    Clock("fs", EPOCH, 2**64 - 1, 0, 0, ClockSource.NTP, 0),
+    Clock("fs", EPOCH, 1, 2**54 + 1, 0, ClockSource.NTP, 0),
+    Clock("fs", EPOCH, 1, 0, -(2**54) - 1, ClockSource.NTP, 0),
+    Clock("fs", EPOCH, 1, 0, 0, ClockSource.NTP, 2**63 - 1),
+    Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 2**54 + 1, 0, 0),
+    Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, -(2**63), 0),
+    Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 2**54 + 1),
+    Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 0, 1, 2**54 + 1),
+    Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 0, 5, 4),
+]
+"""Each with one number further from 0 than a record may tell, or with seqs that run backwards."""
 
 
 def resealed(data: bytes | bytearray) -> bytes:
@@ -178,7 +194,7 @@ def test_bad_vehicle_name_never_passes(name):
     [
         Clock("fs", b"short", 1, 0, 0, ClockSource.NTP, 0),
         Clock("fs", EPOCH, -1, 0, 0, ClockSource.NTP, 0),
-        Clock("fs", EPOCH, 1, 2**63, 0, ClockSource.NTP, 0),
+        *BEYOND,
         Loss("fs", EPOCH, 1, LossPlace.KERNEL, 256, 0, 0, 0),
         Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 0, -1),
         Description("fs", EPOCH, 1, "", tuple(BusDescription(0, "", ()) for _ in range(256))),
@@ -187,6 +203,18 @@ def test_bad_vehicle_name_never_passes(name):
 def test_values_out_of_range_are_refused_when_written(record):
     with pytest.raises(ValueError, match=r"."):
         encode_record(record)
+
+
+@pytest.mark.parametrize("record", BEYOND)
+def test_values_out_of_range_are_refused_when_read(record):
+    with pytest.raises(CorruptDataError, match=r"within|above|seqs"):
+        decode_record(seal_note(record))
+
+
+def test_a_text_with_a_zero_byte_is_refused():
+    data = encode_record(Description("fs", EPOCH, 1, "car", (BusDescription(0, "a", ("x\0y",)),)))
+    with pytest.raises(CorruptDataError, match="zero byte"):
+        decode_record(data)
 
 
 def test_stream_entry_round_trip_and_damage():

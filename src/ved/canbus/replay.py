@@ -12,7 +12,7 @@ from ved.logfiles.logfile import LogFile
 from ved.logfiles.open_log import open_log
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns
-from ved.model.records import ClockSource
+from ved.model.records import MAX_NUMBER, ClockSource
 
 _BETWEEN_FILES_US: Final = 1_000
 _MAX_BUSES: Final = 256
@@ -43,7 +43,10 @@ class ReplaySource:
             raise UserError("replay: name at least one log file")
         if not 0 <= speed < float("inf"):
             raise UserError(f"replay: speed {speed} is not possible; give a positive factor or max")
+        self._paths = paths
         self._logs: list[LogFile] = [open_log(path) for path in paths]
+        for number, log in enumerate(self._logs):
+            self._check_time(number, log.start_utc_us)
         self._numbers: list[dict[int, int]] = []
         self.number_buses({})
         self._speed, self._loop, self._moved_to_now = speed, loop, moved_to_now
@@ -157,11 +160,19 @@ class ReplaySource:
         renumber = np.arange(_MAX_BUSES, dtype=np.uint8)
         numbers = self._numbers[log_number]
         renumber[list(numbers)] = list(numbers.values())
+        t_us = frames.t_us + by_us
+        for one in (int(t_us.min()), int(t_us.max())):
+            self._check_time(log_number, one)
         return FrameColumns(
-            frames.t_us + by_us,
+            t_us,
             renumber[frames.bus],
             frames.arbitration_id,
             frames.flags,
             frames.length,
             frames.payload,
         )
+
+    def _check_time(self, log_number: int, time_us: int) -> None:
+        if abs(time_us) > MAX_NUMBER:
+            path, years = self._paths[log_number], time_us / 31_557_600e6
+            raise UserError(f"log {path}: holds a frame {years:.0f} years from its time 0; mend or cut that line first")

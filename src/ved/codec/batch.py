@@ -7,7 +7,7 @@ import numpy as np
 import zstandard
 
 from ved.codec.columns import GroupPacker, Unpacker, pack_columns, pack_groups, unpack_columns
-from ved.codec.header import RecordHeader, pack_record, verify
+from ved.codec.header import RecordHeader, check_numbers, pack_record, verify
 from ved.errors import CorruptDataError
 from ved.model.frames import FrameBatch, FrameColumns, FrameFlag
 from ved.model.records import Preview, RecordKind
@@ -36,7 +36,9 @@ class BatchWriter:
         return self.pack(header, batch.frames)
 
     def pack(self, header: RecordHeader, frames: FrameColumns) -> bytes:
-        """A record with these frames as its body."""
+        """A record with these frames as its body. ValueError as for a batch."""
+        if header.count:
+            check_numbers(header, int(frames.t_us.min()), int(frames.t_us.max()))
         return pack_record(header, self._compress(pack_columns(frames, self._packer)) if header.count else b"")
 
     def _compress(self, blocks: list[bytes]) -> bytes:
@@ -66,7 +68,7 @@ def decode_batch(data: bytes, unpack: Unpacker = unpack_columns) -> FrameBatch:
     header = verify(data)
     if header.kind != RecordKind.BATCH:
         raise CorruptDataError(f"a record of kind {header.kind.name} is not a batch")
-    if header.number < 1 or header.number + header.count > 1 << 64:
+    if header.number < 1:
         raise CorruptDataError("batch seq out of range")
     return FrameBatch(header.vehicle, header.epoch, header.number, _unpack(header, data, unpack))
 
@@ -90,7 +92,12 @@ def _unpack(header: RecordHeader, data: bytes, unpack: Unpacker) -> FrameColumns
         if len(data) != header.body_at:
             raise CorruptDataError("an empty batch has no body")
         return FrameColumns.empty()
-    return unpack(_decompress(data[header.body_at :], header.count), header.count)
+    frames = unpack(_decompress(data[header.body_at :], header.count), header.count)
+    try:
+        check_numbers(header, int(frames.t_us.min()), int(frames.t_us.max()))
+    except ValueError as error:
+        raise CorruptDataError(str(error)) from error
+    return frames
 
 
 def columns_crc(frames: FrameColumns) -> int:

@@ -208,6 +208,8 @@ def _check_times(t_us: NDArray[np.int64], base_us: int) -> None:
 
 
 def _text(data: bytes) -> str:
+    if 0 in data:
+        raise CorruptDataError("a text with a zero byte")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -25,13 +25,16 @@ class FieldReader:
         return values
 
     def text(self) -> str:
-        """The next text: u32 length in bytes, then UTF-8."""
+        """The next text: u32 length in bytes, then UTF-8 without a zero byte, which PostgreSQL would not take."""
         (length,) = self.unpack(_U32)
         end = self._at + length
         if end > len(self._data):
             raise CorruptDataError("body is too short")
         try:
-            out = self._data[self._at : end].decode()
+            data = self._data[self._at : end]
+            if 0 in data:
+                raise CorruptDataError("text with a zero byte")
+            out = data.decode()
         except UnicodeDecodeError as error:
             raise CorruptDataError("text is not UTF-8") from error
         self._at = end

@@ -8,7 +8,7 @@ import google_crc32c
 
 from ved.errors import CorruptDataError, UnsupportedVersionError
 from ved.model.frames import EPOCH_BYTES, MAX_BATCH_FRAMES
-from ved.model.records import RecordKind
+from ved.model.records import MAX_NUMBER, RecordKind
 from ved.model.vehicle import NAME_PATTERN
 
 VERSION: Final = 1
@@ -45,10 +45,10 @@ def pack_record(header: RecordHeader, body: bytes) -> bytes:
         raise ValueError(f"not a vehicle name: {header.vehicle!r}")
     if len(header.epoch) != EPOCH_BYTES:
         raise ValueError("an epoch is 16 bytes")
-    if not 0 <= header.number < 1 << 64:
-        raise ValueError(f"record number {header.number} is not a u64")
     if not 0 <= header.count <= MAX_BATCH_FRAMES:
         raise ValueError(f"{header.count} frames in one record; at most {MAX_BATCH_FRAMES}")
+    if header.number < 0 or header.number + header.count > MAX_NUMBER:
+        raise ValueError(f"record number {header.number} is not within 0 and {MAX_NUMBER}")
     vehicle = header.vehicle.encode()
     start = struct.pack("<BBBB", VERSION, header.kind, len(vehicle), 0)
     rest = struct.pack("<QI16s", header.number, header.count, header.epoch) + vehicle + body
@@ -81,6 +81,8 @@ def peek(data: bytes) -> RecordHeader:
         raise CorruptDataError("vehicle name is not ASCII") from error
     if not NAME_PATTERN.fullmatch(vehicle):
         raise CorruptDataError("vehicle name out of range")
+    if number + count > MAX_NUMBER:
+        raise CorruptDataError(f"{vehicle}: {_KINDS[kind].name} number {number} is above {MAX_NUMBER}")
     return RecordHeader(_KINDS[kind], vehicle, epoch, number, count, body_at)
 
 
@@ -91,3 +93,11 @@ def verify(data: bytes) -> RecordHeader:
     if google_crc32c.extend(google_crc32c.value(data[:_CRC_AT]), data[_AFTER_CRC:]) != crc:
         raise CorruptDataError("record CRC does not match")
     return header
+
+
+def check_numbers(header: RecordHeader, *numbers: int) -> None:
+    """ValueError when a count, a seq or a time in µs of this record is further from 0 than MAX_NUMBER."""
+    for number in numbers:
+        if not -MAX_NUMBER <= number <= MAX_NUMBER:
+            what = f"{header.vehicle}: {header.kind.name} {header.number}"
+            raise ValueError(f"{what}: {number} is not within ±{MAX_NUMBER}")

@@ -43,7 +43,7 @@ from ved.codec.link_messages import (
 )
 from ved.errors import CorruptDataError
 from ved.model.frames import EPOCH_BYTES
-from ved.model.records import Lane
+from ved.model.records import MAX_NUMBER, Lane
 
 __all__ = [
     "FEATURE_PREVIEWS",
@@ -121,7 +121,7 @@ def _encode(message: Message) -> bytes:
     if isinstance(message, Received | Stored):
         return _encode_set(message)
     if isinstance(message, Ping):
-        return _PING.pack(MessageType.PING, 0, 0, message.token, message.t_us)
+        return _PING.pack(MessageType.PING, 0, 0, message.token, _time(message.t_us))
     if isinstance(message, Pong):
         return _PONG.pack(MessageType.PONG, 0, 0, message.token)
     if isinstance(message, Ask):
@@ -147,7 +147,7 @@ def _encode_opening(message: Message) -> bytes:
             _sized(message.epoch, EPOCH_BYTES),
             message.next_seq,
             message.next_note,
-            message.t_us,
+            _time(message.t_us),
         )
         return head + vehicle + agent
     if isinstance(message, Welcome):
@@ -238,11 +238,17 @@ def _flag(value: int) -> bool:
     return value == 1
 
 
+def _time(t_us: int) -> int:
+    if t_us != NO_TIME and abs(t_us) > MAX_NUMBER:
+        raise ValueError(f"time {t_us} is not within ±{MAX_NUMBER}")
+    return t_us
+
+
 def _decode_hello(data: bytes) -> Hello:
     _, lane, vehicle_bytes, agent_bytes, features, epoch, next_seq, next_note, t_us = _HELLO.unpack_from(data)
     vehicle = _take_text(data, _HELLO.size, vehicle_bytes)
     agent = _take_text(data, _HELLO.size + vehicle_bytes, agent_bytes)
-    return Hello(Lane(lane), vehicle, agent, epoch, next_seq, next_note, t_us, features)
+    return Hello(Lane(lane), vehicle, agent, epoch, next_seq, next_note, _time(t_us), features)
 
 
 def _decode_welcome(data: bytes) -> Welcome:
@@ -298,7 +304,7 @@ def _decode_ping(data: bytes) -> Ping:
     _exact(data, _PING.size)
     _, reserved, reserved_too, token, t_us = _PING.unpack(data)
     _zero(reserved, reserved_too)
-    return Ping(token, t_us)
+    return Ping(token, _time(t_us))
 
 
 def _decode_pong(data: bytes) -> Pong:

@@ -10,7 +10,7 @@ from ved.codec.alarms import alarm_body, decode_alarm
 from ved.codec.batch import decode_batch, decode_preview, encode_batch, encode_preview
 from ved.codec.columns import Unpacker, unpack_columns
 from ved.codec.fields import FieldReader, pack_text
-from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, pack_record, peek, verify
+from ved.codec.header import HEADER_BYTES, MAX_RECORD_BYTES, RecordHeader, check_numbers, pack_record, peek, verify
 from ved.codec.laps import decode_lap, lap_body
 from ved.codec.samples import decode_samples, encode_samples
 from ved.errors import CorruptDataError
@@ -100,8 +100,10 @@ def decode_record(data: bytes, unpack: Unpacker = unpack_columns) -> Record:
 
 def _encode_note(record: Loss | Clock | Description | LinkState | Incident | SessionEvent | Alarm | LapEvent) -> bytes:
     number = 0
+    numbers: tuple[int, ...] = ()
     if isinstance(record, Loss):
         kind, number = RecordKind.LOSS, record.number
+        numbers = _loss_numbers(record)
         body = _LOSS.pack(
             record.place,
             record.bus,
@@ -113,6 +115,7 @@ def _encode_note(record: Loss | Clock | Description | LinkState | Incident | Ses
         )
     elif isinstance(record, Clock):
         kind, number = RecordKind.CLOCK, record.number
+        numbers = (record.t_us, record.utc_us, record.error_us)
         body = _CLOCK.pack(record.source, record.t_us, record.utc_us, record.error_us)
     elif isinstance(record, Description):
         kind, number = RecordKind.DESCRIPTION, record.number
@@ -130,7 +133,15 @@ def _encode_note(record: Loss | Clock | Description | LinkState | Incident | Ses
     else:
         kind = RecordKind.SESSION
         body = _SESSION.pack(record.is_open, record.utc_from_us, record.utc_to_us) + pack_text(record.session_id)
-    return pack_record(RecordHeader(kind, record.vehicle, record.epoch, number, 0, 0), body)
+    header = RecordHeader(kind, record.vehicle, record.epoch, number, 0, 0)
+    check_numbers(header, *numbers)
+    return pack_record(header, body)
+
+
+def _loss_numbers(loss: Loss) -> tuple[int, ...]:
+    if loss.last_seq < loss.first_seq:
+        raise ValueError(f"seqs {loss.first_seq} to {loss.last_seq}")
+    return loss.count, loss.t_from_us, loss.t_to_us, loss.first_seq, loss.last_seq
 
 
 def _description_body(record: Description) -> bytes:
@@ -148,7 +159,7 @@ def _decode_loss(header: RecordHeader, body: bytes) -> Loss:
     reader = FieldReader(body)
     place, bus, count, t_from_us, t_to_us, first_seq, last_seq = reader.unpack(_LOSS)
     reader.end()
-    return Loss(
+    loss = Loss(
         header.vehicle,
         header.epoch,
         header.number,
@@ -160,12 +171,15 @@ def _decode_loss(header: RecordHeader, body: bytes) -> Loss:
         first_seq,
         last_seq,
     )
+    check_numbers(header, *_loss_numbers(loss))
+    return loss
 
 
 def _decode_clock(header: RecordHeader, body: bytes) -> Clock:
     reader = FieldReader(body)
     source, t_us, utc_us, error_us = reader.unpack(_CLOCK)
     reader.end()
+    check_numbers(header, t_us, utc_us, error_us)
     return Clock(header.vehicle, header.epoch, header.number, t_us, utc_us, ClockSource(source), error_us)
 
 

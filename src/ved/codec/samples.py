@@ -8,7 +8,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from ved.codec.fields import FieldReader, pack_text
-from ved.codec.header import RecordHeader, pack_record, verify
+from ved.codec.header import RecordHeader, check_numbers, pack_record, verify
 from ved.codec.planes import MAX_PLANES, PlaneReader, plane_count, to_planes, unzigzag, zigzag
 from ved.errors import CorruptDataError
 from ved.model.channel import ChannelKind
@@ -33,6 +33,7 @@ def encode_samples(batch: SampleBatch) -> bytes:
     if len(content) > MAX_CONTENT_BYTES:
         raise ValueError(f"samples of {len(content)} bytes; at most {MAX_CONTENT_BYTES}")
     header = RecordHeader(RecordKind.SAMPLES, batch.vehicle, batch.epoch, batch.first_seq, batch.count, 0)
+    check_numbers(header, int(batch.samples.t_us.min()), int(batch.samples.t_us.max()))
     return pack_record(header, zstandard.ZstdCompressor(level=_LEVEL).compress(content))
 
 
@@ -41,10 +42,11 @@ def decode_samples(data: bytes) -> SampleBatch:
     header = verify(data)
     if header.kind != RecordKind.SAMPLES:
         raise CorruptDataError(f"a record of kind {header.kind.name} has no samples")
-    if header.count < 1 or header.number < 1 or header.number + header.count > 1 << 64:
+    if header.count < 1 or header.number < 1:
         raise CorruptDataError("count or seq of samples out of range")
     channels, samples = _unpack(_decompress(data[header.body_at :]), header.count)
     try:
+        check_numbers(header, int(samples.t_us.min()), int(samples.t_us.max()))
         return SampleBatch(header.vehicle, header.epoch, header.number, channels, samples)
     except ValueError as error:
         raise CorruptDataError(f"samples: {error}") from error

@@ -35,7 +35,7 @@ from ved.codec.link import (
     encode_message,
     split_runs,
 )
-from ved.codec.records import encode_record, verify
+from ved.codec.records import decode_record, encode_record, verify
 from ved.errors import CorruptDataError, LinkRefusedError
 from ved.ingest.accepted import Accepted
 from ved.ingest.rebuild import Rebuilder
@@ -62,6 +62,7 @@ _FROM_CARS: Final = (
     RecordKind.PREVIEW,
     RecordKind.SAMPLES,
 )
+_NOTES: Final = (RecordKind.LOSS, RecordKind.CLOCK, RecordKind.DESCRIPTION)
 _COUNTED: Final = (RecordKind.BATCH, RecordKind.PREVIEW, RecordKind.SAMPLES)
 FEATURES: Final = FEATURE_PREVIEWS | FEATURE_WIRE | FEATURE_SAMPLES
 _RTT_WEIGHT: Final = 8
@@ -263,6 +264,8 @@ class CarConnection:
         assert self.hello is not None
         try:
             header = verify(record)
+            if header.kind in _NOTES:
+                decode_record(record)  # what is told by it goes into the database
         except CorruptDataError:
             self._counters.add(BATCHES_CORRUPT_TOTAL)
             raise

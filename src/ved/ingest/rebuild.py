@@ -4,6 +4,7 @@ from typing import Final
 
 from ved.codec.batch import BatchWriter
 from ved.codec.wire import WireDecoder
+from ved.errors import CorruptDataError
 from ved.ingest import packkernel, wirekernel
 
 _LEVEL: Final = 3
@@ -29,5 +30,12 @@ class Rebuilder:
         self._writer = writer
 
     def record(self, body: bytes) -> bytes:
-        """The next batch as a record. CorruptDataError when the bytes are wrong, or were not meant for this state."""
-        return self._writer.encode(self._decoder.decode(body))
+        """The next batch as a record.
+
+        CorruptDataError when the bytes are wrong, were not meant for this state, or hold a number beyond a record's.
+        """
+        batch = self._decoder.decode(body)
+        try:
+            return self._writer.encode(batch)
+        except ValueError as error:
+            raise CorruptDataError(str(error)) from error

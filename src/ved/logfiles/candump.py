@@ -17,7 +17,7 @@ from ved.logfiles.logfile import CHUNK_FRAMES
 from ved.model.frames import CLASSIC_WIDTH, FD_WIDTH, FrameColumns, FrameFlag
 
 LOG_LINE: Final = re.compile(
-    rb"^\((\d{1,11})\.(\d{1,9})\) +(\S+) +([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#"
+    rb"^\((\d{1,10})\.(\d{1,9})\) +(\S+) +([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#"
     rb"(?:#([0-9A-Fa-f])((?:[0-9A-Fa-f]{2}){0,64})|([Rr])([0-9A-Fa-f]?)|((?:[0-9A-Fa-f]{2}){0,8}))"
     rb"(?:_[0-9A-Fa-f])?(?: +([RTrt]))?[ \r]*$",
     re.MULTILINE,

@@ -9,7 +9,8 @@ _MAX_DRIFT = 100e-6
 _BACK_US = 1_000_000
 _LATE_US = 60_000_000
 _NONE_US = 1 << 62
-_MAX_STAMP_US = 1 << 60
+_MAX_STAMP_US = 1 << 52
+"""Stamps are microseconds: a sender whose clock says more (the year 2112) has none."""
 
 
 class RemoteClock:
