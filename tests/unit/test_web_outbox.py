@@ -151,7 +151,7 @@ def test_increments_and_states_come_between_the_parts_of_a_long_history():
             if sent % 3 == 0:  # while one of these is under way, another increment is made
                 box.put_increment(1, b"i", sent, sent)
                 box.put_state("fs", "s")
-            data = await box.take()
+            data = await asyncio.wait_for(box.take(), 10)
             sent += len(data) == 16_384
             before = before + len(data) if len(data) > 1 else 0
             longest = max(longest, before)

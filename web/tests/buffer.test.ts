@@ -115,6 +115,40 @@ describe("ChannelBuffer", () => {
   });
 });
 
+describe("joined views of a channel", () => {
+  const holding = (bucketUs: number, samples: readonly Sample[]): ChannelBuffer => {
+    const buffer = new ChannelBuffer(bucketUs);
+    buffer.insert(column(samples), 0, 1);
+    return buffer;
+  };
+
+  it("keep the finer entries, and take what they lack", () => {
+    const fine = holding(10, [[100, 1], [110, 2], [120, 3]]);
+    const coarse = holding(100, [[50, 7], [120, 3, 1, 3], [250, NaN]]);
+    for (const joined of [ChannelBuffer.joined(fine, coarse), ChannelBuffer.joined(coarse, fine)])
+      expect(rows(joined)).toEqual([[50, 7, 7, 7], [100, 1, 1, 1], [110, 2, 2, 2], [120, 3, 3, 3], [250, NaN, NaN, NaN]]);
+    const spike = holding(100, [[120, 3, -9, 3]]);
+    expect(rows(ChannelBuffer.joined(fine, spike)).map(([us, , minimum]) => [us, minimum])).toEqual([[100, 1], [110, 2], [120, -9]]);
+  });
+
+  it.each([1, 2, 3])("lose no bucket and no extreme (seed %i)", (seed) => {
+    const next = random(seed);
+    const some = (bucketUs: number): [ChannelBuffer, Sample[]] => {
+      const times = [...new Set(Array.from({ length: 200 }, () => Math.floor(next() * 5000)))].sort((a, b) => a - b);
+      const samples = times.map((us) => [us, Math.sin(us)] as const);
+      return [holding(bucketUs, samples), samples];
+    };
+    const [[fine, some1], [coarse, some2]] = [some(20), some(300)];
+    const joined = rows(ChannelBuffer.joined(fine, coarse));
+    for (let k = 0; k < 5000; k += 300) {
+      const here = joined.filter(([us]) => us! >= k && us! < k + 300);
+      const values = [...some1, ...some2].filter(([us]) => us >= k && us < k + 300).map(([, value]) => value);
+      expect([Math.min(...here.map((row) => row[2]!)), Math.max(...here.map((row) => row[3]!))]).toEqual([Math.min(...values), Math.max(...values)]);
+    }
+    expect(joined.map(([us]) => us)).toEqual([...joined.map(([us]) => us!)].sort((a, b) => a - b));
+  });
+});
+
 function watching(names: readonly string[], edge: number | null = null): Watching {
   return {
     type: "watching",
@@ -180,11 +214,50 @@ describe("LiveStore", () => {
     store.startWatching(watching(["a", "b"]));
     expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1500]);
     store.accept(message(KIND_HISTORY, [column([[1300, 3], [1900, 9]]), column([[1200, 2], [1900, 9]], 1)], true));
-    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1500]);
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1100, 1300]); // What comes anew is right where it reaches.
     expect(rows(store.buffer("b")!).map(([us]) => us)).toEqual([1200]);
     store.unfreeze();
     expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([1300, 1900]);
     expect(store.buffer("a")!.newestUs).toBe(1900);
+  });
+
+  it("goes on with increments while a new history loads, and shows what came when it fails", () => {
+    const store = new LiveStore();
+    store.startWatching(watching(["a"]));
+    store.accept(message(KIND_HISTORY, [column([[100, 1], [500, 5]])], true));
+    store.startWatching(watching(["a", "b"]));
+    store.accept(message(KIND_INCREMENT, [column([[900, 9]]), column([[900, 90]], 1)]));
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([100, 500, 900]);
+    store.accept(message(KIND_HISTORY, [column([[700, 70]], 1)]));
+    store.endHistory();
+    expect(store.isHistoryComplete).toBe(false);
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([100, 500, 900]);
+    expect(rows(store.buffer("b")!).map(([us]) => us)).toEqual([700, 900]);
+    store.accept(message(KIND_INCREMENT, [column([[1100, 11]])]));
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([100, 500, 900, 1100]);
+  });
+
+  it("a paused view keeps what left the window and what another sheet showed, and takes late data and older times over", () => {
+    const store = new LiveStore();
+    store.startWatching(watching(["a"]));
+    store.accept(message(KIND_HISTORY, [column([[300, 3], [310, 3.5], [500, 5]])], true));
+    store.freeze(500);
+    store.startWatching({ ...watching(["b"]), bucket_us: 1000 });
+    store.accept(message(KIND_HISTORY, [column([[400, 40], [2500, 9]])], true));
+    expect(rows(store.buffer("b")!).map(([us]) => us)).toEqual([400]);
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([310, 500]);
+    // Back on the first sheet: a longer window, in coarser buckets.
+    store.startWatching({ ...watching(["a"]), bucket_us: 200 });
+    store.accept(message(KIND_HISTORY, [column([[50, 0.5], [310, 3.5, 3, 8], [500, 5], [2500, 9]])], true));
+    expect(rows(store.buffer("a")!)).toEqual([[50, 0.5, 0.5, 0.5], [310, 3.5, 3, 8], [500, 5, 5, 5]]);
+  });
+
+  it("a view that pauses before anything is there fills as the first history comes", () => {
+    const store = new LiveStore();
+    store.freeze(500);
+    store.startWatching(watching(["a"], 500));
+    store.accept(message(KIND_HISTORY, [column([[300, 3]])]));
+    expect(rows(store.buffer("a")!).map(([us]) => us)).toEqual([300]);
   });
 
   it("drops what has left the window", () => {

@@ -127,6 +127,25 @@ describe("LiveSocket", () => {
     expect(sockets.length).toBeGreaterThan(1);
   });
 
+  it("is patient while a history is under way on a slow link, and before the welcome", () => {
+    live.watch(request);
+    live.connect();
+    vi.advanceTimersByTime(14_000);
+    expect(sockets.length).toBe(1);
+    sockets[0]!.welcome();
+    vi.advanceTimersByTime(14_000);
+    expect(sockets[0]!.isClosed).toBe(false);
+    sockets[0]!.onmessage?.({ data: increment(1) });
+    vi.advanceTimersByTime(14_000);
+    expect(sockets[0]!.isClosed).toBe(false);
+    const end = increment(1);
+    new DataView(end).setUint8(1, 1);
+    new DataView(end).setUint16(6, 1, true);
+    sockets[0]!.onmessage?.({ data: end });
+    vi.advanceTimersByTime(5100);
+    expect(sockets[0]!.isClosed).toBe(true);
+  });
+
   it("drops and tells what it cannot read, ignores what it does not know", () => {
     live.connect();
     sockets[0]!.welcome();

@@ -47,6 +47,18 @@ describe("values", () => {
     expect(ask(frame(0, 1_250_000))[0]!.isOld).toBe(true);
   });
 
+  it("are old a second after the newest, in coarse buckets too; of a slow channel a second after the next was due", () => {
+    const isOld = (buffer: ChannelBuffer, at: number) => readValues(buffers({ buffer }), frame(0, at), { kind: "values", channels: ["buffer"], hasStatistics: false })[0]!.isOld;
+    const long = new ChannelBuffer(10_000_000);
+    const add = (buffer: ChannelBuffer, us: number) => buffer.insert({ index: 0, dt: Uint32Array.of(us), last: Float64Array.of(1), minimum: null, maximum: null }, 0, 1);
+    for (let us = 9_900_000; us < 50_000_000; us += 10_000_000) add(long, us);
+    for (let us = 50_000_000; us <= 53_000_000; us += 100_000) add(long, us);
+    expect([isOld(long, 53_900_000), isOld(long, 54_100_000)]).toEqual([false, true]);
+    const slow = new ChannelBuffer(10_000);
+    for (let us = 0; us <= 5_000_000; us += 1_000_000) add(slow, us);
+    expect([isOld(slow, 6_900_000), isOld(slow, 7_100_000)]).toEqual([false, true]);
+  });
+
   it("come with minimum, maximum, a mean over time, and the value at the second cursor", () => {
     const { statistics } = ask(frame(0, 300_000, { anchorUs: 50_000 }), true)[0]!;
     expect(statistics).toMatchObject({ minimum: 1, maximum: 9, anchor: 1 });

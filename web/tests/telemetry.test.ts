@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { showTime } from "../src/alarms/actions";
 import { Telemetry } from "../src/app/telemetry.svelte";
 import { panelOf } from "../src/extend/panels";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
@@ -142,28 +143,127 @@ describe("Telemetry", () => {
     expect(watches().length).toBe(1);
   });
 
-  it("shows the time of a link, fetching a longer window where it lies further back", async () => {
+  /** The answer to the last request, whole. */
+  function answer(edge: number): void {
+    FakeSocket.last.say({ ...watching(edge), window_s: last(watches()).window_s });
+    FakeSocket.last.end();
+  }
+
+  it("shows the time of a link, fetching what lies before the window; the window that was chosen stays", async () => {
     place.search = "?vehicle=fs&window=30&from=20000&to=40000";
     const telemetry = await started();
     FakeSocket.last.say(watching(100e6));
-    FakeSocket.last.end();
-    vi.advanceTimersByTime(500);
-    expect(last(watches()).window_s).toBe(80);
-    FakeSocket.last.say(watching(100e6));
-    FakeSocket.last.end();
     expect(telemetry.time.paused).toEqual({ fromUs: 20e6, toUs: 40e6 });
-  });
-
-  it("goes back in time beyond the window", async () => {
-    const telemetry = await started();
-    FakeSocket.last.say(watching(100e6));
-    FakeSocket.last.end();
-    telemetry.earlier();
+    expect(telemetry.isLoading).toBe(true);
     vi.advanceTimersByTime(500);
     expect(last(watches()).window_s).toBe(120);
+    answer(100e6);
+    expect(telemetry.isLoading).toBe(false);
+    expect(telemetry.view.windowS).toBe(30);
+    expect(place.search).toBe("?vehicle=fs&rate=20&window=30&from=20000&to=40000");
+    telemetry.time.goLive();
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBe(30);
+    expect(telemetry.time.range()).toEqual({ fromUs: 70e6, toUs: 100e6 });
+  });
+
+  it("goes back in time beyond the window: step by step, by hand, from the live edge", async () => {
+    const telemetry = await started();
+    answer(1000e6);
+    telemetry.earlier();
+    expect(telemetry.time.paused).toEqual({ fromUs: 880e6, toUs: 940e6 });
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBe(180);
+    answer(1000e6);
+    telemetry.time.pan(-0.5);
+    vi.advanceTimersByTime(500);
+    expect(telemetry.time.paused).toEqual({ fromUs: 850e6, toUs: 910e6 });
+    expect(telemetry.isLoading).toBe(false); // It was fetched with the step before.
+    expect(watches().length).toBe(2);
+    telemetry.time.goLive();
+    expect(telemetry.isLoading).toBe(false);
+    telemetry.time.pan(-0.1);
+    expect(telemetry.time.paused).toEqual({ fromUs: 934e6, toUs: 994e6 });
+    telemetry.time.pan(1);
+    expect(telemetry.time.bounds()).toEqual({ fromUs: 934e6, toUs: 1000e6 });
+    expect(telemetry.view.windowS).toBe(60);
+  });
+
+  it("a sheet that is changed while paused gets the paused time, and late data reaches a long pause", async () => {
+    const telemetry = await started();
+    answer(100e6);
+    telemetry.time.pause();
+    FakeSocket.last.say(state(1, "up", 170e6));
+    addChannel(telemetry, "A.c");
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBeGreaterThanOrEqual(130);
+    answer(170e6);
+    const before = watches().length;
+    vi.advanceTimersByTime(1000);
+    (telemetry as unknown as { onTick(): void }).onTick();
+    vi.advanceTimersByTime(500);
+    expect(watches().length).toBe(before);
+    FakeSocket.last.say(state(1, "up", 400e6));
+    (telemetry as unknown as { onTick(): void }).onTick();
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBeGreaterThanOrEqual(360);
+    expect(telemetry.time.paused).toEqual({ fromUs: 40e6, toUs: 100e6 });
+  });
+
+  it("a jump to a later time than the pause goes there; one that cannot be shown is told, and moves nothing", async () => {
+    const telemetry = await started();
+    answer(100_000e6);
+    telemetry.time.pause();
+    FakeSocket.last.say(state(1, "up", 100_200e6));
+    telemetry.visit({ fromUs: 100_150e6, toUs: 100_180e6 });
+    expect(telemetry.time.paused).toEqual({ fromUs: 100_150e6, toUs: 100_180e6 });
+    telemetry.visit({ fromUs: 1e6, toUs: 21e6 });
+    expect(telemetry.unreachable).toEqual({ fromUs: 1e6, toUs: 21e6 });
+    expect(telemetry.time.paused).toEqual({ fromUs: 100_150e6, toUs: 100_180e6 });
+    telemetry.visit({ fromUs: 100_300e6, toUs: 100_320e6 });
+    expect(telemetry.unreachable).not.toBeNull();
+    telemetry.time.goLive();
+    expect(telemetry.unreachable).toBeNull();
+  });
+
+  it("the button of an alarm shows its time, also before the window", async () => {
+    const telemetry = await started();
+    answer(1000e6);
+    vi.stubGlobal("history", { replaceState: () => undefined, pushState: () => undefined });
+    showTime(telemetry, 500e6);
+    expect(telemetry.time.paused).toEqual({ fromUs: 490e6, toUs: 510e6 });
+  });
+
+  it("a history that fails is asked for again, ever later, some times; then a person is asked", async () => {
+    const telemetry = await started();
+    const fail = (): void => FakeSocket.last.say({ type: "error", code: "history_failed", message: "busy", id: last(watches()).id });
     FakeSocket.last.say(watching(100e6));
-    FakeSocket.last.end();
-    expect(telemetry.time.paused).toEqual({ fromUs: -20e6, toUs: 40e6 });
+    fail();
+    expect([telemetry.history.reason, telemetry.history.isTrying, telemetry.error]).toEqual(["busy", true, null]);
+    vi.advanceTimersByTime(1100);
+    expect(watches().length).toBe(2);
+    for (let k = 0; k < 10; k++) {
+      fail();
+      for (let second = 0; second < 40; second++) {
+        vi.advanceTimersByTime(1000);
+        FakeSocket.last.say(state(20)); // The server is alive.
+      }
+    }
+    expect(watches().length).toBe(7);
+    expect(telemetry.history.isTrying).toBe(false);
+    telemetry.watchAgain();
+    answer(100e6);
+    expect(telemetry.history.reason).toBeNull();
+  });
+
+  it("values of a car that is dead are stale also under a resting pointer", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(state(20));
+    telemetry.time.point(90e6);
+    expect(telemetry.isStale).toBe(false);
+    telemetry.nowMs = performance.now() + 1100;
+    expect(telemetry.isStale).toBe(true);
+    telemetry.time.goLive();
   });
 
   it("knows since when values are previews, and when they no longer are", async () => {

@@ -12,7 +12,7 @@ MAX_NAME_CHARS: Final = 512
 MAX_BUCKETS_PER_CHANNEL: Final = 12_000
 MAX_BUCKETS: Final = 1_000_000
 HISTORY_MESSAGE_BYTES: Final = 16 << 10
-"""A page sees a message only when all of it is there: at 100 kbit/s this one takes 1.3 s, well before a page gives up."""
+"""A page sees a message only when all of it is there: at 100 kbit/s this one takes 1.3 s, well before it gives up."""
 LONG_WINDOW_S: Final = 3600
 OVERVIEW_WINDOW_S: Final = 3 * 3600
 _MS_US: Final = 1000

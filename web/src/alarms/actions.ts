@@ -30,5 +30,5 @@ export function shelveRule(telemetry: Telemetry, alarm: Alarm, minutes: number):
 /** Opens the live view at the time of the alarm. */
 export function showTime(telemetry: Telemetry, utcUs: number): void {
   telemetry.open("live");
-  telemetry.time.show({ fromUs: utcUs - AROUND_US, toUs: utcUs + AROUND_US });
+  telemetry.visit({ fromUs: utcUs - AROUND_US, toUs: utcUs + AROUND_US });
 }

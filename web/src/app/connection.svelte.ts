@@ -3,7 +3,9 @@ import type { FromEngine, News } from "../engine/messages";
 import { FrameLoop } from "../plot/frameLoop";
 import { VERSION } from "../protocol/columns";
 import type { Missed, OtherMessage, ServerMessage, VehicleState } from "../protocol/messages";
-import type { ConnectionStatus } from "../source/liveSocket";
+import { HistoryRetry } from "../source/historyRetry.svelte";
+import type { ConnectionStatus, WatchRequest } from "../source/liveSocket";
+import { Fetched } from "../time/fetched.svelte";
 import { Timeline } from "../time/timeline.svelte";
 
 /** What the server tells over the live connection, and the engine that holds the samples; `tick` tells to read numbers again. */
@@ -14,7 +16,12 @@ export abstract class Connection {
     freeze: (edgeUs) => this.engine.send({ type: "freeze", edgeUs }, []),
     unfreeze: () => this.engine.send({ type: "unfreeze" }, []),
     dirty: () => this.loop.dirty(),
+    moved: () => this.onMoved(),
+    limitUs: () => this.limitUs(),
   });
+  /** How far back the samples reach. */
+  readonly fetched = new Fetched();
+  readonly history: HistoryRetry = new HistoryRetry(() => this.watchAgain());
 
   connection = $state<ConnectionStatus>("connecting");
   hasConnected = $state(false);
@@ -44,13 +51,18 @@ export abstract class Connection {
   private drawWhenAnswered: (() => void) | null = null;
   private received: { readonly atMs: number; readonly bytes: number } = { atMs: 0, bytes: 0 };
   private receivedBytes = 0;
+  private watches = 0;
 
   constructor() {
     this.engine.onmessage = (message) => this.onEngine(message);
   }
 
-  /** The window's history is there. */
-  protected abstract onHistory(): void;
+  /** The edge may be another one. */
+  protected abstract onEdge(): void;
+  /** The view stands still at another time, or follows the edge again. */
+  protected abstract onMoved(): void;
+  /** Nothing before this time can be shown. */
+  protected abstract limitUs(): number;
   /** The server refused the connection, or could not be reached. */
   protected abstract onFailure(): void;
   /** The vehicle may have other channels than before. */
@@ -64,6 +76,20 @@ export abstract class Connection {
 
   fetchMissed(): void {
     this.missed = null;
+    this.watchAgain();
+  }
+
+  protected watch(request: WatchRequest): void {
+    this.history.reset();
+    this.watches++;
+    this.isHistoryComplete = false;
+    this.engine.send({ type: "watch", request }, []);
+  }
+
+  /** Asks for the same history again. */
+  watchAgain(): void {
+    this.watches++;
+    this.isHistoryComplete = false;
     this.engine.send({ type: "watch_again" }, []);
   }
 
@@ -78,6 +104,8 @@ export abstract class Connection {
   protected forget(): void {
     this.engine.send({ type: "reset" }, []);
     this.time.reset();
+    this.fetched.reset();
+    this.history.reset();
     this.state = null;
     this.missed = null;
     this.freshAtMs = -Infinity;
@@ -119,6 +147,7 @@ export abstract class Connection {
         break;
       case "status":
         this.connection = message.status;
+        if (message.status !== "open") this.history.reset(); // All is asked for again when it is back.
         break;
       case "failure":
         this.onFailure();
@@ -142,9 +171,13 @@ export abstract class Connection {
 
   private onNews(news: News): void {
     this.time.raiseEdge(news.edgeUs);
-    this.isHistoryComplete = news.isHistoryComplete;
     this.receivedBytes = news.receivedBytes;
-    if (news.isHistoryComplete) this.onHistory();
+    this.onEdge();
+    // What the engine says of the request before is no news.
+    this.isHistoryComplete = news.isHistoryComplete && news.watches === this.watches;
+    if (!this.isHistoryComplete) return;
+    this.fetched.complete();
+    if (this.history.reason !== null) this.history.reset();
   }
 
   private onMessage(message: ServerMessage): void {
@@ -158,6 +191,7 @@ export abstract class Connection {
         this.unknownChannels = message.unknown;
         this.bucketUs = message.bucket_us;
         this.isHistoryComplete = false;
+        if (message.edge_utc_us !== null) this.fetched.begin(message.window_s, message.edge_utc_us);
         break;
       case "state":
         this.onState(message);
@@ -170,7 +204,8 @@ export abstract class Connection {
         this.onMissed(message);
         break;
       case "error":
-        this.error = message.message;
+        if (message.code === "history_failed") this.history.failed(message.message);
+        else this.error = message.message;
         break;
     }
     this.loop.dirty();

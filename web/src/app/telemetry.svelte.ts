@@ -14,6 +14,7 @@ import { Connection } from "./connection.svelte";
 import { lampOf, type Lamp } from "./lamp";
 import { Numbers } from "./numbers";
 import { hasRole, type Role } from "./role";
+import { channelsByName, mostAlive } from "./vehicles";
 
 export type Phase = "loading" | "first_admin" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
 
@@ -55,16 +56,21 @@ export class Telemetry extends Connection {
   /** The run that a guest's link opens, and whether it is over: then nothing is live. */
   readonly run = $derived(this.isGuest ? (this.laps.sessions[0] ?? null) : null);
   readonly isOver = $derived(this.run?.is_open === false);
-  /** Values at the live edge are only as new as the data: grey while it has stopped. */
-  readonly isStale = $derived(this.time.cursorUs === null && !this.time.isPaused && !this.isOver && this.lamp !== "live");
+  /** Values of a live view are only as new as the data: grey while it has stopped, also where a pointer reads them. */
+  readonly isStale = $derived(!this.time.isPaused && !this.isOver && this.lamp !== "live");
+  /** What is in view is still to come. */
+  readonly isLoading = $derived(this.time.paused !== null && this.time.paused.fromUs < this.fetched.heldFromUs);
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 
   private watchTimer: ReturnType<typeof setTimeout> | undefined;
   private addressTimer: ReturnType<typeof setTimeout> | undefined;
   private endFeeds: () => void = () => undefined;
+  /** What is watched, but for the window. */
   private asked = "";
   private wantedRange: TimeRange | null = null;
+  /** A time that was asked for and cannot be shown. */
+  unreachable = $state.raw<TimeRange | null>(null);
   private readonly url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`;
 
   constructor() {
@@ -89,6 +95,7 @@ export class Telemetry extends Connection {
 
   async start(): Promise<void> {
     addEventListener("popstate", () => (this.section = readAddress(location.search).section));
+    addEventListener("pagehide", () => this.workbooks.leave());
     setInterval(() => this.onTick(), TICK_MS);
     await this.load();
     setInterval(() => void this.refreshVehicles(), VEHICLES_EVERY_MS);
@@ -106,7 +113,9 @@ export class Telemetry extends Connection {
         this.preferences.isLocal = this.workbooks.isLocal = true;
         await this.laps.restrict(this.user.session);
       }
-      [this.vehicles] = await Promise.all([getVehicles(), this.preferences.load()]);
+      const who = this.user.session ?? String(this.user.id ?? "");
+      this.workbooks.signIn(who);
+      [this.vehicles] = await Promise.all([getVehicles(), this.preferences.load(who)]);
     } catch (error) {
       // A guest whose run is there no more (it became part of another one) has come to the end of their link.
       this.phase = this.isGuest && error instanceof RefusedError ? "signed_out" : phaseOf(error);
@@ -134,6 +143,7 @@ export class Telemetry extends Connection {
     this.view = loadView(name, isMeant ? address.view : {}, localStorage);
     this.time.windowUs = this.view.windowS * 1e6;
     this.wantedRange = isMeant ? address.range : null;
+    this.unreachable = null;
     this.vehicle = vehicle;
     localStorage.setItem(LAST_VEHICLE, name);
     const wanted = (isMeant ? address.workbook : null) ?? this.preferences.content.workbooks[name] ?? "default";
@@ -207,10 +217,20 @@ export class Telemetry extends Connection {
     this.setWindow(Math.min(MAX_WINDOW_S, Math.max(1, Math.ceil((toUs - fromUs) / 1e6))));
   }
 
-  /** Pauses and shows this time, also where it lies before the window. */
+  /** Pauses and shows this time, also where it lies before the window or after the pause; tells where it cannot. */
   visit(range: TimeRange): void {
-    this.wantedRange = range;
-    if (this.isHistoryComplete) this.showWanted(range);
+    const { time } = this;
+    if (!Number.isFinite(time.edgeUs)) {
+      this.wantedRange = range;
+      return;
+    }
+    const fromUs = Math.max(range.fromUs, this.limitUs());
+    if (fromUs >= Math.min(range.toUs, time.edgeUs)) {
+      this.unreachable = range;
+      return;
+    }
+    if (time.isPaused && range.toUs > time.bounds().toUs) time.goLive();
+    time.show({ fromUs, toUs: range.toUs });
   }
 
   /** One view further back, also beyond the window: what the page does not hold comes from the server. */
@@ -294,23 +314,50 @@ export class Telemetry extends Connection {
     this.loop.dirty();
   }
 
+  private windowS(isAnew: boolean): number {
+    return this.fetched.windowS(this.view.windowS, this.time.neededFromUs, this.time.edgeUs, isAnew);
+  }
+
   private sendWatch(): void {
     clearTimeout(this.watchTimer);
+    this.watchTimer = undefined;
     if (this.vehicle === null) return;
     const channels = this.watched.slice(0, MAX_CHANNELS);
     this.leftOut = this.watched.length - channels.length;
-    const request = { vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz, window_s: this.view.windowS };
-    const asked = JSON.stringify({ ...request, channels: [...channels].sort() });
-    if (asked === this.asked) return; // Another order of the same panels needs no new history.
+    const wish = { vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz };
+    const asked = JSON.stringify({ ...wish, channels: [...channels].sort() }); // Another order of the same panels needs no new history.
+    const isOther = asked !== this.asked;
+    const windowS = this.windowS(isOther);
+    if (!isOther && windowS === this.fetched.askedS) return;
     this.asked = asked;
-    this.isHistoryComplete = false;
-    this.engine.send({ type: "watch", request }, []);
+    this.fetched.ask(windowS, this.time.edgeUs, isOther);
+    this.watch({ ...wish, window_s: windowS });
   }
 
   // --- what the connection tells --------------------------------------------------------------------------------------
 
-  protected override onHistory(): void {
-    if (this.wantedRange !== null) this.showWanted(this.wantedRange);
+  protected override onEdge(): void {
+    if (this.wantedRange === null || !Number.isFinite(this.time.edgeUs)) return;
+    const range = this.wantedRange;
+    this.wantedRange = null;
+    this.visit(range);
+  }
+
+  protected override onMoved(): void {
+    this.unreachable = null;
+    this.fetched.pause(this.time.isPaused, this.time.edgeUs);
+    if (this.windowS(false) !== this.fetched.askedS) this.watchSoon();
+  }
+
+  /** The longest window, with some minutes in which a view stands still; a guest's run. */
+  protected override limitUs(): number {
+    return Math.max(this.time.edgeUs - (MAX_WINDOW_S - 600) * 1e6, this.run?.utc_from_us ?? -Infinity);
+  }
+
+  /** While the view stands still the edge goes on: what comes late must still find it. */
+  protected override onTick(): void {
+    super.onTick();
+    if (this.watchTimer === undefined && this.time.isPaused && this.windowS(false) !== this.fetched.askedS) this.watchSoon();
   }
 
   protected override onFailure(): void {
@@ -323,18 +370,6 @@ export class Telemetry extends Connection {
 
   protected override isInView(vehicle: string): boolean {
     return vehicle === this.vehicle?.name;
-  }
-
-  /** The time that the address names; a longer window is fetched where it lies further back. */
-  private showWanted(range: TimeRange): void {
-    const neededS = Math.ceil((this.time.edgeUs - range.fromUs) / 1e6);
-    if (neededS > this.view.windowS && neededS <= MAX_WINDOW_S) {
-      this.changeView({ ...this.view, windowS: neededS });
-      this.isHistoryComplete = false;
-      return;
-    }
-    this.wantedRange = null;
-    this.time.show(range);
   }
 
   /** A refused WebSocket does not tell why; the REST interface does. */
@@ -356,16 +391,4 @@ function phaseOf(error: unknown): Phase {
   if (error instanceof SignedOutError) return "signed_out";
   if (isAway(error)) return "unreachable";
   throw error;
-}
-
-/** The vehicle that a newcomer wants to see: one with a link, else the one with the newest data. */
-function mostAlive(vehicles: readonly VehicleSummary[]): VehicleSummary | undefined {
-  const rank = (vehicle: VehicleSummary): number => (vehicle.link === "up" ? 0 : 1e15) + (vehicle.age_ms ?? 1e14);
-  return [...vehicles].sort((a, b) => rank(a) - rank(b))[0];
-}
-
-function channelsByName(channels: readonly ChannelInfo[]): ReadonlyMap<string, ChannelInfo> {
-  const found = new Map(channels.flatMap((channel) => (channel.former ?? []).map((name) => [name, channel] as const)));
-  for (const channel of channels) found.set(channel.name, channel);
-  return found;
 }

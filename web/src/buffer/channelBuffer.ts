@@ -23,6 +23,8 @@ export class ChannelBuffer {
   private readonly blocks = new Blocks();
   private medianUs = 0;
   private medianAtUs = -Infinity;
+  /** Smoothed distance between the newest samples of messages that came after another, 0 before the second. */
+  private paceUs = 0;
 
   constructor(readonly bucketUs: number) {}
 
@@ -73,6 +75,7 @@ export class ChannelBuffer {
     while (n > 0 && baseUs + dt[n - 1]! * tickUs > untilUs) n--;
     if (n === 0) return;
     const firstUs = baseUs + dt[0]! * tickUs;
+    this.notePace(baseUs + dt[n - 1]! * tickUs);
     const tail = firstUs >= this.newestUs ? null : this.cutTail(firstUs);
     const tailLength = tail?.times.length ?? 0;
     this.reserve(n + tailLength);
@@ -122,6 +125,30 @@ export class ChannelBuffer {
     return this.medianUs;
   }
 
+  /** How long after the entry at `index` the next sample is due: by the pace of messages where it is the newest. */
+  dueAfterUs(index: number): number {
+    const medianUs = this.medianDistanceUs();
+    return index === this.end - 1 && this.paceUs > 0 ? Math.min(this.paceUs, medianUs) : medianUs;
+  }
+
+  /**
+   * Two views of the same channel in one. Entries of the finer one (of `a`, where they are equal) stay as they are; of the
+   * other one come buckets that it lacks, and extremes that it does not know.
+   */
+  static joined(a: ChannelBuffer, b: ChannelBuffer): ChannelBuffer {
+    const [fine, coarse] = a.bucketUs <= b.bucketUs ? [a, b] : [b, a];
+    const out = new ChannelBuffer(fine.bucketUs);
+    out.reserve(fine.length + coarse.length);
+    let k = fine.start;
+    for (let i = coarse.start; i < coarse.end; i++) {
+      if (fine.holds(coarse, i)) continue;
+      while (k < fine.end && fine.times[k]! <= coarse.times[i]!) out.pushFrom(fine, k++);
+      out.pushFrom(coarse, i);
+    }
+    while (k < fine.end) out.pushFrom(fine, k++);
+    return out;
+  }
+
   /** A copy of the entries until `us`. */
   copyUntil(us: number): ChannelBuffer {
     const copy = new ChannelBuffer(this.bucketUs);
@@ -168,6 +195,25 @@ export class ChannelBuffer {
     this.end = from;
     this.blocks.forgetFrom(from - 1);
     return tail;
+  }
+
+  /** True when the entries here tell what entry `i` of another buffer, with buckets as wide or wider, tells. */
+  private holds(other: ChannelBuffer, i: number): boolean {
+    const fromUs = Math.floor(other.times[i]! / other.bucketUs) * other.bucketUs;
+    const first = this.lowerBound(fromUs);
+    let minimum = Infinity;
+    let maximum = -Infinity;
+    let k = first;
+    for (; k < this.end && this.times[k]! < fromUs + other.bucketUs; k++) {
+      if (this.minimum[k]! < minimum) minimum = this.minimum[k]!;
+      if (this.maximum[k]! > maximum) maximum = this.maximum[k]!;
+    }
+    return k > first && !(other.minimum[i]! < minimum) && !(other.maximum[i]! > maximum);
+  }
+
+  private notePace(us: number): void {
+    const stepUs = us - this.newestUs;
+    if (stepUs > 0 && stepUs < Infinity) this.paceUs += (stepUs - this.paceUs) / (this.paceUs === 0 ? 1 : 4);
   }
 
   /** Makes room for `n` more entries. */

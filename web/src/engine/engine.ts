@@ -21,6 +21,7 @@ export class Engine {
   private readonly pool = new ColumnPool();
   private socket: LiveSocket | null = null;
   private vehicle = "";
+  private watches = 0;
   private receivedBytes = 0;
   private freshTimer: ReturnType<typeof setTimeout> | undefined;
   private isNewer = false;
@@ -36,9 +37,11 @@ export class Engine {
         break;
       case "watch":
         this.vehicle = message.request.vehicle;
+        this.awaitHistory();
         this.socket?.watch(message.request);
         break;
       case "watch_again":
+        this.awaitHistory();
         this.socket?.watchAgain();
         break;
       case "retry":
@@ -62,6 +65,11 @@ export class Engine {
     }
   }
 
+  private awaitHistory(): void {
+    this.watches++;
+    this.store.isHistoryComplete = false;
+  }
+
   private open(url: string): LiveSocket {
     return new LiveSocket(url, {
       onMessage: (message) => this.onMessage(message),
@@ -77,6 +85,7 @@ export class Engine {
     if (message.type === "watching") this.store.startWatching(message);
     else if (message.type === "reset") this.store.restart(message.moved ?? null);
     else if (message.type === "state" && message.vehicle === this.vehicle) this.store.raiseEdge(message.edge_utc_us);
+    else if (message.type === "error" && message.code === "history_failed") this.store.endHistory();
     this.post({ type: "message", message, news: this.news() }, []);
   }
 
@@ -93,7 +102,7 @@ export class Engine {
   }
 
   private news(): News {
-    return { edgeUs: this.store.edgeUs, isHistoryComplete: this.store.isHistoryComplete, receivedBytes: this.receivedBytes };
+    return { edgeUs: this.store.edgeUs, isHistoryComplete: this.store.isHistoryComplete, watches: this.watches, receivedBytes: this.receivedBytes };
   }
 
   private answer(request: FrameRequest): void {

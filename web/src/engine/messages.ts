@@ -29,6 +29,8 @@ export type AnyAnswer = Answers[Query["kind"]] | null;
 export interface News {
   readonly edgeUs: number;
   readonly isHistoryComplete: boolean;
+  /** Requests to watch that the engine has taken. */
+  readonly watches: number;
   /** Bytes of samples that were ever received. */
   readonly receivedBytes: number;
 }

@@ -56,6 +56,8 @@ const TIME_STEPS_S = [
 ];
 const SYNC_KEY = "ved";
 const MIN_SELECT_PX = 6;
+/** A finger that moves less taps. */
+const MIN_PAN_PX = 8;
 const FONT = "12px system-ui, sans-serif";
 /** Above the plot: the unit of each axis, clear of the topmost number. */
 const TOP_PX = 24;
@@ -85,7 +87,9 @@ export class StripPlot {
   private readonly bitmap = document.createElement("canvas");
   /** The pointer rests, but stands for another time now. */
   private isCursorOld = false;
-  private touch: { readonly id: number; x: number } | null = null;
+  private touch: { readonly id: number; x: number; isPan: boolean } | null = null;
+  /** The last pointer on any chart was a finger: it does not rest there as a mouse does. */
+  private static isTouched = false;
 
   constructor(
     root: HTMLElement,
@@ -134,6 +138,7 @@ export class StripPlot {
   }
 
   destroy(): void {
+    this.options.onCursor(null); // The pointer will not leave a chart that is gone.
     this.plot.destroy();
   }
 
@@ -282,6 +287,10 @@ export class StripPlot {
 
   private cursorMoved(plot: uPlot): void {
     const left = plot.cursor.left ?? -1;
+    if (left >= 0 && StripPlot.isTouched && !this.options.isPaused()) {
+      queueMicrotask(() => plot.setCursor({ left: -10, top: -10 }, true));
+      return;
+    }
     this.options.onCursor(left < 0 ? null : plot.posToVal(left, "x") * 1e6);
   }
 
@@ -297,10 +306,14 @@ export class StripPlot {
       { passive: false },
     );
     over.addEventListener("pointerdown", (event) => {
-      if (event.pointerType === "touch" && this.options.isPaused()) this.touch = { id: event.pointerId, x: event.clientX };
+      StripPlot.isTouched = event.pointerType === "touch";
+      if (StripPlot.isTouched) this.touch = { id: event.pointerId, x: event.clientX, isPan: this.options.isPaused() };
     });
     over.addEventListener("pointermove", (event) => {
+      if (event.pointerType !== "touch") StripPlot.isTouched = false;
       if (this.touch?.id !== event.pointerId) return;
+      this.touch.isPan ||= Math.abs(event.clientX - this.touch.x) >= MIN_PAN_PX;
+      if (!this.touch.isPan) return;
       this.options.onPan((this.touch.x - event.clientX) / over.clientWidth);
       this.touch.x = event.clientX;
     });

@@ -1,6 +1,7 @@
 import type { ChannelBuffer } from "../buffer/channelBuffer";
 import type { Buffers, Frame, Reading, Statistics, ValuesAnswer, ValuesQuery } from "./query";
 
+/** A value is old after so long; that of a slow channel, when the next one has been due for so long. */
 const MIN_OLD_US = 1e6;
 const SIZE_SAMPLES = 64;
 
@@ -16,10 +17,11 @@ function read(buffer: ChannelBuffer, frame: Frame, hasStatistics: boolean): Read
   const index = buffer.indexAt(frame.readUs);
   if (index < 0) return null;
   const us = buffer.times[index]!;
+  const dueUs = buffer.dueAfterUs(index);
   return {
     us,
     value: buffer.last[index]!,
-    isOld: frame.readUs - us > Math.max(MIN_OLD_US, 3 * buffer.medianDistanceUs()),
+    isOld: frame.readUs - us > Math.max(MIN_OLD_US, dueUs + Math.min(dueUs, MIN_OLD_US)),
     size: sizeOf(buffer),
     statistics: hasStatistics ? statisticsOf(buffer, frame) : null,
   };

@@ -21,6 +21,8 @@ const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 4000;
 /** The server sends a state twice per second; a silence this long is a dead connection. */
 const SILENCE_MS = 5000;
+/** Before the welcome, and while a history is under way: on a slow link one message may take long. */
+const PATIENT_MS = 15_000;
 const MAX_ID = 65535;
 
 /**
@@ -36,6 +38,7 @@ export class LiveSocket {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private silenceTimer: ReturnType<typeof setTimeout> | undefined;
   private isClosed = false;
+  private isPatient = true;
 
   constructor(
     private readonly url: string,
@@ -52,6 +55,7 @@ export class LiveSocket {
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.receive(event.data);
     socket.onclose = () => this.ended(socket);
+    this.isPatient = true;
     this.watchSilence();
   }
 
@@ -59,6 +63,7 @@ export class LiveSocket {
   watch(request: WatchRequest): void {
     const before = this.request === null ? null : this.id;
     this.request = request;
+    this.isPatient = true;
     this.id = this.id === MAX_ID ? 1 : this.id + 1;
     if (before !== null) this.send({ type: "unwatch", id: before });
     this.send({ type: "watch", id: this.id, ...request });
@@ -89,14 +94,17 @@ export class LiveSocket {
   }
 
   private receive(data: string | ArrayBuffer): void {
-    this.watchSilence();
-    if (typeof data === "string") {
-      this.receiveText(data);
-      return;
-    }
+    if (typeof data === "string") this.receiveText(data);
+    else this.receiveColumns(data);
+    if (this.socket !== null) this.watchSilence();
+  }
+
+  private receiveColumns(data: ArrayBuffer): void {
     try {
       const message = decodeColumns(data);
-      if (message.subscription === this.id) this.handlers.onColumns(message, data.byteLength);
+      if (message.subscription !== this.id) return;
+      if (message.isLast) this.isPatient = false;
+      this.handlers.onColumns(message, data.byteLength);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.handlers.onBad(error.message);
@@ -119,12 +127,14 @@ export class LiveSocket {
     }
     if ("id" in message && message.id !== this.id) return;
     if (message.type === "welcome") this.welcomed();
+    else if (message.type === "error") this.isPatient = false;
     this.handlers.onMessage(message);
   }
 
   private welcomed(): void {
     this.retryMs = RETRY_FIRST_MS;
     this.handlers.onStatus("open");
+    this.isPatient = this.request !== null;
     if (this.request !== null) this.send({ type: "watch", id: this.id, ...this.request });
   }
 
@@ -148,6 +158,6 @@ export class LiveSocket {
       if (socket === null) return;
       socket.close();
       this.ended(socket); // The close handshake of a dead connection may take minutes.
-    }, SILENCE_MS);
+    }, this.isPatient ? PATIENT_MS : SILENCE_MS);
   }
 }

@@ -8,6 +8,10 @@ export interface TimeSource {
   unfreeze(): void;
   /** Something to draw changed. */
   dirty(): void;
+  /** The view stands still at another time than before, or follows the edge again. */
+  moved(): void;
+  /** Nothing before this time can be shown. */
+  limitUs(): number;
 }
 
 /**
@@ -25,6 +29,8 @@ export class Timeline {
   readonly isPaused = $derived(this.paused !== null);
   private edge = -Infinity;
   private frozenEdge = -Infinity;
+  /** The earliest time that was in view since the pause. */
+  private reach = Infinity;
 
   constructor(private readonly source: TimeSource) {}
 
@@ -48,15 +54,20 @@ export class Timeline {
     if (this.paused === null || moved === null || this.frozenEdge < moved.from_utc_us) return;
     const by = moved.by_us;
     this.frozenEdge += by;
+    this.reach += by;
     this.paused = { fromUs: this.paused.fromUs + by, toUs: this.paused.toUs + by };
     if (this.anchorUs !== null) this.anchorUs += by;
     if (this.cursorUs !== null) this.cursorUs += by;
   }
 
-  /** The whole window: what can be scrubbed. */
+  /** All that was in view: the window, and what lies further back where the view went there. */
   bounds(): TimeRange {
-    const toUs = this.isPaused ? this.frozenEdge : this.edge;
-    return { fromUs: toUs - this.windowUs, toUs };
+    return this.isPaused ? { fromUs: this.reach, toUs: this.frozenEdge } : { fromUs: this.edge - this.windowUs, toUs: this.edge };
+  }
+
+  /** From here on a view that stands still needs all samples; null while live. */
+  get neededFromUs(): number | null {
+    return this.isPaused ? this.reach : null;
   }
 
   /** The part in view; follows the live edge unless paused. Call it when drawing: it is not reactive while live. */
@@ -79,20 +90,30 @@ export class Timeline {
     this.frozenEdge = this.edge;
     this.source.freeze(this.edge);
     this.paused = this.bounds();
+    this.reach = this.paused.fromUs;
+    this.source.moved();
     this.source.dirty();
   }
 
   goLive(): void {
     this.source.unfreeze();
     this.paused = null;
+    this.source.moved();
     this.source.dirty();
   }
 
-  /** Pauses and shows this part of the window. */
+  /** Pauses and shows this part of time, at or before the edge of the pause; it may lie before the window. */
   show(range: TimeRange): void {
     this.pause();
-    if (this.isPaused) this.paused = clampRange(range, this.bounds());
+    if (!this.isPaused) return;
+    this.paused = clampRange(range, this.reachable());
+    this.reach = Math.min(this.reach, this.paused.fromUs);
+    this.source.moved();
     this.source.dirty();
+  }
+
+  private reachable(): TimeRange {
+    return { fromUs: Math.min(this.reach, this.source.limitUs()), toUs: this.frozenEdge };
   }
 
   showAll(): void {
@@ -107,8 +128,10 @@ export class Timeline {
     this.show(zoomRange(this.paused, factor, aboutUs ?? (fromUs + toUs) / 2, this.bounds()));
   }
 
+  /** Moves by a fraction of what is in view; back (below 0) also from the live edge. */
   pan(fraction: number): void {
-    if (this.paused !== null) this.show(panRange(this.paused, fraction, this.bounds()));
+    if (fraction < 0) this.pause();
+    if (this.paused !== null) this.show(panRange(this.paused, fraction, this.reachable()));
   }
 
   /** The pointer rests at another time, or nowhere. */
