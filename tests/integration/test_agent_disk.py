@@ -63,3 +63,27 @@ def test_a_full_journal_loses_its_oldest_part_and_declares_it(tmp_path: Path) ->
     for first_seq, last_seq in seqs:
         kept = (number >= first_seq) & (number <= last_seq)
         assert frames.take(kept).equals(make_frames(first_seq, last_seq - first_seq + 1))
+
+
+def test_what_fails_to_be_told_is_told_again(tmp_path: Path) -> None:
+    """The watchdog hangs on the progress: one that raises does not end it."""
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+    source = ListSource(10**9, chunk=5, interval_s=0.005, is_realtime=True)
+    calls: list[int] = []
+
+    async def go() -> AgentReport:
+        stop = asyncio.Event()
+
+        def tell(now: AgentProgress) -> None:
+            calls.append(now.frames)
+            if len(calls) < 3:
+                raise ConnectionRefusedError("nobody listens")
+            stop.set()
+
+        async with site.serving():
+            site.enrol_here(tmp_path / "car")
+            return await run_agent(AgentSettings(tmp_path / "car", "fs"), source, DESCRIPTION, stop, tell)
+
+    report = asyncio.run(go())
+    assert report.frames >= max(calls[:3]) > 0

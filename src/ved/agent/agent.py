@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from ved.agent.capture import Capture
-from ved.agent.epoch import new_epoch
 from ved.agent.framequeue import FrameQueue
 from ved.agent.keeper import Keeper, KeeperEvents
-from ved.agent.life import BEAT_S, Life, boot_id, close_lives, epoch_ends, lives_in, read_lives, save_lives
+from ved.agent.life import BEAT_S, Life, boot_id, epoch_ends, save_lives
 from ved.agent.packer import Packer, PackerSettings
+from ved.agent.state import JOURNAL_FOLDER, State, open_state
 from ved.canbus.source import Source
 from ved.codec.link import FEATURE_PREVIEWS, FEATURE_SAMPLES, FEATURE_WIRE, NO_TIME, Hello, Space
 from ved.codec.records import RecordHeader, encode_record, peek
-from ved.errors import CorruptDataError, StorageError, UserError
-from ved.journal.journal import Journal
-from ved.journal.layout import DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES
+from ved.errors import StorageError, UserError
 from ved.link.credentials import Credentials, load_credentials
 from ved.link.uplink import Uplink, UplinkSettings
 from ved.model.gpsclock import GpsSignals
@@ -33,10 +31,6 @@ MAX_IN_FLIGHT_BYTES: Final = 4 << 20
 
 FLUSH_S: Final = 2.0
 PROGRESS_S: Final = 0.2
-JOURNAL_FOLDER: Final = "journal"
-
-_SEGMENTS: Final = 16
-"""A full journal loses its oldest segment: a sixteenth of what it may hold, or less."""
 
 _log: Final = logging.getLogger("ved.agent")
 
@@ -102,21 +96,11 @@ async def run_agent(
 
     A recording returns when the server has stored all of it; a live source runs until `stop`, then flushes for two
     seconds. UserError when the car is not enrolled, the source cannot be opened, or another agent runs in `state_dir`;
-    LinkRefusedError when the server refuses a recording; StorageError when the state cannot be written.
+    LinkRefusedError when the server refuses a recording; StorageError when the state cannot be written (a live source
+    goes on in memory).
     """
     run = await _Run.prepare(settings, source, description)
     return await run.to_the_end(stop, progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """What a run begins with."""
-
-    epoch: bytes
-    description: Description | None
-    journal: Journal
-    trust: Credentials
-    lives: list[Life]
 
 
 class _Run:
@@ -126,15 +110,18 @@ class _Run:
         self,
         settings: AgentSettings,
         source: Source | SampleSource,
-        begun: _Begun,
+        description: Description | None,
+        trust: Credentials,
+        state: State,
     ) -> None:
         self._settings = settings
         self._source = source
-        self._journal = journal = begun.journal
-        self._lives = begun.lives
-        self._epoch = epoch = begun.epoch
+        self._state = state
+        self._journal = journal = state.journal
+        self._lives = state.lives
+        self._epoch = epoch = state.epoch
         self._features = FEATURE_PREVIEWS | FEATURE_WIRE
-        if begun.description is None:
+        if description is None:
             self._features |= FEATURE_SAMPLES
         self._loop = asyncio.get_running_loop()
         self._origin_ns = time.monotonic_ns()
@@ -144,9 +131,9 @@ class _Run:
         self._capture = Capture(source, self._queue, self._origin_ns, self._on_end)
         self._uplink = Uplink(
             UplinkSettings(
-                begun.trust,
+                trust,
                 epoch,
-                settings.state_dir / JOURNAL_FOLDER,
+                state.folder / JOURNAL_FOLDER,
                 journal.first_position,
                 journal.next_position,
                 source.is_realtime,
@@ -157,14 +144,14 @@ class _Run:
             )
         )
         events = KeeperEvents(self._on_kept, self._give_up, self._queue.put_note, self._on_failure)
-        self._keeper = Keeper(journal, settings.journal_bytes if source.is_realtime else None, events)
+        self._keeper = Keeper(journal, state.journal_bytes if source.is_realtime else None, events)
         self._uplink.on_trim = self._keeper.trim
         self._packer = Packer(
             self._queue,
             PackerSettings(
                 settings.vehicle,
                 epoch,
-                begun.description,
+                description,
                 settings.batch_s,
                 settings.max_batch_frames,
                 self._may_go_on,
@@ -185,21 +172,18 @@ class _Run:
                 f"{settings.key_dir or settings.state_dir} is enrolled for vehicle {credentials.vehicle!r}, "
                 f"not {settings.vehicle!r}; name that vehicle, or enrol this car again"
             )
-        epoch = await asyncio.to_thread(new_epoch, settings.state_dir)
+        state = await asyncio.to_thread(
+            open_state, settings.state_dir, settings.vehicle, settings.journal_bytes, may_be_memory=source.is_realtime
+        )
         if description is not None:
-            description = replace(description, vehicle=settings.vehicle, epoch=epoch, number=0)
-        segment_bytes = min(max(settings.journal_bytes // _SEGMENTS, MIN_SEGMENT_BYTES), DEFAULT_SEGMENT_BYTES)
-        path = settings.state_dir / JOURNAL_FOLDER
-        journal = await asyncio.to_thread(Journal.open, path, segment_bytes=segment_bytes)
-        await asyncio.to_thread(_check_vehicle, journal, settings.vehicle)
-        lives = await asyncio.to_thread(_close_lives, settings.state_dir, journal)
-        return _Run(settings, source, _Begun(epoch, description, journal, credentials, lives))
+            description = replace(description, vehicle=settings.vehicle, epoch=state.epoch, number=0)
+        return _Run(settings, source, description, credentials, state)
 
     async def to_the_end(self, stop: asyncio.Event, progress: Callable[[AgentProgress], None] | None) -> AgentReport:
         """Start everything, wait for the end, and take it down in order."""
         _log.info("epoch %s of %s begins", self._epoch.hex(), self._settings.vehicle)
         if self._source.is_realtime:
-            await self._tell_life()
+            await self._try_to_tell_life()
         self._keeper.start()
         self._packer.start()
         self._capture.start()
@@ -272,18 +256,28 @@ class _Run:
         await asyncio.to_thread(self._keeper.stop)
 
     async def _report(self, progress: Callable[[AgentProgress], None] | None) -> None:
+        """The watchdog hangs on it: what goes wrong with telling is no reason to tell no more."""
+        told: str | None = None
         while progress is not None:
-            progress(self._progress())
+            try:
+                progress(self._progress())
+            except Exception as error:  # noqa: BLE001  # the task's top: said once, tried again
+                if told != repr(error):
+                    told = repr(error)
+                    _log.warning("cannot tell how the agent does", exc_info=error)
             await asyncio.sleep(PROGRESS_S)
 
     async def _beat(self) -> None:
         """Now and then say how far this life is, so that it is known what should be there."""
         while self._source.is_realtime:
             await asyncio.sleep(BEAT_S)
-            try:
-                await self._tell_life()
-            except StorageError as error:
-                _log.warning("%s", error)
+            await self._try_to_tell_life()
+
+    async def _try_to_tell_life(self) -> None:
+        try:
+            await self._tell_life()
+        except StorageError as error:
+            _log.warning("%s", error)
 
     async def _tell_life(self, end_position: int = 0) -> None:
         """Enter this life into the file of lives, with its end when it is over. StorageError when refused."""
@@ -296,7 +290,7 @@ class _Run:
             self._time_us(),
             end_position,
         )
-        await asyncio.to_thread(save_lives, self._settings.state_dir, [*self._lives, life])
+        await asyncio.to_thread(save_lives, self._state.folder, [*self._lives, life])
 
     def _progress(self) -> AgentProgress:
         rtt_s = self._uplink.rtt_s
@@ -309,7 +303,7 @@ class _Run:
             self._uplink.is_up,
             self._ended.is_set(),
             None if rtt_s is None else int(rtt_s * 1e6),
-            self._keeper.trouble or self._uplink.trouble,
+            self._keeper.trouble or self._state.trouble or self._uplink.trouble,
         )
 
     def _hello(self, lane: Lane) -> Hello:
@@ -339,7 +333,7 @@ class _Run:
         if self._source.is_realtime:
             return True
         in_flight = self._uplink.pending_bytes + self._keeper.waiting_bytes
-        return in_flight < MAX_IN_FLIGHT_BYTES and self._keeper.size_bytes < self._settings.journal_bytes
+        return in_flight < MAX_IN_FLIGHT_BYTES and self._keeper.size_bytes < self._state.journal_bytes
 
     def _emit(self, record: bytes, header: RecordHeader) -> None:
         """Called in the packer's thread: neither the link nor the disk waits for the other."""
@@ -364,34 +358,6 @@ class _Run:
         _log.warning("%s of epoch %s cannot be read", what, loss.epoch.hex())
         record = encode_record(loss)
         self._keeper.put(record, peek(record))
-
-
-def _check_vehicle(journal: Journal, vehicle: str) -> None:
-    """UserError when the journal holds another vehicle's data, which this car's key cannot publish."""
-    entries = journal.read(journal.first_position, 1)
-    if not entries:
-        return
-    try:
-        found = peek(entries[0].payload).vehicle
-    except CorruptDataError:
-        return
-    if found != vehicle:
-        journal.close()
-        raise UserError(
-            f"{journal.path} holds data of vehicle {found!r}; give {vehicle!r} a state folder of its own, "
-            f"or enrol this one for {found!r} again"
-        )
-
-
-def _close_lives(state_dir: Path, journal: Journal) -> list[Life]:
-    """The lives before this one, all over now. What the last one may have lost is said when it did not end in order."""
-    known = read_lives(state_dir, journal.first_position)
-    lives, losses = close_lives(journal, lives_in(journal) if known is None else known, time.monotonic_ns(), boot_id())
-    for loss in losses:
-        span_s = (loss.t_to_us - loss.t_from_us) / 1e6
-        _log.warning("epoch %s did not end in order: up to %.1f s of it are lost", loss.epoch.hex(), span_s)
-    save_lives(state_dir, lives)
-    return lives
 
 
 @contextlib.asynccontextmanager

@@ -192,13 +192,10 @@ class Keeper:
             return False
         position, end = self._journal.first_position, segments[0].end_position
         lost: list[_Item] = []
-        while position < end:
-            entries = self._journal.read(position, _READ_BYTES)
-            if not entries:
-                break
-            lost += self._unstored([entry.payload for entry in entries if entry.position < end])
-            position = entries[-1].position + 1
         try:
+            while position < end and (entries := self._journal.read(position, _READ_BYTES)):
+                lost += self._unstored([entry.payload for entry in entries if entry.position < end])
+                position = entries[-1].position + 1
             self._journal.trim(end)
         except StorageError as error:
             self.trouble = str(error)

@@ -8,6 +8,7 @@ journal holds is taken for lives of which nobody knows how they ended.
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,8 @@ _BEAT_US: Final = int(BEAT_S * 1e6)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _READ_BYTES: Final = 1 << 20
 _WITH_SEQS: Final = (RecordKind.BATCH, RecordKind.SAMPLES)
+
+_log: Final = logging.getLogger("ved.agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ def epoch_ends(lives: list[Life]) -> tuple[EpochEnd, ...]:
 def close_lives(journal: Journal, lives: list[Life], now_ns: int, boot: str) -> tuple[list[Life], list[Loss]]:
     """Enter the end of lives that have none, and put the loss of each into the journal, durably.
 
-    Returns the losses that are new. StorageError when the disk refuses.
+    Returns the losses that are new. Where the disk takes none, that life stays without an end: the next start tries
+    again. StorageError when the journal cannot be read.
     """
     closed: list[Life] = []
     losses: list[Loss] = []
@@ -137,8 +141,13 @@ def close_lives(journal: Journal, lives: list[Life], now_ns: int, boot: str) -> 
         end_position = journal.next_position
         loss, at = crash_loss(journal, life, now_ns, boot)
         if at is None:
-            journal.append(encode_record(loss))
-            journal.sync()
+            try:
+                journal.append(encode_record(loss))
+                journal.sync()
+            except StorageError as error:
+                _log.warning("%s", error)
+                closed.append(life)
+                continue
             losses.append(loss)
         seq = loss.number - POSTHUMOUS - 1
         end_position = 1 + (end_position if at is None else at)

@@ -1,9 +1,12 @@
 """`ved agent run` and `ved agent status`: the program on the car, and the view for a laptop beside it."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from ved.agent.agent import AgentProgress, AgentSettings, run_agent
+from ved.agent.state import in_memory, make_folder
 from ved.canbus.source import BusState
 from ved.cli.carsources import CarSources, choose_sources
 from ved.cli.describe import buses_of, describe
@@ -31,6 +35,7 @@ SAMPLES_BATCH_S: Final = 0.2
 SAMPLES_PART: Final = 8
 """Beside the journal of frames, that of samples may take an eighth of the room."""
 
+log = logging.getLogger("ved.agent")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -59,8 +64,6 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
 
     Frames and samples are two epochs, each with a journal of its own; either ends both when it fails.
     """
-    if sources.sensors is not None:
-        _make_folder(state / SAMPLES_FOLDER)
     teller = _Teller(car.name, sources, state)
     journal_bytes = int(journal_gib * (1 << 30))
     samples_bytes = journal_bytes if sources.buses is None else journal_bytes // SAMPLES_PART
@@ -82,22 +85,15 @@ async def drive_car(car: Vehicle, sources: CarSources, state: Path, journal_gib:
         teller.close()
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror or error}") from error
-
-
 def print_status(state: Path, *, as_json: bool, is_checked: bool = False) -> None:
     """Show what the agent last wrote; UserError when none ever ran in `state`.
 
     `is_checked`: VedError when it does not run or has no connection.
     """
-    try:
-        status = json.loads((state / STATUS_FILE).read_text())
-    except (OSError, ValueError):
-        raise UserError(f"{state}: no agent has run with this state folder; name another with --state") from None
+    found = [status for folder in (state, in_memory(state)) if (status := _read_status(folder)) is not None]
+    if not found:
+        raise UserError(f"{state}: no agent has run with this state folder; name another with --state")
+    status = max(found, key=lambda one: one["utc_s"])
     status["is_running"] = time.time() - status["utc_s"] < FRESH_S
     if as_json:
         print(json.dumps(status))
@@ -108,12 +104,26 @@ def print_status(state: Path, *, as_json: bool, is_checked: bool = False) -> Non
         raise VedError(f"{state}: the agent {'has no connection' if status['is_running'] else 'does not run'}")
 
 
+def _read_status(folder: Path) -> dict[str, Any] | None:
+    try:
+        status = json.loads((folder / STATUS_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
 class StatusFile:
-    """Where `ved agent status` finds how the agent does; written at most once a second."""
+    """Where `ved agent status` finds how the agent does; written at most once a second.
+
+    In a thread of its own: a card that stands still must not hold up what calls. In memory where the card refuses.
+    """
 
     def __init__(self, vehicle: str, state: Path) -> None:
-        self._vehicle, self._file = vehicle, state / STATUS_FILE
+        self._vehicle, self._state = vehicle, state
         self._told_s = 0.0
+        self._writer = ThreadPoolExecutor(1, "status")
+        self._writing: Future[None] | None = None
+        self._is_refused = False
 
     def tell(
         self,
@@ -121,7 +131,7 @@ class StatusFile:
         buses: Callable[[], Sequence[BusState]] = tuple,
         sensors: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> dict[str, Any] | None:
-        """What was written; None when it was too soon. `sensors`: how the agent's samples do, if it has any."""
+        """What is to be written; None when it was too soon. `sensors`: how the agent's samples do, if it has any."""
         if time.monotonic() - self._told_s < TELL_S:
             return None
         self._told_s = time.monotonic()
@@ -133,10 +143,31 @@ class StatusFile:
             "buses": [asdict(bus) for bus in buses()],
             "sensors": sensors(),
         }
-        temporary = self._file.with_name(f"{STATUS_FILE}.new")
-        temporary.write_text(json.dumps(status))
-        temporary.replace(self._file)
+        if self._writing is None or self._writing.done():
+            self._writing = self._writer.submit(self._write, json.dumps(status))
         return status
+
+    def close(self) -> None:
+        """Write no more; what was told last is there."""
+        self._writer.shutdown()
+
+    def _write(self, status: str) -> None:
+        try:
+            _replace(self._state / STATUS_FILE, status)
+            self._is_refused = False
+        except OSError as error:
+            if not self._is_refused:
+                self._is_refused = True
+                log.warning("%s cannot be written: %s", self._state / STATUS_FILE, error.strerror or error)
+            with contextlib.suppress(OSError, StorageError):  # then nobody can be told
+                make_folder(in_memory(self._state))
+                _replace(in_memory(self._state) / STATUS_FILE, status)
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.new")
+    temporary.write_text(text)
+    temporary.replace(file)
 
 
 class _Teller:
@@ -149,6 +180,7 @@ class _Teller:
         self._is_ready = False
 
     def close(self) -> None:
+        self._file.close()
         self._watchdog.close()
 
     def tell_samples(self, now: AgentProgress) -> None:

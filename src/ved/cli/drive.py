@@ -101,8 +101,11 @@ async def server_on(settings: ServerSettings, *, with_page: bool) -> AsyncIterat
 
 
 async def _send(drive: Drive, state: Path) -> AgentReport:
-    file = StatusFile(drive.vehicle, state)
-    with stop_on_signals() as stop, LateProgress(f"{drive.vehicle}: sending frames", drive.frame_count) as progress:
+    with (
+        contextlib.closing(StatusFile(drive.vehicle, state)) as file,
+        stop_on_signals() as stop,
+        LateProgress(f"{drive.vehicle}: sending frames", drive.frame_count) as progress,
+    ):
 
         def tell(now: AgentProgress) -> None:
             progress.update(now.stored_frames)
