@@ -1,6 +1,6 @@
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ved.analysis.sessions import GAP_US, OVERLAP_US, STAND_US, SessionFinder, Stretch, arrange
@@ -108,6 +108,105 @@ def test_standing_from_the_start_splits_nothing():
         finder.add(stretch(at, at + 100, moves=False))
     finder.add(stretch(2 * STAND_US / SECOND, 2 * STAND_US / SECOND + 5, moves=True))
     assert len(finder.sessions()) == 1
+
+
+def follow(name: str, absorbed: dict[str, str]) -> str:
+    while name in absorbed:
+        name = absorbed[name]
+    return name
+
+
+def told(finder: SessionFinder, stretches: list[Stretch]) -> list[tuple[int, int, tuple[int, int]]]:
+    """Begin, end and movement of each session; an end within a pause is the end of what came before it."""
+    return sorted(
+        (one.utc_from_us, max(s.utc_to_us for s in stretches if s.utc_to_us <= one.utc_to_us), one.moved_us)
+        for one in finder.sessions()
+    )
+
+
+@st.composite
+def drives(draw: st.DrawFn) -> list[Stretch]:
+    """One epoch: driving, standing and pauses of all lengths."""
+    pause_s = st.sampled_from([0, 0, 0, 0, 5, 200, GAP_US // SECOND, GAP_US // SECOND + 1, 900])
+    one = st.tuples(pause_s, st.sampled_from([1, 30, 250, 400]), st.sampled_from([True, True, False, False, None]))
+    out, at_us = [], draw(st.integers(1, 3000)) * SECOND
+    for pause, length_s, moves in draw(st.lists(one, min_size=1, max_size=14)):
+        at_us += pause * SECOND
+        out.append(Stretch("fs", A, at_us, at_us + length_s * SECOND - 1, 1_000 * SECOND, moves))
+        at_us += length_s * SECOND
+    return out
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[list[Stretch], list[Stretch], set[int]]:
+    """A drive, the order in which it comes, and when watch starts anew: any order, or live first and the rest later."""
+    drive = draw(drives())
+    if draw(st.booleans()):
+        order = draw(st.permutations(drive))
+    else:
+        is_live = draw(st.lists(st.booleans(), min_size=len(drive), max_size=len(drive)))
+        live = [one for one, now in zip(drive, is_live, strict=True) if now]
+        late = [one for one, now in zip(drive, is_live, strict=True) if not now]
+        begins = draw(st.integers(0, len(live)))  # backfill comes between the live ones
+        rest = draw(st.permutations([True] * len(late) + [False] * (len(live) - begins)))
+        queues = {True: iter(late), False: iter(live[begins:])}
+        order = [*live[:begins], *(next(queues[of]) for of in rest)]
+    return drive, order, draw(st.sets(st.integers(0, len(drive)), max_size=3))
+
+
+@settings(max_examples=100)
+@given(arrivals())
+def test_any_order_of_arrival_gives_the_sessions_of_the_right_one(
+    given_: tuple[list[Stretch], list[Stretch], set[int]],
+):
+    drive, order, restarts = given_
+    right = SessionFinder()
+    for one in drive:
+        right.add(one)
+    finder, names, absorbed = SessionFinder(), dict[str, int](), dict[str, str]()
+    shown: dict[str, Session] = {}
+    for number, one in enumerate(order):
+        if number in restarts:
+            finder = SessionFinder(shown.values())
+        for session in finder.add(one):
+            shown[session.id] = session
+            names.setdefault(session.id, session.utc_from_us)
+        for gone in finder.absorbed:
+            del shown[gone]
+        absorbed |= finder.absorbed
+        finder.absorbed.clear()
+        assert sorted(shown.values(), key=lambda s: s.id) == sorted(finder.sessions(), key=lambda s: s.id)
+        found = finder.at("fs", A, one.t_from_us)
+        assert found is not None
+        assert found.utc_from_us <= one.utc_from_us <= found.utc_to_us
+    assert told(finder, drive) == told(right, drive)
+    assert not right.absorbed
+    assert {follow(name, absorbed) for name in names} == set(shown)
+    for one in order:
+        assert finder.add(one) == [] or len(finder.sessions()) == len(right.sessions())
+    assert told(finder, drive) == told(right, drive)
+
+
+def test_two_sessions_become_one_when_what_lies_between_comes():
+    finder = SessionFinder()
+    finder.add(stretch(0, 100, moves=True))
+    finder.add(stretch(700, 720, moves=True))
+    first, second = (one.id for one in finder.sessions())
+    for at in range(100, 400, 10):
+        finder.add(stretch(at, at + 10, moves=True))
+    (one,) = finder.sessions()
+    assert (one.id, one.utc_from_us, one.utc_to_us, one.moved_us) == (first, 0, 720 * SECOND, (0, 720 * SECOND))
+    assert finder.absorbed == {second: first}
+
+
+def test_what_the_vehicle_stood_before_it_was_heard_goes_to_the_session_before():
+    finder = SessionFinder()
+    finder.add(stretch(0, 60, moves=True))
+    finder.add(stretch(1000, 1100, moves=False))  # live again
+    finder.add(stretch(1100, 1200, moves=True))
+    for at in range(60, 1000, 10):
+        finder.add(stretch(at, at + 10, moves=False))
+    assert extents(finder) == [(0, 1100 * SECOND - 1), (1100 * SECOND, 1200 * SECOND)]
 
 
 def arranged(found: list[Session], cuts: list[Cut], joins: dict[str, str]) -> list[tuple[str, int, int]]:

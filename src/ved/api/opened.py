@@ -17,7 +17,7 @@ from ved.api.sql import SqlResult, run_sql
 from ved.config.settings import ServerSettings, load_settings
 from ved.db.alarmrules import list_rules
 from ved.db.database import Database
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session, list_sessions
 from ved.db.tracks import list_tracks
 from ved.db.vehicles import list_vehicles
 from ved.errors import UserError
@@ -73,10 +73,10 @@ class OpenedLake:
         return list_tracks(self._db)
 
     def session(self, name: str) -> RecordedSession:
-        """The session with this id, or the only one whose id begins so. UserError."""
+        """The session with this id, or of which that is a part now, or the only one whose id begins so. UserError."""
         self._lake.refresh()
-        known = list_sessions(self._db)
-        found = [one for one in known if one.id == name] or [one for one in known if one.id.startswith(name)]
+        known, exact = list_sessions(self._db), find_session(self._db, name)
+        found = [one for one in known if one.id.startswith(name)] if exact is None else [exact]
         if len(found) == 1:
             parts = PartLoader(self._db, self._lake, found[0].vehicle).load(found[0])
             return RecordedSession(self._lake, self._db, found[0], parts)

@@ -18,7 +18,7 @@ from ved.db.database import Database
 from ved.db.edits import list_edits
 from ved.db.laps import list_laps
 from ved.db.notes import NO_NOTES, SUBJECT, get_notes, list_notes, merge_sessions, put_notes, split_session
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session, list_sessions
 from ved.db.tracks import list_tracks
 from ved.db.vehicles import get_vehicle
 from ved.errors import UserError
@@ -129,8 +129,8 @@ def _open(settings: ServerSettings) -> Database:
 
 
 def _find(db: Database, name: str) -> Session:
-    known = list_sessions(db)
-    found = [one for one in known if one.id == name] or [one for one in known if one.id.startswith(name)]
+    exact = find_session(db, name)
+    found = [one for one in list_sessions(db) if one.id.startswith(name)] if exact is None else [exact]
     if len(found) == 1:
         return found[0]
     if found:

@@ -22,7 +22,12 @@ def list_cuts(db: Database) -> list[Cut]:
 def list_joins(db: Database) -> dict[str, str]:
     """Id of a session -> id of the one that it continues."""
     with db.engine.connect() as connection:
-        return {row.session_id: row.into_id for row in connection.execute(select(session_joins))}
+        return read_joins(connection)
+
+
+def read_joins(connection: Connection) -> dict[str, str]:
+    """As `list_joins`, in the transaction of `connection`."""
+    return {row.session_id: row.into_id for row in connection.execute(select(session_joins))}
 
 
 def epoch_offsets(db: Database) -> Callable[[str, bytes], int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ved.db.database import Database
 from ved.db.tables import lap_states, laps
@@ -33,6 +33,18 @@ def list_laps(db: Database, vehicle: str | None = None) -> list[LapRow]:
     with db.engine.connect() as connection:
         rows = connection.execute(wanted).mappings().all()
     return [LapRow(**{**row, "sectors_us": tuple(row["sectors_us"])}) for row in rows]
+
+
+def last_lap(connection: Connection, session: str) -> int:
+    """The greatest number of a lap of a session (as watch found it); 0: it has none."""
+    wanted = select(func.max(laps.c.number)).where(laps.c.session_id == session)
+    return connection.execute(wanted).scalar_one() or 0
+
+
+def move_laps(connection: Connection, session: str, into: str) -> None:
+    """The laps of a session are those of another one that began before it: their numbers go on there."""
+    change = update(laps).where(laps.c.session_id == session)
+    connection.execute(change.values(session_id=into, number=laps.c.number + last_lap(connection, into)))
 
 
 def write_laps(connection: Connection, rows: Sequence[LapRow]) -> None:

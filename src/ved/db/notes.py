@@ -9,7 +9,7 @@ from ved.analysis.sessions import arrange, session_id
 from ved.db.arrangement import epoch_offsets, list_cuts, list_joins, write_cut, write_join
 from ved.db.database import Database
 from ved.db.edits import note_edit
-from ved.db.sessions import found_sessions, list_sessions
+from ved.db.sessions import find_session, found_sessions, list_sessions
 from ved.db.tables import session_notes
 from ved.errors import UserError
 from ved.model.session import Cut, Notes, Session
@@ -21,7 +21,12 @@ NO_NOTES = Notes()
 def list_notes(db: Database) -> dict[str, Notes]:
     """Notes by session id."""
     with db.engine.connect() as connection:
-        return {row.session_id: _notes(row) for row in connection.execute(select(session_notes))}
+        return read_notes(connection)
+
+
+def read_notes(connection: Connection) -> dict[str, Notes]:
+    """As `list_notes`, in the transaction of `connection`."""
+    return {row.session_id: _notes(row) for row in connection.execute(select(session_notes))}
 
 
 def get_notes(db: Database, session: str) -> Notes:
@@ -35,13 +40,14 @@ def put_notes(db: Database, session: str, notes: Notes, who: str) -> None:
     if before == notes:
         return
     with db.engine.begin() as connection:
-        _write(connection, session, notes)
+        write_notes(connection, session, notes)
         note_edit(connection, who, SUBJECT, session, _shown(before), _shown(notes))
 
 
 def split_session(db: Database, session: str, utc_us: int, who: str) -> str:
     """From this time on it is another session; returns that one's id. UserError when the time does not lie inside."""
     whole = _find(db, session)
+    session = whole.id
     offset_us = epoch_offsets(db)
     begins = [part.t_from_us + offset_us(whole.vehicle, part.epoch) for part in whole.parts]
     ends = [part.t_to_us + offset_us(whole.vehicle, part.epoch) for part in whole.parts]
@@ -68,9 +74,9 @@ def split_session(db: Database, session: str, utc_us: int, who: str) -> str:
 
 def merge_sessions(db: Database, first: str, second: str, who: str) -> str:
     """Make one of two sessions that follow each other; returns its id, that of the earlier. UserError."""
-    if first == second:
-        raise UserError(f"session {first}: cannot be merged with itself")
     one, other = sorted((_find(db, first), _find(db, second)), key=lambda session: session.utc_from_us)
+    if one.id == other.id:
+        raise UserError(f"session {first}: cannot be merged with itself")
     if one.vehicle != other.vehicle:
         raise UserError(f"session {other.id}: is of {other.vehicle}, and {one.id} of {one.vehicle}; not to be merged")
     between = [
@@ -84,13 +90,13 @@ def merge_sessions(db: Database, first: str, second: str, who: str) -> str:
     kept, gone = notes.get(one.id, NO_NOTES), notes.get(other.id, NO_NOTES)
     with db.engine.begin() as connection:
         write_join(connection, other.id, one.id)
-        _write(connection, one.id, _joined(kept, gone))
+        write_notes(connection, one.id, joined_notes(kept, gone))
         note_edit(connection, who, SUBJECT, one.id, None, {"merged": other.id})
     return one.id
 
 
 def _find(db: Database, session: str) -> Session:
-    found = next((one for one in list_sessions(db) if one.id == session), None)
+    found = find_session(db, session)
     if found is None:
         raise UserError(f"session '{session}': there is none")
     return found
@@ -110,13 +116,15 @@ def _follows(one: str, session: str, joins: dict[str, str]) -> bool:
     return one == session
 
 
-def _joined(kept: Notes, gone: Notes) -> Notes:
+def joined_notes(kept: Notes, gone: Notes) -> Notes:
+    """What is said of two sessions that are one now; where both have a name, a driver…, that of `kept` holds."""
     texts = {name: getattr(kept, name) or getattr(gone, name) for name in ("name", "driver", "track", "setup")}
     notes = "\n".join(text for text in (kept.notes, gone.notes) if text)
     return Notes(**texts, notes=notes, tags=tuple(dict.fromkeys((*kept.tags, *gone.tags))))
 
 
-def _write(connection: Connection, session: str, notes: Notes) -> None:
+def write_notes(connection: Connection, session: str, notes: Notes) -> None:
+    """Replace the notes of a session, in the transaction of `connection`."""
     connection.execute(delete(session_notes).where(session_notes.c.session_id == session))
     if notes != NO_NOTES:
         connection.execute(insert(session_notes).values(session_id=session, **_shown(notes)))

@@ -60,7 +60,8 @@ sign_ins = Table(
     Column("created_utc_s", Float, nullable=False),
     Column("expires_utc_s", Float, nullable=False),
 )
-# Links that let people in: a role, or (role guest) one session to look at. Written by web.
+# Links that let people in: a role, or (role guest) one session to look at. Written by web; where two sessions turn out
+# to be one, watch writes its id.
 invitations = Table(
     "invitations",
     metadata,
@@ -106,7 +107,7 @@ preferences = Table(
     Column("content", JSON, nullable=False),
 )
 
-# What people changed, who and when. Written by cli and web.
+# What people changed, who and when. Written by cli and web; by watch where two sessions turn out to be one.
 edits = Table(
     "edits",
     metadata,

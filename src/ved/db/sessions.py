@@ -53,6 +53,15 @@ def list_sessions(db: Database, vehicle: str | None = None) -> list[Session]:
     return arrange(found_sessions(db, vehicle), list_cuts(db), list_joins(db), epoch_offsets(db))
 
 
+def find_session(db: Database, name: str) -> Session | None:
+    """The session of this id, as people cut and joined them, or the one that it is a part of by now."""
+    known, joins, seen = {one.id: one for one in list_sessions(db)}, list_joins(db), set[str]()
+    while name not in known and name in joins and name not in seen:
+        seen.add(name)
+        name = joins[name]
+    return known.get(name)
+
+
 def count_sessions(db: Database) -> int:
     """How many sessions there are."""
     with db.engine.connect() as connection:

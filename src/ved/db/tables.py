@@ -251,7 +251,8 @@ maths_channels = Table(
     Column("comment", Text, nullable=False),
 )
 
-# What people say of a session, and where they cut and join those that watch found. Written by cli and web.
+# What people say of a session, and where they cut and join those that watch found. Written by cli and web; by watch
+# (`sessions_merged.py`) where two that it found turn out to be one: a join then stands for an id that is no more.
 session_notes = Table(
     "session_notes",
     metadata,

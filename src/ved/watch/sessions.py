@@ -6,6 +6,7 @@ from ved.analysis.sessions import GAP_US, SessionFinder, Stretch
 from ved.codec.records import encode_record
 from ved.db.database import Database
 from ved.db.sessions import found_sessions, write_sessions
+from ved.db.sessions_merged import absorb_session
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Lane, SessionEvent
 from ved.model.samples import SampleBatch
@@ -18,7 +19,9 @@ class SessionWatcher:
     """Turns batches into sessions, and keeps those that are not saved or published yet."""
 
     def __init__(self, db: Database, now: Now) -> None:
+        self._db = db
         self._finder = SessionFinder(found_sessions(db))
+        self._gone: dict[str, str] = {}
         self._last_heard_us = {one.vehicle: now.mono_us for one in self._finder.sessions() if one.is_open}
         self._heard: set[str] = set()
         self._unsaved: dict[str, Session] = {}
@@ -61,17 +64,31 @@ class SessionWatcher:
         """See WatchPart."""
         changed, self._unsaved = self._unsaved, {}
         write_sessions(connection, list(changed.values()))
+        absorbed, self._finder.absorbed = self._finder.absorbed, {}
+        for gone in absorbed:
+            into = self._finder.get(self.id_now(gone))
+            if into is not None:
+                absorb_session(self._db, connection, gone, into)
 
     def of(self, vehicle: str, epoch: bytes, t_us: int) -> Session | None:
         """The session that this time of an epoch is in."""
-        for session in reversed(self._finder.sessions()):
-            if session.vehicle == vehicle:
-                for part in session.parts:
-                    if part.epoch == epoch and part.t_from_us <= t_us <= part.t_to_us:
-                        return session
-        return None
+        return self._finder.at(vehicle, epoch, t_us)
+
+    def get(self, session: str) -> Session | None:
+        """The session of this id."""
+        return self._finder.get(session)
+
+    def id_now(self, session: str) -> str:
+        """The id of what was this session, where it went into another since watch began."""
+        while session in self._gone:
+            session = self._gone[session]
+        return session
 
     def _note(self, sessions: list[Session]) -> None:
         for session in sessions:
             self._unsaved[session.id] = session
             self._unpublished[session.id] = session
+        for gone, into in self._finder.absorbed.items():
+            self._gone[gone] = into
+            self._unsaved.pop(gone, None)
+            self._unpublished.pop(gone, None)

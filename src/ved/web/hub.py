@@ -17,7 +17,7 @@ from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
 from ved.db.maths import list_maths
 from ved.db.people import User
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session
 from ved.db.vehicles import get_vehicle
 from ved.errors import VedError
 from ved.lake.lake import Lake
@@ -101,9 +101,8 @@ class Hub:
         scope = user.scope
         if scope is None or scope.vehicle != vehicle:
             return None
-        sessions = await asyncio.to_thread(list_sessions, self._db, vehicle)
-        session = next((one for one in sessions if one.id == scope.session), None)
-        if session is None:
+        session = await asyncio.to_thread(find_session, self._db, scope.session)
+        if session is None or session.vehicle != vehicle:
             return None
         channels = await self.channels(vehicle)
         hidden = await asyncio.to_thread(hidden_from, user, self._db, vehicle, channels, self.feed_of(vehicle).aliases)

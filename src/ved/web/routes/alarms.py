@@ -25,7 +25,7 @@ from ved.db.alarms import (
 )
 from ved.db.edits import list_edits
 from ved.db.people import User
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session, list_sessions
 from ved.errors import UserError
 from ved.model.alarmrule import Rule, rule_from, rule_values
 from ved.model.channel import Channel
@@ -119,8 +119,7 @@ def add_alarms(app: FastAPI, state: WebState) -> None:
 
     @app.get("/api/sessions/{session}/alarms/check", response_model=None)
     async def check(session: Key, _user: Viewer) -> dict[str, Any] | Response:
-        known = await asyncio.to_thread(list_sessions, state.db)
-        found = next((one for one in known if one.id == session), None)
+        found = await asyncio.to_thread(find_session, state.db, session)
         if found is None:
             return denied(404, "unknown_session", "no session has this id")
 

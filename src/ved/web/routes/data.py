@@ -18,7 +18,7 @@ from ved.api.export import FORMATS, Export, export_session
 from ved.api.opened import OpenedLake
 from ved.api.recorded import RecordedSession
 from ved.db.people import User
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session
 from ved.errors import UserError
 from ved.lake.rollups import ROLLUP_US
 from ved.web import messages
@@ -135,9 +135,10 @@ class _Desk:
         return export_session(self._open(session), export, path)
 
     def _open(self, session: str) -> RecordedSession:
-        if not any(one.id == session for one in list_sessions(self._db)):
+        found = find_session(self._db, session)
+        if found is None:
             raise KeyError(f"session {session}")
-        return self._opened.session(session)
+        return self._opened.session(found.id)
 
 
 def _columns(found: Buckets) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ved.api.parts import PartLoader
 from ved.api.recorded import Reading, RecordedSession
 from ved.db.dbcs import AssignmentDraft, DbcFile, assignments, find_dbcs, get_dbc, list_aliases
 from ved.db.people import User
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session, list_sessions
 from ved.dbc.compare import Change
 from ved.dbc.formats import READABLE
 from ved.dbc.intake import MAX_FILE_BYTES, Intake
@@ -215,10 +215,10 @@ class _Desk:
 
     def _session(self, vehicle: str, name: str) -> RecordedSession:
         self._lake.refresh()
-        for row in list_sessions(self._db, vehicle):
-            if row.id == name:
-                parts = PartLoader(self._db, self._lake, vehicle).load(row)
-                return RecordedSession(self._lake, self._db, row, parts)
+        row = find_session(self._db, name)
+        if row is not None and row.vehicle == vehicle:
+            parts = PartLoader(self._db, self._lake, vehicle).load(row)
+            return RecordedSession(self._lake, self._db, row, parts)
         raise UserError(f"session '{name}': {vehicle} has none of this name")
 
 

@@ -20,7 +20,7 @@ from ved.db.people import (
     rename_user,
     sign_out_everywhere,
 )
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session
 from ved.errors import UserError
 from ved.web.answers import Asking, denied, needs
 from ved.web.passwords import TooOftenError
@@ -178,7 +178,7 @@ def _visible(state: WebState, user: User) -> list[Invitation]:
 
 
 def _scope(state: WebState, given: InvitationIn) -> GuestScope:
-    found = next((one for one in list_sessions(state.db) if one.id == given.session), None)
+    found = find_session(state.db, given.session)
     if found is None:
         raise HTTPException(404, {"code": "unknown_session", "message": "no session has this id"})
     return GuestScope(found.id, found.vehicle, given.shows_positions, given.shows_notes)

@@ -15,7 +15,7 @@ from ved.db.edits import list_edits
 from ved.db.laps import LapRow, list_laps
 from ved.db.notes import NO_NOTES, SUBJECT, get_notes, list_notes, merge_sessions, put_notes, split_session
 from ved.db.people import User
-from ved.db.sessions import list_sessions
+from ved.db.sessions import find_session, list_sessions
 from ved.db.tracks import has_drawn_tracks, list_tracks
 from ved.errors import UserError
 from ved.model.session import Notes, Session
@@ -125,14 +125,15 @@ class _Desk:
         return self._lines(choose_sessions(self._db, list_sessions(self._db, vehicle), wanted))
 
     def show(self, session: str) -> dict[str, Any]:
+        row = self._row(session)
         edits = [
             {"utc_us": one.utc_us, "who": one.who, "before": one.before, "after": one.after}
-            for one in list_edits(self._db, SUBJECT, session)
+            for one in list_edits(self._db, SUBJECT, row.id)
         ]
-        return {**self._lines([self._row(session)])[0], "edits": edits}
+        return {**self._lines([row])[0], "edits": edits}
 
     def edit(self, session: str, change: NotesChange, who: str) -> dict[str, Any]:
-        self._row(session)
+        session = self._row(session).id
         changed = {name: value for name, value in change.model_dump().items() if value is not None}
         if "tags" in changed:
             changed["tags"] = tuple(dict.fromkeys(tag.strip() for tag in changed["tags"] if tag.strip()))
@@ -147,7 +148,8 @@ class _Desk:
 
         Where people drew or changed tracks, those of the data too, a little late while it goes on.
         """
-        row, chosen = self._row(session), get_notes(self._db, session).track
+        row = self._row(session)
+        session, chosen = row.id, get_notes(self._db, row.id).track
         tracks = list_tracks(self._db)
         if row.is_open and not chosen and not has_drawn_tracks(self._db):
             rows = laps_of(list_laps(self._db, row.vehicle), [row]).get(row.id, [])
@@ -168,7 +170,7 @@ class _Desk:
         return found[1]
 
     def _row(self, session: str) -> Session:
-        found = next((one for one in list_sessions(self._db) if one.id == session), None)
+        found = find_session(self._db, session)
         if found is None:
             raise KeyError(f"session {session}")
         return found
