@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,12 @@ def clock(epoch: bytes, utc_s: int) -> Clock:
     return Clock("fs", epoch, 1, 0, utc_s * SECOND, ClockSource.NTP, 0)
 
 
-def write(data: Path, *records: Record | bytes) -> None:
+def write(data: Path, *records: Record | bytes | tuple[Record, Lane]) -> None:
+    """Over the live lane, unless a lane is given."""
     writer = open_stream(data, "frames").writer()
     for record in records:
-        encoded = record if isinstance(record, bytes) else encode_record(record)
-        writer.append(Arrival(0, 0, Lane.LIVE), encoded)
+        given, lane = record if isinstance(record, tuple) else (record, Lane.LIVE)
+        writer.append(Arrival(0, 0, lane), given if isinstance(given, bytes) else encode_record(given))
     writer.sync()
     writer.close()
 
@@ -115,16 +117,17 @@ def test_sessions_are_published_as_events(tmp_path: Path, url: str):
     assert (event.vehicle, event.utc_to_us, event.is_open) == ("fs", 1010 * SECOND, True)
 
 
-def drive(from_s: float, to_s: float) -> list[FrameBatch]:
-    """Part of the simulated car's drive, in batches of a tenth of a second."""
+def drive(from_s: float, to_s: float, epoch: bytes = A, later_s: int = 0, per_s: int = 10) -> list[FrameBatch]:
+    """Part of the simulated car's drive, in so many batches per second."""
     car = log("fs", 190, 3)
     wanted = FrameColumns.concatenate([car.of(name) for name in ("GpsPosition", "GpsStatus", "VehicleMotion")])
     frames = wanted.take(np.argsort(wanted.t_us, kind="stable"))
-    edges = np.searchsorted(frames.t_us, np.arange(0, 190_000_001, 100_000))
+    edges = np.searchsorted(frames.t_us, np.arange(0, 190_000_001, SECOND // per_s))
+    frames = replace(frames, t_us=frames.t_us + later_s * SECOND)
     return [
-        FrameBatch("fs", A, int(first) + 1, frames.take(slice(int(first), int(last))))
+        FrameBatch("fs", epoch, int(first) + 1, frames.take(slice(int(first), int(last))))
         for at, (first, last) in enumerate(itertools.pairwise(edges))
-        if from_s * 10 <= at < to_s * 10 and last > first
+        if from_s * per_s <= at < to_s * per_s and last > first
     ]
 
 
@@ -157,4 +160,64 @@ def test_laps_live_over_a_restart_are_those_of_history(tmp_path: Path, url: str)
     laps = [one for one in events(tmp_path) if isinstance(one, LapEvent)]
     assert {one.lap for one in laps if one.utc_to_us} == {1, 2, 3}
     assert {one.lap for one in laps} == {1, 2, 3, 4}
+    db.close()
+
+
+def known_laps(url: str) -> list[tuple[str, int, int]]:
+    """The laps live: session, number, begin."""
+    db = Database(url)
+    try:
+        return [(row.session_id, row.number, row.utc_from_us) for row in list_laps(db, "fs")]
+    finally:
+        db.close()
+
+
+def right_laps(later_s: int = 0) -> list[int]:
+    """The begins of the laps of the whole drive."""
+    car = log("fs", 190, 3)
+    t_s, latitude = car.values("GpsPosition", "Latitude")
+    t_us = np.rint((t_s + later_s) * 1e6).astype(np.int64) + 1_700_000_000 * SECOND
+    fixes = GeoFixes(t_us, latitude, car.values("GpsPosition", "Longitude")[1])
+    return [lap.t_from_us for lap in LapFinder([]).step(fixes).laps]
+
+
+def test_backfill_of_an_older_session_leaves_the_laps_of_the_live_one_alone(tmp_path: Path, url: str):
+    db = Database(url)
+    ensure_vehicle(db, vehicle("fs"))
+    clocks = clock(A, 1_700_000_000), clock(B, 1_699_990_000)
+    for one in clocks:
+        note_clock(db, one)
+    older = [(one, Lane.BACKFILL) for one in drive(0, 190, B, per_s=2)]
+    live = drive(0, 190, per_s=2)
+    mixed = [one for pair in itertools.zip_longest(older, live) for one in pair if one is not None]
+    write(tmp_path, *clocks, *live[:60], *mixed[120:520])
+    asyncio.run(run_to_end(tmp_path, url))
+    write(tmp_path, *mixed[520:])  # after a restart of watch, the older one first
+    asyncio.run(run_to_end(tmp_path, url))
+    older_one, session = (one.id for one in list_sessions(db))
+    assert known_laps(url) == [(session, number + 1, at) for number, at in enumerate(right_laps())]
+    assert older_one not in {one.session_id for one in events(tmp_path) if isinstance(one, LapEvent)}
+    db.close()
+
+
+def test_laps_go_on_where_the_session_becomes_a_part_of_an_older_one(tmp_path: Path, url: str):
+    db = Database(url)
+    ensure_vehicle(db, vehicle("fs"))
+    note_clock(db, clock(A, 1_700_000_000))
+    later_s = 600
+    again = [replace(one, first_seq=one.first_seq + 1_000_000) for one in drive(0, 190, A, later_s, 2)]
+    write(tmp_path, clock(A, 1_700_000_000), *drive(0, 190, per_s=2), *again[:240])
+    asyncio.run(run_to_end(tmp_path, url))
+    first, second = (one.id for one in list_sessions(db))
+    before = known_laps(url)
+    assert [(name, number) for name, number, _ in before] == [
+        *((first, number) for number in (1, 2, 3)),
+        *((second, number) for number in (1, 2)),
+    ]
+    between = [(batch(A, 500_000 + 2 * at, at, at + 50), Lane.BACKFILL) for at in range(190, 600, 50)]
+    write(tmp_path, *between, *again[240:])
+    asyncio.run(run_to_end(tmp_path, url))
+    assert [one.id for one in list_sessions(db)] == [first]
+    begins = [*right_laps(), *right_laps(later_s)]
+    assert known_laps(url) == [(first, number + 1, at) for number, at in enumerate(begins)]
     db.close()
