@@ -3,6 +3,8 @@ import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 import { defaultCharts } from "../src/settings/defaults";
 import { costOf, DEFAULT_VIEW, loadView, readAddress, storeView, writeAddress } from "../src/settings/view";
 
+import { Preferences } from "../src/settings/preferences.svelte";
+
 class Storage {
   private readonly items = new Map<string, string>();
   getItem(key: string): string | null {
@@ -84,18 +86,20 @@ describe("default charts", () => {
 });
 
 describe("preferences", () => {
-  let sent: { path: string; body: unknown }[];
-  let told: unknown;
+  let kept: Storage;
+  let server: Record<string, unknown>;
+  let isUp: boolean;
 
   beforeEach(() => {
-    const storage = new Storage();
-    sent = [];
-    told = {};
+    kept = new Storage();
+    server = {};
+    isUp = true;
     vi.useFakeTimers();
-    vi.stubGlobal("localStorage", storage);
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
-      if (init.method === "PUT") sent.push({ path, body: JSON.parse(String(init.body)) });
-      return Promise.resolve({ ok: true, status: init.method === "PUT" ? 204 : 200, json: () => Promise.resolve(told) });
+    vi.stubGlobal("localStorage", kept);
+    vi.stubGlobal("fetch", (_: string, init: RequestInit) => {
+      if (!isUp) return Promise.reject(new TypeError("away"));
+      if (init.method === "PUT") server = JSON.parse(String(init.body));
+      return Promise.resolve({ ok: true, status: init.method === "PUT" ? 204 : 200, json: () => Promise.resolve(structuredClone(server)) });
     });
     return () => {
       vi.unstubAllGlobals();
@@ -103,17 +107,67 @@ describe("preferences", () => {
     };
   });
 
-  it("are kept here and on the server, quick changes together, and the server's win at the next start", async () => {
-    const { Preferences } = await import("../src/settings/preferences.svelte");
+  async function device(user = "1"): Promise<Preferences> {
     const preferences = new Preferences();
+    await preferences.load(user);
+    return preferences;
+  }
+
+  it("are kept here and on the server; what is none is left out", async () => {
+    const preferences = await device();
     preferences.toggleFavourite("fs", "A.b");
     preferences.set({ units: { speed: "mph" } });
     await vi.advanceTimersByTimeAsync(2000);
-    expect(sent).toEqual([{ path: "/api/preferences", body: { units: { speed: "mph" }, favourites: { fs: ["A.b"] }, workbooks: {} } }]);
-    const again = new Preferences();
-    expect(again.isFavourite("fs", "A.b")).toBe(true);
-    told = { units: { speed: 3, angle: "rad" }, favourites: { fs: ["C.d"] } };
-    await again.load();
-    expect(again.content).toEqual({ units: { angle: "rad" }, favourites: { fs: ["C.d"] }, workbooks: {} });
+    expect(server).toEqual({ units: { speed: "mph" }, favourites: { fs: ["A.b"] }, workbooks: {} });
+    isUp = false;
+    expect((await device()).isFavourite("fs", "A.b")).toBe(true);
+    isUp = true;
+    server = { units: { speed: 3, angle: "rad" }, favourites: { fs: ["C.d"] } };
+    expect((await device()).content).toEqual({ units: { angle: "rad" }, favourites: { fs: ["C.d"] }, workbooks: {} });
+  });
+
+  it("of two devices both stay, each value by itself", async () => {
+    server = { units: { speed: "mph", angle: "rad" }, favourites: { fs: ["A.a"] }, workbooks: {} };
+    const phone = await device();
+    vi.stubGlobal("localStorage", new Storage());
+    const laptop = await device();
+    laptop.toggleFavourite("fs", "A.b");
+    laptop.toggleFavourite("fs", "A.a");
+    laptop.set({ units: { angle: "deg" } });
+    await vi.advanceTimersByTimeAsync(2000);
+    phone.set({ workbooks: { fs: "tv" } });
+    phone.toggleFavourite("fs", "A.c");
+    await vi.advanceTimersByTimeAsync(2000);
+    const all = { units: { angle: "deg" }, favourites: { fs: ["A.b", "A.c"] }, workbooks: { fs: "tv" } };
+    expect(server).toEqual(all);
+    expect(phone.content).toEqual(all);
+  });
+
+  it("changed while the server is away reach it later, also after a reload", async () => {
+    const preferences = await device();
+    isUp = false;
+    preferences.toggleFavourite("fs", "A.b");
+    await vi.advanceTimersByTimeAsync(2000);
+    isUp = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(server).toMatchObject({ favourites: { fs: ["A.b"] } });
+    isUp = false;
+    preferences.toggleFavourite("fs", "A.c");
+    vi.clearAllTimers();
+    isUp = true;
+    server = { units: { speed: "mph" }, favourites: { fs: ["A.b"] }, workbooks: {} };
+    const again = await device();
+    expect(again.content).toEqual({ units: { speed: "mph" }, favourites: { fs: ["A.b", "A.c"] }, workbooks: {} });
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(server).toEqual(again.content);
+  });
+
+  it("on one laptop are of each person alone, and come from no broken text", async () => {
+    const one = await device("1");
+    one.set({ units: { speed: "mph" } });
+    server = {};
+    expect((await device("2")).content.units).toEqual({});
+    kept.setItem("ved.preferences.3", JSON.stringify({ content: 5, changes: { "[1]": "x", "no": true, '["units","speed","x"]': "y", '["units","angle"]': "rad" } }));
+    expect((await device("3")).content.units).toEqual({ angle: "rad" });
   });
 });

@@ -5,6 +5,7 @@ import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 import { channelsOf, freePlace, inOrder, overlaps, readWorkbook, type Workbook } from "../src/workbook/model";
 import { isPreset, PRESETS, presetWorkbook } from "../src/workbook/presets";
 import { Workbooks } from "../src/workbook/workbooks.svelte";
+import { Kept, WorkbookServer } from "./workbookServer";
 
 const info = (name: string, unit = "", more: Partial<ChannelInfo> = {}): ChannelInfo => {
   const [message, signal] = name.split(".") as [string, string];
@@ -89,33 +90,26 @@ describe("a workbook from a file", () => {
 });
 
 describe("workbooks", () => {
-  let stored: Map<string, string>;
-  let server: Map<string, { name: string; is_shared: boolean; content: Workbook }>;
-  let isUp: boolean;
+  let kept: Kept;
+  let server: WorkbookServer;
   let books: Workbooks;
 
   beforeEach(() => {
     vi.useFakeTimers();
-    stored = new Map();
-    server = new Map();
-    isUp = true;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
-      if (!isUp) return Promise.reject(new TypeError("away"));
-      const answer = (status: number, value?: unknown) => Promise.resolve({ ok: status < 400, status, statusText: "", json: () => Promise.resolve(value) });
-      const id = /\/api\/workbooks\/(\w+)/.exec(path)?.[1];
-      const line = (key: string) => ({ id: key, vehicle: "fs", owner_name: "", is_mine: true, changed_utc_us: 0, ...server.get(key)! });
-      if (init.method === "POST") {
-        server.set("abc", JSON.parse(String(init.body)));
-        return answer(201, { id: "abc" });
-      }
-      if (init.method === "PUT") return server.set(id!, JSON.parse(String(init.body))), answer(204);
-      if (init.method === "DELETE") return server.delete(id!), answer(204);
-      if (id === undefined) return answer(200, [...server.keys()].map(line));
-      return server.has(id) ? answer(200, line(id)) : answer(404, { error: { code: "unknown_workbook", message: "" } });
-    });
-    const storage = { getItem: (key: string) => stored.get(key) ?? null, setItem: (key: string, value: string) => void stored.set(key, value), removeItem: (key: string) => void stored.delete(key) };
-    books = new Workbooks(storage, () => undefined);
+    kept = new Kept();
+    server = new WorkbookServer();
+    books = device(kept);
   });
+
+  /** Of what is shown, what a test compares. */
+  const shown = ({ id, saveState, current, isMine }: Workbooks): object => ({ id, saveState, current, isMine });
+
+  /** The page as it starts, of one person. */
+  function device(storage: Kept, user = "1"): Workbooks {
+    const started = new Workbooks(storage, () => undefined);
+    started.signIn(user);
+    return started;
+  }
 
   afterEach(() => {
     vi.unstubAllGlobals();
@@ -138,31 +132,162 @@ describe("workbooks", () => {
   it("saved under a name, each change reaches the server; another device has it", async () => {
     await books.open(car, "default");
     expect(await books.saveAs("Mine")).toBe(true);
-    expect(books).toMatchObject({ id: "abc", saveState: "saved" });
+    const { id } = books;
+    expect(server.stored.get(id)).toMatchObject({ name: "Mine", is_shared: false });
+    expect(books.saveState).toBe("saved");
     books.addPanel("lamps");
     expect(books.saveState).toBe("unsaved");
     await vi.advanceTimersByTimeAsync(2000);
     expect(books.saveState).toBe("saved");
-    const other = new Workbooks({ getItem: () => null, setItem: () => undefined, removeItem: () => undefined }, () => undefined);
-    await other.open(car, "abc");
+    const other = device(new Kept());
+    await other.open(car, id);
     expect(other.current).toEqual(books.current);
-    await books.share(true);
-    expect(server.get("abc")).toMatchObject({ name: "Mine", is_shared: true });
+    expect(await books.share(true)).toBe(true);
+    expect(await books.rename("Ours")).toBe(true);
+    expect(server.stored.get(id)).toMatchObject({ name: "Ours", is_shared: true, content: books.current });
     expect(await books.remove()).toBe(true);
     expect(books.id).toBe("default");
+    expect(kept.items.size).toBe(0);
   });
 
-  it("says when the server did not take it, and tries again with the next change", async () => {
+  it("of a person are not shown to the next one on the same laptop", async () => {
     await books.open(car, "default");
-    await books.saveAs("Mine");
-    isUp = false;
+    books.addPanel("gauge");
+    const next = device(kept, "2");
+    await next.open(car, "default");
+    expect(shown(next)).toMatchObject({ saveState: "saved", current: presetWorkbook(car, "default") });
+    const again = device(kept, "1");
+    await again.open(car, "default");
+    expect(shown(again)).toMatchObject({ saveState: "draft", current: books.current });
+  });
+
+  async function saved(content: Workbook = presetWorkbook(car, "default")): Promise<void> {
+    server.put("abc", content);
+    await books.open(car, "abc");
+  }
+
+  it("a change that another workbook follows at once reaches its own", async () => {
+    await saved();
+    books.addPanel("lamps");
+    const changed = books.current;
+    await books.open(car, "tv");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(server.stored.get("abc")!.content).toEqual(changed);
+    expect(shown(books)).toMatchObject({ id: "tv", current: presetWorkbook(car, "tv") });
+    await books.open(car, "abc");
+    expect(shown(books)).toMatchObject({ saveState: "saved", current: changed });
+  });
+
+  it("a change is sent by a page that is closed", async () => {
+    await saved();
+    books.addPanel("lamps");
+    books.leave();
+    expect(server.stored.get("abc")!.content).toEqual(books.current);
+    const again = device(kept);
+    await again.open(car, "abc");
+    expect(shown(again)).toMatchObject({ saveState: "saved", current: books.current });
+    expect(kept.items.size).toBe(0);
+  });
+
+  it("a change too large for a closing page waits on this device", async () => {
+    await saved();
+    books.addPanel("strip", { channels: ["x".repeat(70_000)] });
+    books.leave();
+    expect(server.stored.get("abc")!.content).not.toEqual(books.current);
+    device(kept);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(server.stored.get("abc")!.content).toEqual(books.current);
+  });
+
+  it.each(["away", "unanswered"] as const)("a change that fails (%s) is sent again by itself, and after a reload", async (fault) => {
+    await saved();
+    server.fault = fault;
     books.addPanel("lamps");
     await vi.advanceTimersByTimeAsync(2000);
     expect(books.saveState).toBe("failed");
-    isUp = true;
+    server.fault = "none";
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(books.saveState).toBe("saved");
+    expect(server.stored.get("abc")!.content).toEqual(books.current);
+    server.fault = fault;
+    books.addPanel("gauge");
+    await vi.advanceTimersByTimeAsync(2000);
+    vi.clearAllTimers();
+    server.fault = "none";
+    const again = device(kept);
+    await again.open(car, "abc");
+    expect(shown(again)).toMatchObject({ saveState: "saved", current: books.current });
+    expect(server.stored.get("abc")!.content).toEqual(books.current);
+  });
+
+  it("is known as one's own before the list is there, and without it", async () => {
+    server.put("abc", presetWorkbook(car, "tv"));
+    const all = globalThis.fetch;
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => (path.includes("?vehicle=") ? Promise.reject(new TypeError("away")) : all(path, init)));
+    await books.open(car, "abc");
     books.addPanel("lamps");
     await vi.advanceTimersByTimeAsync(2000);
-    expect(books.saveState).toBe("saved");
+    expect(server.stored.get("abc")!.content).toEqual(books.current);
+    expect(kept.items.size).toBe(0);
+  });
+
+  it("never goes over what another device made meanwhile; the person says which one stays", async () => {
+    await saved();
+    server.put("abc", presetWorkbook(car, "tv"));
+    books.addPanel("lamps");
+    const mine = books.current;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(shown(books)).toMatchObject({ saveState: "conflict", current: mine });
+    expect(server.stored.get("abc")!.content).toEqual(presetWorkbook(car, "tv"));
+    const again = device(kept);
+    await again.open(car, "abc");
+    expect(shown(again)).toMatchObject({ saveState: "conflict", current: mine });
+    again.addPanel("gauge");
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(again.saveState).toBe("conflict");
+    expect(await again.keepMine()).toBe(true);
+    expect(server.stored.get("abc")!.content).toEqual(again.current);
+    expect(again.saveState).toBe("saved");
+    server.put("abc", presetWorkbook(car, "driver"));
+    again.addPanel("lamps");
+    await vi.advanceTimersByTimeAsync(2000);
+    await again.takeTheirs();
+    expect(shown(again)).toMatchObject({ saveState: "saved", current: presetWorkbook(car, "driver") });
+    expect(kept.items.size).toBe(0);
+  });
+
+  it("that was deleted elsewhere stays on this device until it is saved anew", async () => {
+    await saved();
+    server.stored.delete("abc");
+    books.addPanel("lamps");
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(shown(books)).toMatchObject({ saveState: "draft", isMine: false });
+    const again = device(kept);
+    await again.open(car, "abc");
+    expect(shown(again)).toMatchObject({ saveState: "draft", current: books.current });
+    expect(await again.saveAs("Anew", true)).toBe(true);
+    expect(server.stored.get(again.id)).toMatchObject({ name: "Anew", is_shared: true, content: books.current });
+    expect(kept.items.size).toBe(0);
+  });
+
+  it("of somebody else, changed and saved as one's own, is what its link shows", async () => {
+    server.put("abc", presetWorkbook(car, "tv"), false);
+    await books.open(car, "abc");
+    books.addPanel("lamps");
+    expect(books.saveState).toBe("draft");
+    await books.saveAs("Mine", true);
+    const other = device(new Kept(), "2");
+    await other.open(car, books.id);
+    expect(other.current).toEqual(books.current);
+    expect(server.stored.get("abc")!.content).toEqual(presetWorkbook(car, "tv"));
+  });
+
+  it("opened one after the other, the last one asked for is shown", async () => {
+    server.put("abc", presetWorkbook(car, "tv"));
+    const slow = books.open(car, "abc");
+    await books.open(car, "driver");
+    await slow;
+    expect(books.id).toBe("driver");
   });
 
   it("an unknown workbook opens the default one", async () => {

@@ -1,6 +1,8 @@
 /** JSON messages of the live WebSocket and JSON of the REST interface (docs/spec/live.md). Names are as on the wire. */
 
 export interface User {
+  /** A person's number; 0 of every guest. */
+  readonly id?: number;
   readonly name: string;
   readonly role: string;
   /** The one session that a guest sees. */

@@ -19,16 +19,28 @@ export interface WorkbookDraft {
   readonly content: Workbook;
 }
 
+const at = (id: string): string => `/api/workbooks/${encodeURIComponent(id)}`;
+
 export const listWorkbooks = (vehicle: string): Promise<WorkbookLine[]> => getJson(`/api/workbooks?vehicle=${encodeURIComponent(vehicle)}`);
 
 /** `content` is unchecked JSON. */
-export const getWorkbook = (id: string): Promise<WorkbookLine & { readonly content: unknown }> => getJson(`/api/workbooks/${encodeURIComponent(id)}`);
+export const getWorkbook = (id: string): Promise<WorkbookLine & { readonly content: unknown }> => getJson(at(id));
 
-export async function createWorkbook(draft: WorkbookDraft): Promise<string> {
-  const made = await sendJson<{ id: string }>("POST", "/api/workbooks", draft);
-  return made!.id;
+/** What the server calls it, and its `changed_utc_us`. */
+export async function createWorkbook(draft: WorkbookDraft): Promise<{ readonly id: string; readonly changed_utc_us: number }> {
+  return (await sendJson<{ id: string; changed_utc_us: number }>("POST", "/api/workbooks", draft))!;
 }
 
-export const saveWorkbook = (id: string, draft: WorkbookDraft): Promise<unknown> => sendJson("PUT", `/api/workbooks/${encodeURIComponent(id)}`, draft);
+/** Replaces the copy of the time `replacesUtcUs`, no other (409 `workbook_changed`); gives the new one's time. */
+export async function saveWorkbook(id: string, draft: WorkbookDraft, replacesUtcUs: number): Promise<number> {
+  const told = await sendJson<{ changed_utc_us: number }>("PUT", at(id), { ...draft, replaces_utc_us: replacesUtcUs });
+  return told!.changed_utc_us;
+}
 
-export const deleteWorkbook = (id: string): Promise<unknown> => sendJson("DELETE", `/api/workbooks/${encodeURIComponent(id)}`);
+/** The same from a page that goes away: nobody waits for the answer. */
+export function saveOnLeaving(id: string, draft: WorkbookDraft, replacesUtcUs: number): void {
+  const body = JSON.stringify({ ...draft, replaces_utc_us: replacesUtcUs });
+  fetch(at(id), { method: "PUT", keepalive: true, credentials: "same-origin", headers: { "Content-Type": "application/json" }, body }).catch(() => undefined);
+}
+
+export const deleteWorkbook = (id: string): Promise<unknown> => sendJson("DELETE", at(id));

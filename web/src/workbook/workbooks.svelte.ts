@@ -4,18 +4,18 @@ import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest
 import { History } from "./history";
 import { EMPTY, freeId, freePlace, inOrder, MAX_PANELS, MAX_SHEETS, readWorkbook, type PanelSpec, type Place, type Sheet, type Titled, type Workbook } from "./model";
 import { isPreset, presetWorkbook } from "./presets";
-import { createWorkbook, deleteWorkbook, getWorkbook, listWorkbooks, saveWorkbook, type WorkbookLine } from "./rest";
+import { createWorkbook, deleteWorkbook, getWorkbook, listWorkbooks, type WorkbookLine } from "./rest";
+import { keepText, Saver, type KeyStore, type Progress } from "./saver";
 
-const SAVE_MS = 1000;
 /** What the server takes of a workbook. */
 const MAX_CONTENT = 256 * 1024;
 
-/** Whether what is shown is on the server. */
-export type SaveState = "saved" | "saving" | "unsaved" | "failed" | "draft";
+/** Whether what is shown is on the server; `draft`: on this device alone. */
+export type SaveState = Exclude<Progress, "gone"> | "draft";
 
 /**
- * The workbook in view. One's own is saved on the server at each change; a preset, or one of somebody else, becomes a
- * draft on this device when it is changed, until it is saved under a name.
+ * The workbook in view. One's own is saved on the server at each change (`Saver`); a preset, or one of somebody else,
+ * becomes a draft on this device when it is changed, until it is saved under a name.
  */
 export class Workbooks {
   lines = $state.raw<readonly WorkbookLine[]>([]);
@@ -27,57 +27,102 @@ export class Workbooks {
   canRedo = $state(false);
   /** Moves at each change: those that draw what is shown look again. */
   readonly sheet: Sheet = $derived(this.current.sheets[Math.min(this.sheetIndex, this.current.sheets.length - 1)]!);
-  readonly line = $derived(this.lines.find((line) => line.id === this.id));
+  /** What the server told of the workbook that was opened last: it is known before the list is. */
+  private opened = $state.raw<WorkbookLine | null>(null);
+  readonly line = $derived(this.lines.find((line) => line.id === this.id) ?? (this.opened?.id === this.id ? this.opened : undefined));
   readonly isMine = $derived(this.line?.is_mine ?? false);
 
   /** A guest has presets alone. */
   isLocal = false;
+  private user = "";
   private vehicle: VehicleInfo | null = null;
   private history = new History<Workbook>();
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private openings = 0;
+  private readonly saver: Saver;
 
   /** `onChange`: what is shown is another. */
   constructor(
-    private readonly storage: Pick<Storage, "getItem" | "setItem" | "removeItem">,
+    private readonly storage: KeyStore,
     private readonly onChange: () => void,
-  ) {}
+  ) {
+    this.saver = new Saver(storage, (id, progress) => this.onProgress(id, progress));
+  }
+
+  /** What is kept on this device is of this person; what they left unsaved here goes to the server. */
+  signIn(user: string): void {
+    this.user = user;
+    if (!this.isLocal) this.saver.resume(user);
+  }
+
+  /** The page goes away. */
+  leave(): void {
+    this.saver.leave();
+  }
 
   // --- which one ------------------------------------------------------------------------------------------------------
 
   /** Opens a preset or a saved workbook of the vehicle; the default one where that fails. */
   async open(vehicle: VehicleInfo, asked: string, sheet: string | null = null): Promise<void> {
-    this.vehicle = vehicle;
+    const opening = ++this.openings;
+    void this.saver.flush(this.id);
     const id = this.isLocal && !isPreset(asked) ? "default" : asked;
-    const draft = this.draftOf(vehicle.name, id);
-    if (isPreset(id)) this.show(id, draft ?? presetWorkbook(vehicle, id), draft === null ? "saved" : "draft", sheet);
-    else await this.openSaved(vehicle, id, draft, sheet);
+    if (isPreset(id)) this.showPreset(vehicle, id, sheet);
+    else await this.openSaved(vehicle, id, sheet, () => opening === this.openings);
     void this.refresh();
   }
 
   /** Takes over new definitions of the same vehicle: a preset is made of its channels. */
   redefine(vehicle: VehicleInfo): void {
+    if (vehicle.name !== this.vehicle?.name) return;
     this.vehicle = vehicle;
     if (isPreset(this.id) && this.saveState === "saved") this.current = presetWorkbook(vehicle, this.id);
   }
 
   async refresh(): Promise<void> {
     if (this.vehicle === null || this.isLocal) return;
+    const { name } = this.vehicle;
     await this.tried(async () => {
-      this.lines = await listWorkbooks(this.vehicle!.name);
+      const lines = await listWorkbooks(name);
+      if (name === this.vehicle?.name) this.lines = lines;
     });
   }
 
-  private async openSaved(vehicle: VehicleInfo, id: string, draft: Workbook | null, sheet: string | null): Promise<void> {
-    let content: Workbook | null = draft;
-    await this.tried(async () => {
+  private showPreset(vehicle: VehicleInfo, id: Parameters<typeof presetWorkbook>[1], sheet: string | null): void {
+    const draft = this.draftOf(vehicle.name, id);
+    this.show(vehicle, id, draft ?? presetWorkbook(vehicle, id), draft === null ? "saved" : "draft", sheet);
+  }
+
+  /** `isWanted`: no other was asked for meanwhile. */
+  private async openSaved(vehicle: VehicleInfo, id: string, sheet: string | null, isWanted: () => boolean): Promise<void> {
+    await this.saver.flush(id);
+    const told = await this.read(id);
+    if (!isWanted()) return;
+    const unsaved = this.saver.unsaved(id);
+    const draft = told?.is_mine === true ? null : this.draftOf(vehicle.name, id);
+    this.opened = told;
+    if (unsaved?.vehicle === vehicle.name) {
+      this.opened = told ?? { ...unsaved, id, owner_name: "", is_mine: true, changed_utc_us: 0 };
+      this.show(vehicle, id, unsaved.content, this.saver.progress(id) as SaveState, sheet);
+    } else if (draft !== null) this.show(vehicle, id, draft, "draft", sheet);
+    else if (told?.vehicle === vehicle.name) {
+      this.saver.know(id, told.changed_utc_us);
+      this.show(vehicle, id, told.content, "saved", sheet);
+    } else this.showPreset(vehicle, "default", null);
+  }
+
+  /** A saved workbook; null where there is none, or it cannot be read. */
+  private async read(id: string): Promise<(WorkbookLine & { readonly content: Workbook }) | null> {
+    try {
       const told = await getWorkbook(id);
-      if (told.vehicle === vehicle.name) content ??= readWorkbook(told.content);
-    });
-    if (content === null) this.show("default", presetWorkbook(vehicle, "default"), "saved", null);
-    else this.show(id, content, draft === null ? "saved" : "draft", sheet);
+      return { ...told, content: readWorkbook(told.content) };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return null;
+    }
   }
 
-  private show(id: string, workbook: Workbook, state: SaveState, sheet: string | null): void {
+  private show(vehicle: VehicleInfo, id: string, workbook: Workbook, state: SaveState, sheet: string | null): void {
+    this.vehicle = vehicle;
     this.id = id;
     this.current = workbook;
     this.sheetIndex = Math.max(0, workbook.sheets.findIndex((one) => one.id === sheet));
@@ -89,14 +134,21 @@ export class Workbooks {
   // --- keeping --------------------------------------------------------------------------------------------------------
 
   /** Saves what is shown as a new workbook of this person, and goes on with that one. */
-  async saveAs(name: string): Promise<boolean> {
-    const vehicle = this.vehicle;
+  async saveAs(name: string, isShared = false): Promise<boolean> {
+    const { vehicle, id: before, current: content } = this;
     if (vehicle === null) return false;
     return this.tried(async () => {
-      const id = await createWorkbook({ vehicle: vehicle.name, name, is_shared: false, content: this.current });
-      this.dropDraft();
-      this.id = id;
-      this.saveState = "saved";
+      const line = { vehicle: vehicle.name, name, is_shared: isShared };
+      const made = await createWorkbook({ ...line, content });
+      this.saver.know(made.id, made.changed_utc_us);
+      if (this.saver.progress(before) === "conflict") this.saver.forget(before);
+      this.storage.removeItem(this.draftKey(vehicle.name, before));
+      if (this.id === before && this.vehicle === vehicle) {
+        this.opened = { ...line, ...made, owner_name: "", is_mine: true };
+        this.id = made.id;
+        this.saveState = "saved";
+        if (this.current !== content) this.keep();
+      }
       await this.refresh();
       this.onChange();
     });
@@ -111,11 +163,30 @@ export class Workbooks {
     return this.put({ is_shared: isShared });
   }
 
+  /** Sends what waits; true when the server has all that is shown. */
+  async settle(): Promise<boolean> {
+    await this.saver.flush(this.id);
+    return this.saveState === "saved";
+  }
+
+  /** After a conflict: keeps what is shown, in place of what another device made. */
+  async keepMine(): Promise<boolean> {
+    return this.tried(() => this.saver.insist(this.id));
+  }
+
+  /** After a conflict: shows what another device made, in place of this. */
+  async takeTheirs(): Promise<void> {
+    this.saver.forget(this.id);
+    if (this.vehicle !== null) await this.open(this.vehicle, this.id, this.sheet.id);
+  }
+
   async remove(): Promise<boolean> {
     const vehicle = this.vehicle;
     if (vehicle === null || !this.isMine) return false;
+    const { id } = this;
     return this.tried(async () => {
-      await deleteWorkbook(this.id);
+      await deleteWorkbook(id);
+      this.saver.forget(id);
       await this.open(vehicle, "default");
     });
   }
@@ -141,20 +212,15 @@ export class Workbooks {
   }
 
   private async put(change: { readonly name?: string; readonly is_shared?: boolean }): Promise<boolean> {
-    const line = this.line;
-    if (line === undefined || !line.is_mine) return false;
-    clearTimeout(this.timer);
-    this.saveState = "saving";
-    const isDone = await this.tried(async () => {
-      await saveWorkbook(line.id, { vehicle: line.vehicle, name: change.name ?? line.name, is_shared: change.is_shared ?? line.is_shared, content: this.current });
-      await this.refresh();
-    });
-    this.saveState = isDone ? "saved" : "failed";
+    if (!this.isMine) return false;
+    this.keep(change);
+    const isDone = await this.settle();
+    await this.refresh();
     return isDone;
   }
 
   private draftOf(vehicle: string, id: string): Workbook | null {
-    const text = this.storage.getItem(draftKey(vehicle, id));
+    const text = this.storage.getItem(this.draftKey(vehicle, id));
     if (text === null) return null;
     try {
       return readWorkbook(JSON.parse(text));
@@ -165,7 +231,12 @@ export class Workbooks {
   }
 
   private dropDraft(): void {
-    if (this.vehicle !== null) this.storage.removeItem(draftKey(this.vehicle.name, this.id));
+    if (this.vehicle !== null) this.storage.removeItem(this.draftKey(this.vehicle.name, this.id));
+  }
+
+  /** Drafts are of one person and one vehicle, on this device. */
+  private draftKey(vehicle: string, id: string): string {
+    return `ved.draft.${this.user}.${vehicle}.${id}`;
   }
 
   /** True when the server did it; its refusals and absences are told by the state, not thrown. */
@@ -179,16 +250,28 @@ export class Workbooks {
     }
   }
 
-  private keep(): void {
+  private keep(change: { readonly name?: string; readonly is_shared?: boolean } = {}): void {
     if (this.vehicle === null) return;
-    if (this.isMine) {
-      this.saveState = "unsaved";
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => void this.put({}), SAVE_MS);
+    const { line } = this;
+    if (line?.is_mine === true) {
+      const { vehicle, name, is_shared } = { ...line, ...this.saver.unsaved(line.id), ...change };
+      this.saver.change(line.id, { vehicle, name, is_shared, content: this.current });
       return;
     }
     this.saveState = "draft";
-    this.storage.setItem(draftKey(this.vehicle.name, this.id), JSON.stringify(this.current));
+    keepText(this.storage, this.draftKey(this.vehicle.name, this.id), JSON.stringify(this.current));
+  }
+
+  private onProgress(id: string, progress: Progress): void {
+    const unsaved = this.saver.unsaved(id);
+    if (progress === "gone" && unsaved !== undefined) {
+      // Deleted on another device, changed on this one: it stays here until it is saved anew.
+      keepText(this.storage, this.draftKey(unsaved.vehicle, id), JSON.stringify(unsaved.content));
+      this.lines = this.lines.filter((line) => line.id !== id);
+      if (this.opened?.id === id) this.opened = null;
+      this.saver.forget(id);
+      if (id === this.id) this.saveState = "draft";
+    } else if (id === this.id && progress !== "gone") this.saveState = progress;
   }
 
   // --- changes --------------------------------------------------------------------------------------------------------
@@ -300,4 +383,3 @@ export class Workbooks {
   }
 }
 
-const draftKey = (vehicle: string, id: string): string => `ved.draft.${vehicle}.${id}`;
