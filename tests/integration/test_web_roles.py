@@ -218,6 +218,31 @@ async def next_of(live, types: set[str]) -> dict:
             return json.loads(data)
 
 
+def test_pages_and_guests_of_a_session_that_is_a_part_of_another_by_now_find_the_whole(tmp_path):
+    async def go(server: Server) -> None:
+        fill(server)
+        async with server.running(), client_of(server, "engineer") as boss, client_of(server, "viewer") as viewer:
+            (line,) = (await boss.get("/api/vehicles/fs/sessions")).json()
+            cut = {"utc_us": (line["utc_from_us"] + line["utc_to_us"]) // 2}
+            old = (await boss.post(f"/api/sessions/{line['id']}/split", json=cut)).json()["id"]
+            async with client_of(server, "guest", await guest_link(server, boss, old)) as guest:
+                assert (await guest.get(f"/api/sessions/{line['id']}")).status_code == 403
+                await boss.post(f"/api/sessions/{old}/merge", json={"session": line["id"]})
+                assert (await guest.get("/api/me")).json()["session"] == line["id"]
+                for one in (viewer, guest):
+                    shown = (await one.get(f"/api/sessions/{old}")).json()
+                    assert (shown["id"], shown["utc_to_us"]) == (line["id"], line["utc_to_us"])
+                    for path in (f"{line['id']}/laps", f"{old}/laps", f"{old}/channels"):
+                        assert (await one.get(f"/api/sessions/{path}")).status_code == 200
+                assert (await guest.get("/api/sessions/other")).status_code == 403
+            changed = await boss.patch(f"/api/sessions/{old}", json={"name": "Whole"})
+            assert (changed.json()["id"], changed.json()["name"]) == (line["id"], "Whole")
+            checked = await boss.get(f"/api/sessions/{old}/alarms/check")
+            assert checked.status_code == 200
+
+    run(tmp_path, go)
+
+
 def test_a_guest_sees_one_session_without_positions_and_notes(tmp_path):
     async def go(server: Server) -> None:
         fill(server)

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from ved.db.database import Database
 from ved.db.edits import note_edit
@@ -96,6 +96,12 @@ def revoke_invitation(db: Database, invitation: int, who: str) -> bool:
             return False
         note_edit(connection, who, SUBJECT, str(invitation), {"revoked": False}, {"revoked": True})
     return True
+
+
+def move_guests(connection: Connection, session: str, into: str) -> None:
+    """Guest links to a session open the one that it is a part of from now on."""
+    change = update(invitations).where(invitations.c.session_id == session)
+    connection.execute(change.values(session_id=into))
 
 
 def _is_open() -> tuple[Any, ...]:

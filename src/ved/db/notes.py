@@ -9,6 +9,7 @@ from ved.analysis.sessions import arrange, session_id
 from ved.db.arrangement import epoch_offsets, list_cuts, list_joins, write_cut, write_join
 from ved.db.database import Database
 from ved.db.edits import note_edit
+from ved.db.invitations import move_guests
 from ved.db.sessions import find_session, found_sessions, list_sessions
 from ved.db.tables import session_notes
 from ved.errors import UserError
@@ -90,6 +91,7 @@ def merge_sessions(db: Database, first: str, second: str, who: str) -> str:
     kept, gone = notes.get(one.id, NO_NOTES), notes.get(other.id, NO_NOTES)
     with db.engine.begin() as connection:
         write_join(connection, other.id, one.id)
+        move_guests(connection, other.id, one.id)
         write_notes(connection, one.id, joined_notes(kept, gone))
         note_edit(connection, who, SUBJECT, one.id, None, {"merged": other.id})
     return one.id

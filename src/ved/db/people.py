@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from ved.db.database import Database
 from ved.db.edits import note_edit
 from ved.db.people_tables import invitations, sign_ins, signin_tokens, users
+from ved.db.tables import session_joins
 from ved.errors import UserError
 
 Purpose = Literal["page", "tool"]
@@ -19,12 +20,16 @@ SUBJECT: Final = "person"
 
 @dataclass(frozen=True, slots=True)
 class GuestScope:
-    """What a guest link opens: one session of a vehicle, with or without positions and driver notes."""
+    """What a guest link opens: one session of a vehicle, with or without positions and driver notes.
+
+    `former`: ids that lead to the session by now; a page that is open may still ask for them.
+    """
 
     session: str
     vehicle: str
     shows_positions: bool
     shows_notes: bool
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +194,12 @@ def find_signed_in(db: Database, key: str, purpose: Purpose = "page") -> User | 
                 invitations.c.expires_utc_s > time.time(),
             )
         ).one_or_none()
-    if link is None:
-        return None
-    return User(
-        0, "guest", "guest", scope=GuestScope(link.session_id, link.vehicle, link.shows_positions, link.shows_notes)
-    )
+        if link is None:
+            return None
+        led = select(session_joins.c.session_id).where(session_joins.c.into_id == link.session_id)
+        former = tuple(connection.execute(led).scalars())
+    scope = GuestScope(link.session_id, link.vehicle, link.shows_positions, link.shows_notes, former)
+    return User(0, "guest", "guest", scope=scope)
 
 
 def sign_out(db: Database, key: str) -> None:

@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from ved.analysis.sessions import arrange
 from ved.db.arrangement import epoch_offsets, list_cuts, read_joins, write_join
 from ved.db.database import Database
 from ved.db.edits import note_edit
+from ved.db.invitations import move_guests
 from ved.db.laps import move_laps
 from ved.db.notes import NO_NOTES, SUBJECT, joined_notes, read_notes, write_notes
-from ved.db.people_tables import invitations
 from ved.db.tables import session_parts, sessions
 from ved.model.session import Session
 
@@ -31,7 +31,7 @@ def absorb_session(db: Database, connection: Connection, gone: str, into: Sessio
     connection.execute(delete(session_parts).where(session_parts.c.session_id == gone))
     connection.execute(delete(sessions).where(sessions.c.id == gone))
     move_laps(connection, gone, into.id)
-    connection.execute(update(invitations).where(invitations.c.session_id == gone).values(session_id=target))
+    move_guests(connection, gone, target)
     notes = read_notes(connection)
     if gone in notes:
         write_notes(connection, gone, NO_NOTES)

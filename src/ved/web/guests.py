@@ -30,7 +30,7 @@ def may_guest(scope: GuestScope, method: str, path: str) -> bool:
     if path in ("/api/me", "/api/vehicles"):
         return True
     if found := _SESSION.fullmatch(path):
-        return found[1] == scope.session
+        return found[1] == scope.session or found[1] in scope.former
     if found := _VEHICLE.fullmatch(path):
         return found[1] == scope.vehicle
     is_of_server = path.startswith(("/api", "/metrics", "/foxglove"))
