@@ -10,7 +10,10 @@ from ved.db.dbcs import get_dbc, put_dbc
 from ved.db.insert import insert_if_new
 from ved.db.tables import clocks, epochs, losses
 from ved.model.clockmap import SET_US, ClockPair
-from ved.model.records import BusDescription, Clock, ClockSource, Description, Loss, LossPlace
+from ved.model.records import MAX_NUMBER, BusDescription, Clock, ClockSource, Description, Loss, LossPlace
+
+_WITHIN = tuple(one.between(-MAX_NUMBER, MAX_NUMBER) for one in (clocks.c.t_us, clocks.c.utc_us))
+"""Of the clock pairs those that a record may tell; versions before that limit kept any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def clock_pairs(db: Database, vehicle: str, epoch: bytes) -> list[ClockPair]:
     """All clock pairs of an epoch, by time."""
     with db.engine.connect() as connection:
         rows = connection.execute(
-            select(clocks).where(clocks.c.vehicle == vehicle, clocks.c.epoch == epoch).order_by(clocks.c.t_us)
+            select(clocks).where(clocks.c.vehicle == vehicle, clocks.c.epoch == epoch, *_WITHIN).order_by(clocks.c.t_us)
         ).all()
     return [ClockPair(row.t_us, row.utc_us, ClockSource(row.source), row.error_us) for row in rows]
 
@@ -128,7 +131,9 @@ def clock_pairs(db: Database, vehicle: str, epoch: bytes) -> list[ClockPair]:
 def vehicle_clocks(db: Database, vehicle: str) -> dict[bytes, list[ClockPair]]:
     """All clock pairs of a vehicle, by epoch."""
     with db.engine.connect() as connection:
-        rows = connection.execute(select(clocks).where(clocks.c.vehicle == vehicle).order_by(clocks.c.t_us)).all()
+        rows = connection.execute(
+            select(clocks).where(clocks.c.vehicle == vehicle, *_WITHIN).order_by(clocks.c.t_us)
+        ).all()
     out: dict[bytes, list[ClockPair]] = {}
     for row in rows:
         pair = ClockPair(row.t_us, row.utc_us, ClockSource(row.source), row.error_us)

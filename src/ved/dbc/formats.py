@@ -64,11 +64,12 @@ def write_definitions(messages: Sequence[MessageDef], suffix: str) -> Written:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8 if it is that, else Windows-1252, which most tools write."""
+    """UTF-8 if it is that, else Windows-1252, which most tools write; without zero bytes, which no record carries."""
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        text = data.decode("cp1252", errors="replace")
+    return text.replace("\0", "\ufffd")
 
 
 def _require(name: str, found: Definitions) -> Definitions:

@@ -48,7 +48,7 @@ def take_in(data: bytes, name: str, bus_name: str) -> Intake:
     messages = _of_bus(found.messages, bus_name)
     _check_limits(name, messages)
     if is_dbc:
-        text, losses = decode_text(data).replace("\0", "\ufffd"), found.losses
+        text, losses = decode_text(data), found.losses
     else:
         written = write_dbc(messages)
         text, losses = written.text, (*found.losses, *written.losses)

@@ -9,8 +9,10 @@ from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.samples import SampleBatch
 
 MAX_NUMBER: Final = 1 << 54
-"""How far a number of a record goes: a seq, a note's number, a count, and a time in µs to either side of 0. So each fits
-an i64 (NumPy, SQLite, a BIGINT) and so do their sums; times of a clock stay between the years 258 and 3682."""
+"""How far a number of a record goes: a seq, a note's number, a count, and a time in µs to either side of 0.
+
+So each of them, and a sum of some, fits an i64 (NumPy, SQLite, a BIGINT), and any UTC a calendar: years 258 to 3682.
+"""
 
 ALL_BUSES: Final = 255
 """The bus of a loss that is of no single one, or of samples."""
