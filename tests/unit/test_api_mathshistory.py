@@ -10,8 +10,11 @@ from ved.api.mathshistory import MathsHistory
 from ved.api.series import Samples
 from ved.db.database import Database
 from ved.db.maths import put_maths
+from ved.db.sessions import save_sessions
+from ved.db.sessions_merged import absorb_session
 from ved.model.channel import Channel
 from ved.model.maths import MathsDef
+from ved.model.session import Session, SessionPart
 
 SPEED = Channel("Motion.Speed", "km/h", "continuous", None, "Motion", "Speed", 1, False)
 WAIT_S = 20
@@ -77,3 +80,25 @@ def test_what_was_forgotten_while_it_was_looked_at_is_looked_at_again(db: Databa
     history = MathsHistory(db, HeldReads().read, channels)
     history.of("fs")
     assert len(looks) == 2
+
+
+def test_what_is_summed_up_begins_with_the_whole_session_once_two_are_one(db: Database):
+    lake = HeldReads()
+    lake.may_end.set()
+    put_maths(db, "fs", MathsDef("way", "integral(Motion.Speed)"), "test")
+    history = MathsHistory(db, lake.read, lambda _vehicle: [SPEED])
+
+    def way_km() -> float:
+        history.forget("fs")
+        ((_, values),) = history.read("fs", ["Maths.way"], (3_000_000, 4_000_000), ()).values()
+        return float(values[-1])
+
+    first, second = (
+        Session(f"{at}", "fs", at, at + 1_000_000, is_open=True, parts=(SessionPart(b"a" * 16, at, at + 1_000_000),))
+        for at in (0, 2_000_000)
+    )
+    save_sessions(db, [first, second])
+    apart = way_km()
+    with db.engine.begin() as connection:
+        absorb_session(db, connection, second.id, first)
+    assert way_km() == pytest.approx(2 * apart, rel=1e-2)
