@@ -57,13 +57,15 @@ class SessionFinder:
     def __init__(self, sessions: Iterable[Session] = ()) -> None:
         self.absorbed: dict[str, str] = {}
         self._known: dict[str, dict[str, Session]] = {}
+        self._before: dict[str, Session | None] = {}
+        """What `add` changed, as it was before; None: it was not there."""
         self._of_epoch: dict[_Epoch, list[str]] = {}
         for session in sessions:
             self._put(session)
 
     def add(self, stretch: Stretch) -> list[Session]:
         """The sessions that are new or changed, as they are now; see `absorbed` for those that are no more."""
-        before = dict(self._known.setdefault(stretch.vehicle, {}))
+        known, self._before = self._known.setdefault(stretch.vehicle, {}), {}
         chain = self._chain((stretch.vehicle, stretch.epoch))
         near = [one for one in chain if _apart_us(_part(one, stretch.epoch), stretch) <= GAP_US]
         if near:
@@ -71,9 +73,8 @@ class SessionFinder:
         else:
             joined = None if chain else self._ended_before(stretch)
             self._put(_begun(stretch) if joined is None else _joined(joined, stretch))
-        self._settle(stretch, before)
-        known = self._known[stretch.vehicle]
-        return [one for name, one in known.items() if before.get(name) is not one and before.get(name) != one]
+        self._settle(stretch)
+        return [known[name] for name, before in self._before.items() if name in known and known[name] != before]
 
     def close(self, vehicle: str) -> list[Session]:
         """Mark the vehicle's open sessions as ended; returns those that were open."""
@@ -99,7 +100,9 @@ class SessionFinder:
         return None
 
     def _put(self, session: Session) -> None:
-        self._known.setdefault(session.vehicle, {})[session.id] = session
+        known = self._known.setdefault(session.vehicle, {})
+        self._before.setdefault(session.id, known.get(session.id))
+        known[session.id] = session
         for part in session.parts:
             names = self._of_epoch.setdefault((session.vehicle, part.epoch), [])
             if session.id not in names:
@@ -145,7 +148,7 @@ class SessionFinder:
             is_open = session.is_open or session is near[-1]
             self._put(replace(grown, moved_us=_moved(session.moved_us, stretch), is_open=is_open))
 
-    def _settle(self, stretch: Stretch, before: Mapping[str, Session]) -> None:
+    def _settle(self, stretch: Stretch) -> None:
         """Make one of neighbours that nothing holds apart; what a vehicle stood goes with the session before it."""
         offset_us, at = stretch.utc_offset_us, 0
         while at + 1 < len(chain := self._chain((stretch.vehicle, stretch.epoch))):
@@ -162,15 +165,16 @@ class SessionFinder:
                     self._put(_beginning(second, begin, moved_us, offset_us))
                 at += 1
             else:
-                self._absorb(first, second, before)
+                self._absorb(first, second)
 
-    def _absorb(self, first: Session, second: Session, before: Mapping[str, Session]) -> None:
+    def _absorb(self, first: Session, second: Session) -> None:
         """Make one session of two, with the id of the first, unless that was only just begun."""
-        kept, gone = (first, second) if first.id in before or second.id not in before else (second, first)
+        is_begun = [self._before.get(one.id, one) is None for one in (first, second)]
+        kept, gone = (second, first) if is_begun == [True, False] else (first, second)
         del self._known[gone.vehicle][gone.id]
         for part in gone.parts:
             self._of_epoch[gone.vehicle, part.epoch].remove(gone.id)
-        if gone.id in before:
+        if self._before.get(gone.id, gone) is not None:
             self.absorbed[gone.id] = kept.id
         self._put(replace(_united(first, second), id=kept.id))
 
