@@ -47,10 +47,10 @@ def frames_of(t, values) -> FrameColumns:
 class Server:
     """A running web role, with the hands of ingest and record on its stream, database and lake."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, db_url: str = "") -> None:
         self.settings = WebSettings(
             data=folder / "data",
-            db_url=f"sqlite:///{folder / 'db.sqlite'}",
+            db_url=db_url or f"sqlite:///{folder / 'db.sqlite'}",
             lake_url=str(folder / "lake"),
             host="127.0.0.1",
             port=0,
@@ -191,8 +191,8 @@ async def until(is_so: Callable[[], bool], what: str = "") -> None:
     assert is_so(), what
 
 
-def run(folder: Path, test: Callable[[Server], Awaitable[None]]) -> None:
-    server = Server(folder)
+def run(folder: Path, test: Callable[[Server], Awaitable[None]], db_url: str = "") -> None:
+    server = Server(folder, db_url)
     try:
         asyncio.run(test(server))
     finally:

@@ -1,4 +1,7 @@
-"""Follows the streams: every record into its vehicle's feed, every flush of frames to those who watch."""
+"""Follows the streams: every record into its vehicle's feed, every flush of frames to those who watch.
+
+Live needs neither the database nor, on the machine of the journal, the broker: while one is away, what is known holds.
+"""
 
 import asyncio
 import logging
@@ -6,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ved.api.decoding import Decoding, decoding_for
+from ved.api.decoding import Decoding, decoding_for, decoding_of, recorded_decoding
 from ved.api.registry import Registry, load_registry
 from ved.api.unpack import compile_kernels, decode_entry
-from ved.broker.base import Stream, StreamEntry, StreamName
+from ved.broker.base import Stream, StreamEntry, StreamName, StreamReader
+from ved.broker.journal import JournalStream
 from ved.codec.records import decode_record, peek
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs
 from ved.dbc.decode import Decoder
-from ved.errors import CorruptDataError
-from ved.metrics import RECORDS_CORRUPT_TOTAL
+from ved.errors import CorruptDataError, StorageError
+from ved.metrics import RECORDS_CORRUPT_TOTAL, TASK_FAILURES_TOTAL
 from ved.model.alarm import Alarm
 from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameBatch, FrameColumns
@@ -53,7 +57,7 @@ class _Flush:
 
 
 class Follower:
-    """One task that reads, one that ticks."""
+    """Tasks: one that reads each stream, one that ticks, one that looks after the lake and the registry."""
 
     def __init__(self, hub: Hub, db: Database, stream: Stream, events: Stream) -> None:
         self._hub = hub
@@ -66,9 +70,12 @@ class Follower:
         self._reset_at_us: dict[str, int] = {}
         self._told: dict[str, tuple[str, str | None, int | None]] = {}
         self._decoders: dict[str, Decoder | None] = {}
+        self._unread: set[tuple[str, bytes]] = set()
+        """Epochs of which the database could not tell what it knows."""
+        self._trouble: str | None = None
 
     async def follow(self) -> None:
-        """Read for ever. StorageError when the stream cannot be read."""
+        """Read for ever. StorageError when the stream cannot be opened, or a journal here not be read."""
         cursor = self._stream.cursor(RECORD_CURSOR)
         reader = self._stream.reader("earliest" if cursor is None else max(0, cursor - LOOK_BACK))
         newest = self._stream.reader("latest")
@@ -77,7 +84,7 @@ class Follower:
         try:
             await asyncio.to_thread(compile_kernels)
             while True:
-                entries = await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S)
+                entries = await self._read(self._stream, reader)
                 await self.take(entries)
                 self.lag_ms = max(0, utc_us() - entries[-1].arrival.utc_us) / 1000 if entries else 0.0
         finally:
@@ -92,7 +99,7 @@ class Follower:
         newest.close()
         try:
             while True:
-                for entry in await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S):
+                for entry in await self._read(self._events, reader):
                     try:
                         if peek(entry.record).kind not in (RecordKind.SAMPLES, RecordKind.CLOCK, RecordKind.ALARM):
                             continue
@@ -102,7 +109,7 @@ class Follower:
                         log.warning("events %d: %s", entry.position, error)
                         continue
                     if isinstance(record, SampleBatch):
-                        arrived = arrived_us(entry.arrival, is_fresh=entry.position >= fresh_from)
+                        arrived = arrived_us(self._events, entry.arrival, is_fresh=entry.position >= fresh_from)
                         await self._take_samples("events", entry.position, record, arrived)
                     elif isinstance(record, Alarm):
                         if entry.position >= fresh_from:
@@ -113,30 +120,60 @@ class Follower:
         finally:
             reader.close()
 
+    async def _read(self, stream: Stream, reader: StreamReader) -> list[StreamEntry]:
+        """The next entries. A cluster that is away is waited for; StorageError for a journal on this machine."""
+        try:
+            return await reader.read(max_bytes=READ_BYTES, timeout_s=STATE_S)
+        except StorageError as error:
+            if isinstance(stream, JournalStream):
+                raise
+            self._refused(error)
+            await asyncio.sleep(STATE_S)
+            return []
+
     async def tick(self) -> None:
-        """For ever: states twice a second, batches that the lake has got are let go, the registry is looked at."""
-        beats = 0
+        """For ever: states, twice a second."""
         while True:
             await asyncio.sleep(STATE_S)
-            beats += 1
-            cursor = await asyncio.to_thread(self._stream.cursor, RECORD_CURSOR)
-            events_cursor = await asyncio.to_thread(self._events.cursor, RECORD_CURSOR)
             for feed in list(self._hub.feeds().values()):
-                feed.forget_recent((cursor or 0) - RECENT_MARGIN)
-                feed.samples.forget("frames", (cursor or 0) - RECENT_MARGIN)
-                feed.samples.forget("events", (events_cursor or 0) - RECENT_MARGIN)
-                if feed.recent_dropped:
-                    log.warning(
-                        "%s: the lake is far behind; %d batches are missing in new windows until it has them",
-                        feed.name,
-                        feed.recent_dropped,
-                    )
-                    feed.recent_dropped = 0
                 self._put_clocks_in_force(feed)
-                if beats % round(REGISTRY_S / STATE_S) == 0:
+                self._hub.send_state(feed)
+
+    async def look(self) -> None:
+        """For ever: batches that the lake has got are let go, what people changed is taken up. Away: tried again."""
+        while True:
+            await asyncio.sleep(REGISTRY_S)
+            try:
+                await self._let_go()
+                for feed in list(self._hub.feeds().values()):
                     await self._reload_registry(feed)
                     await self._hub.reload_maths(feed)
-                self._hub.send_state(feed)
+            except StorageError as error:
+                self._refused(error)
+            else:
+                self._trouble = None
+
+    async def _let_go(self) -> None:
+        cursor = await asyncio.to_thread(self._stream.cursor, RECORD_CURSOR)
+        events_cursor = await asyncio.to_thread(self._events.cursor, RECORD_CURSOR)
+        for feed in list(self._hub.feeds().values()):
+            feed.forget_recent((cursor or 0) - RECENT_MARGIN)
+            feed.samples.forget("frames", (cursor or 0) - RECENT_MARGIN)
+            feed.samples.forget("events", (events_cursor or 0) - RECENT_MARGIN)
+            if feed.recent_dropped:
+                log.warning(
+                    "%s: the lake is far behind; %d batches are missing in new windows until it has them",
+                    feed.name,
+                    feed.recent_dropped,
+                )
+                feed.recent_dropped = 0
+
+    def _refused(self, error: StorageError) -> None:
+        """Count it, and say it once until all is well again."""
+        self._hub.counters.add(TASK_FAILURES_TOTAL)
+        if self._trouble is None:
+            log.warning("what is known holds meanwhile: %s", error)
+        self._trouble = str(error)
 
     async def take(self, entries: Sequence[StreamEntry]) -> None:
         """Fold stream entries in: first what they say about epochs, then their frames. A corrupt one is counted."""
@@ -238,11 +275,17 @@ class Follower:
             self._hub.reset(feed, moved)
 
     async def _epoch(self, vehicle: str, epoch: bytes) -> EpochFeed:
+        """What is known of an epoch; without the database its vehicle's registry as it was, until `look` reads it."""
         feed = self._hub.feed_of(vehicle)
         known = feed.epochs.get(epoch)
         if known is None:
-            registry, decoding, pairs = await asyncio.to_thread(self._load, vehicle, epoch)
-            feed.registry = feed.registry or registry
+            try:
+                registry, decoding, pairs = await asyncio.to_thread(self._load, vehicle, epoch)
+                feed.registry = feed.registry or registry
+            except StorageError as error:
+                self._refused(error)
+                self._unread.add((vehicle, epoch))
+                decoding, pairs = _decoding_without_database(feed, None), []
             known = feed.epochs.setdefault(epoch, EpochFeed(epoch, decoding, set(pairs)))
         return known
 
@@ -266,6 +309,7 @@ class Follower:
     async def _reload_registry(self, feed: VehicleFeed) -> None:
         """Take up what was assigned or renamed since: viewers start anew, for it may reach into their windows."""
         registry = await asyncio.to_thread(load_registry, self._db, feed.name)
+        await self._read_late(feed)
         before, feed.registry = feed.registry, registry
         if before is not None and before.revision != registry.revision:
             for epoch in list(feed.epochs.values()):
@@ -275,10 +319,30 @@ class Follower:
             self._hub.redefine(feed)  # the live edge went past the time at which other DBCs begin to hold
         self._decoders[feed.name] = feed.decoder
 
+    async def _read_late(self, feed: VehicleFeed) -> None:
+        """What the database knows of epochs that began while it was away."""
+        for vehicle, name in [one for one in self._unread if one[0] == feed.name]:
+            epoch = feed.epochs[name]
+            pairs = await asyncio.to_thread(clock_pairs, self._db, vehicle, name)
+            is_other = await self._use_decoding(feed, epoch)
+            if (vehicle, name) in self._unread:
+                continue  # away again
+            epoch.take_pairs(pairs)
+            if is_other:
+                self._hub.reset(feed)
+
     async def _use_decoding(self, feed: VehicleFeed, epoch: EpochFeed) -> bool:
         """Read again how the epoch is decoded; True when that is another way than before."""
         at_us = utc_us() if feed.edge_utc_us is None else feed.edge_utc_us
-        decoding = await asyncio.to_thread(self._load_decoding, feed.name, epoch.epoch, epoch.description, at_us)
+        try:
+            decoding = await asyncio.to_thread(self._load_decoding, feed.name, epoch.epoch, epoch.description, at_us)
+            self._unread.discard((feed.name, epoch.epoch))
+        except StorageError as error:
+            self._refused(error)
+            self._unread.add((feed.name, epoch.epoch))
+            if epoch.description is None:
+                return False
+            decoding = _decoding_without_database(feed, epoch.description)
         if decoding == epoch.decoding:
             return False
         epoch.decoding = decoding
@@ -292,11 +356,20 @@ class Follower:
             self._hub.send_state(feed)
 
     def _arrived_us(self, entry: StreamEntry) -> int:
-        return arrived_us(entry.arrival, is_fresh=entry.position >= self._fresh_from)
+        return arrived_us(self._stream, entry.arrival, is_fresh=entry.position >= self._fresh_from)
 
 
-def arrived_us(arrival: Arrival, *, is_fresh: bool) -> int:
-    """When a record arrived, by this boot's monotonic clock; one from before the start may be of an earlier boot."""
-    if is_fresh:
+def arrived_us(stream: Stream, arrival: Arrival, *, is_fresh: bool) -> int:
+    """When a record arrived, by this machine's monotonic clock.
+
+    That of the arrival is another one where ingest is on another machine, or before the start (of an earlier boot).
+    """
+    if is_fresh and isinstance(stream, JournalStream):
         return arrival.mono_us
     return monotonic_us() - max(0, utc_us() - arrival.utc_us)
+
+
+def _decoding_without_database(feed: VehicleFeed, description: Description | None) -> Decoding:
+    """By the registry as it was when the database could be read, else by what the car carries."""
+    buses = () if description is None else description.buses
+    return recorded_decoding(feed.name, buses) if feed.registry is None else decoding_of(feed.registry, buses)

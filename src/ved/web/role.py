@@ -93,6 +93,7 @@ async def run_web(
             asyncio.create_task(follower.tick()),
             asyncio.create_task(server.serve(sockets=[listener])),
             asyncio.create_task(follower.follow_events()),
+            asyncio.create_task(follower.look()),
             asyncio.create_task(stop.wait()),
         ]
         try:

@@ -4,7 +4,7 @@ Nothing here waits or reads a clock: the feed brings records, loaded decoders an
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -45,7 +45,11 @@ class EpochFeed:
 
     def take_clock(self, clock: Clock) -> None:
         """Note one more pair; the map in force stays until `apply_clock`."""
-        self.pairs.add(ClockPair(clock.t_us, clock.utc_us, clock.source, clock.error_us))
+        self.take_pairs([ClockPair(clock.t_us, clock.utc_us, clock.source, clock.error_us)])
+
+    def take_pairs(self, pairs: Iterable[ClockPair]) -> None:
+        """Note more pairs, as `take_clock`."""
+        self.pairs.update(pairs)
         self.best = ClockMap.best(list(self.pairs))
 
     @property

@@ -8,6 +8,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 
 from ved.db.people import User
+from ved.errors import StorageError
 from ved.web.foxglove import SUBPROTOCOLS
 from ved.web.foxglove_viewer import FoxgloveViewer
 from ved.web.guard import FOXGLOVE_PATH, tool_token
@@ -77,6 +78,10 @@ async def _wait_signed_out(state: WebState, socket: WebSocket) -> None:
     user: User = socket.state.user
     while True:
         await asyncio.sleep(CHECK_S)
-        now = await state.auth.user_of_tool(tool_token(socket.scope) or "") or await state.auth.user_of(socket.headers)
+        try:
+            now = await state.auth.user_of_tool(tool_token(socket.scope) or "")
+            now = now or await state.auth.user_of(socket.headers)
+        except StorageError:
+            continue  # live does not hang on the database; asked again until it answers (the follower says so)
         if now is None or (now.id, now.role, now.scope) != (user.id, user.role, user.scope):
             return
