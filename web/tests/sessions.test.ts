@@ -88,6 +88,7 @@ describe("a drawing of a track", () => {
 describe("an expression", () => {
   it("is wrong where the server says", () => {
     expect(positionIn("position 23: channel 'Currnt': there is none")).toBe(23);
+    expect(positionIn("position 23\u00a0: voie «\u00a0Currnt\u00a0»\u00a0: introuvable")).toBe(23);
     expect(positionIn("vehicle 'x': there is none")).toBeNull();
   });
 });

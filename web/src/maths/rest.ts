@@ -41,8 +41,8 @@ export const putMaths = (vehicle: string, name: string, draft: Draft): Promise<u
 
 export const removeMaths = (vehicle: string, name: string): Promise<unknown> => sendJson("DELETE", `${path(vehicle)}/${encodeURIComponent(name)}`);
 
-/** The position (from 1) that a refusal names in its text, null where it names none. */
+/** The position (from 1) that a refusal names in its text, in English or French; null where it names none. */
 export function positionIn(message: string): number | null {
-  const found = /^position (\d+): /.exec(message);
+  const found = /^position (\d+)\s?: /.exec(message);
   return found === null ? null : Number(found[1]);
 }

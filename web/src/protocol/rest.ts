@@ -1,3 +1,4 @@
+import { i18n } from "../i18n/i18n.svelte";
 import type { User, VehicleInfo, VehicleSummary } from "./messages";
 
 /** The server answered, and says that nobody is signed in. */
@@ -26,8 +27,13 @@ export class RefusedError extends Error {
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 async function request(path: string, method: Method = "GET", body?: unknown): Promise<Response> {
-  const init: RequestInit = { method, credentials: "same-origin", cache: "no-store" };
-  if (body !== undefined) Object.assign(init, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+  // What the server says to people, it says in the page's language, which need not be the browser's.
+  const headers: Record<string, string> = { "Accept-Language": i18n.language };
+  const init: RequestInit = { method, credentials: "same-origin", cache: "no-store", headers };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    headers["Content-Type"] = "application/json";
+  }
   let response: Response;
   try {
     response = await fetch(path, init);
@@ -40,16 +46,34 @@ async function request(path: string, method: Method = "GET", body?: unknown): Pr
   return response;
 }
 
-/** The server's own words, in the shape of `{"error": {"code", "message"}}` (`detail` where FastAPI made it). */
+interface Told {
+  code?: string;
+  message?: string;
+}
+
+interface Invalid {
+  loc: readonly (string | number)[];
+  msg: string;
+}
+
+/** The server's own words: `{"error": {"code", "message"}}`, or of a body that is not as it must be FastAPI's `detail`. */
 async function refusal(response: Response): Promise<RefusedError> {
-  let said: { error?: { code?: string; message?: string }; detail?: unknown } = {};
+  let said: { error?: Told; detail?: readonly Invalid[] | string } = {};
   try {
     said = (await response.json()) as typeof said;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  const told = said.error ?? (typeof said.detail === "object" ? (said.detail as { code?: string; message?: string } | null) : null);
+  const told = said.error ?? (Array.isArray(said.detail) ? firstOf(said.detail as readonly Invalid[]) : null);
   return new RefusedError(response.status, told?.code ?? String(response.status), told?.message ?? response.statusText);
+}
+
+/** What is wrong first, and where: `name: …`. */
+function firstOf(detail: readonly Invalid[]): Told | null {
+  const first = detail[0];
+  if (first === undefined) return null;
+  const where = first.loc.slice(1).join(".");
+  return { message: where === "" ? first.msg : `${where}${i18n.language === "fr" ? "\u00a0" : ""}: ${first.msg}` };
 }
 
 /** GET of a JSON resource. Throws SignedOutError, UnreachableError or RefusedError. */
