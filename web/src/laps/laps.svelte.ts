@@ -24,10 +24,12 @@ export class Laps {
   readonly compared: readonly Lap[] = $derived(comparedLaps(this.laps, this.picked, this.reference));
 
   private vehicle = "";
+  private onLaps: () => void = () => undefined;
 
   /** Keeps up with a vehicle; gives back the end of it. `onLaps`: they are other than before. */
   follow(vehicle: string, onLaps: () => void): () => void {
     this.vehicle = vehicle;
+    this.onLaps = onLaps;
     if (this.only === null) this.sessions = [];
     this.laps = [];
     this.chosen = null;
@@ -35,7 +37,7 @@ export class Laps {
     this.reference = null;
     let isOver = false;
     const look = async (): Promise<void> => {
-      if (!document.hidden) await this.refresh(vehicle, onLaps);
+      if (!document.hidden) await this.refresh(vehicle);
       if (!isOver) timer = setTimeout(() => void look(), EVERY_MS);
     };
     let timer = setTimeout(() => void look(), 0);
@@ -56,14 +58,17 @@ export class Laps {
     this.laps = [];
     this.picked = [];
     this.reference = null;
-    await this.refresh(this.vehicle, () => undefined);
+    this.onLaps();
+    await this.refresh(this.vehicle);
   }
 
+  /** Takes a lap out of those that are shown, or adds it. */
   toggle(lap: number): void {
-    this.picked = this.picked.includes(lap) ? this.picked.filter((one) => one !== lap) : [...this.picked, lap];
+    const shown = this.compared.map((one) => one.number);
+    this.picked = shown.includes(lap) ? shown.filter((one) => one !== lap) : [...shown, lap];
   }
 
-  private async refresh(vehicle: string, onLaps: () => void): Promise<void> {
+  private async refresh(vehicle: string): Promise<void> {
     try {
       const sessions = this.only === null ? await getSessions(vehicle) : [await getSession(this.only)];
       if (vehicle !== this.vehicle) return;
@@ -74,7 +79,7 @@ export class Laps {
       if (vehicle !== this.vehicle || session.id !== this.session?.id) return;
       if (JSON.stringify(laps) === JSON.stringify(this.laps)) return;
       this.laps = laps;
-      onLaps();
+      this.onLaps();
     } catch (error) {
       // The connection's own state tells that the server is away; one that knows no laps has none.
       if (!(error instanceof RefusedError || error instanceof UnreachableError || error instanceof SignedOutError)) throw error;

@@ -1,3 +1,4 @@
+import { positionsOf } from "./positions";
 import type { Lap, Series } from "./rest";
 
 /** Laps laid over each other: pure functions on the columns of one lap. */
@@ -10,32 +11,30 @@ export interface LapTrace {
   /** Seconds since the lap began, and the part of the way that was done then; both never decrease. */
   readonly seconds: Float64Array;
   readonly parts: Float64Array;
+  /** False: there are no positions, and the way is taken to grow evenly. */
+  readonly isPlaced: boolean;
 }
 
 /** Time against way, from the positions; without usable positions the way is taken to grow evenly. */
 export function traceOf(lap: Lap, latitude: Series | undefined, longitude: Series | undefined): LapTrace {
   const times: number[] = [];
   const way: number[] = [];
-  let before: readonly [number, number] | null = null;
   let metres = 0;
-  const longitudes = new Map(longitude?.t_us.map((us, i) => [us, longitude.last[i] ?? null]));
-  latitude?.t_us.forEach((us, i) => {
-    const north = latitude.last[i] ?? null;
-    const east = longitudes.get(us) ?? null;
-    if (north === null || east === null || (north === 0 && east === 0)) return;
-    if (before !== null) {
-      const [lastNorth, lastEast] = before;
-      metres += Math.hypot((north - lastNorth) * METRES_PER_DEGREE, (east - lastEast) * METRES_PER_DEGREE * Math.cos((north * Math.PI) / 180));
+  positionsOf(latitude, longitude).forEach((here, i, all) => {
+    const before = all[i - 1];
+    if (before !== undefined) {
+      const narrow = Math.cos((here.latitude * Math.PI) / 180);
+      metres += Math.hypot((here.latitude - before.latitude) * METRES_PER_DEGREE, (here.longitude - before.longitude) * METRES_PER_DEGREE * narrow);
     }
-    before = [north, east];
-    times.push((us - lap.utc_from_us) / 1e6);
+    times.push((here.us - lap.utc_from_us) / 1e6);
     way.push(metres);
   });
-  if (times.length < 2 || metres === 0) return { lap, seconds: Float64Array.of(0, lap.time_s), parts: Float64Array.of(0, 1) };
+  if (times.length < 2 || metres === 0) return { lap, seconds: Float64Array.of(0, lap.time_s), parts: Float64Array.of(0, 1), isPlaced: false };
   return {
     lap,
     seconds: Float64Array.from([0, ...times, Math.max(lap.time_s, times.at(-1)!)]),
     parts: Float64Array.from([0, ...way.map((one) => one / metres), 1]),
+    isPlaced: true,
   };
 }
 

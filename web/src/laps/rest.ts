@@ -40,6 +40,11 @@ export async function getLaps(session: string): Promise<readonly Lap[]> {
   return (await getJson<{ laps: readonly Lap[] }>(`/api/sessions/${encodeURIComponent(session)}/laps`)).laps;
 }
 
+/** The names of the channels that a session has. */
+export async function getChannelNames(session: string): Promise<readonly string[]> {
+  return (await getJson<{ name: string }[]>(`/api/sessions/${encodeURIComponent(session)}/channels`)).map((channel) => channel.name);
+}
+
 /** Channels of a lap, by the names that were asked for. */
 export async function getSeries(session: string, channels: readonly string[], lap: Lap, points: number): Promise<ReadonlyMap<string, Series>> {
   const query = new URLSearchParams(channels.map((name) => ["channel", name]));

@@ -1,3 +1,4 @@
+import { positionsOf } from "../laps/positions";
 import { getJson, sendJson } from "../protocol/rest";
 import type { Place } from "./drawing";
 
@@ -99,15 +100,7 @@ interface Column {
 export async function getPositions(session: string, map: MapNames): Promise<Place[]> {
   const query = new URLSearchParams([["channel", map.latitude], ["channel", map.longitude], ["points", "3000"]]);
   const told = await getJson<{ channels: Record<string, Column> }>(`${at(session)}/series?${query.toString()}`);
-  const east = told.channels[map.longitude];
-  const easts = new Map(east?.t_us.map((us, n) => [us, east.last[n] ?? null]));
-  const out: Place[] = [];
-  told.channels[map.latitude]?.t_us.forEach((us, n) => {
-    const north = told.channels[map.latitude]?.last[n] ?? null;
-    const longitude = easts.get(us) ?? null;
-    if (north !== null && longitude !== null && (north !== 0 || longitude !== 0)) out.push([north, longitude]);
-  });
-  return out;
+  return positionsOf(told.channels[map.latitude], told.channels[map.longitude]).map(({ latitude, longitude }) => [latitude, longitude]);
 }
 
 export const editSession = (session: string, change: Change): Promise<unknown> => sendJson("PATCH", at(session), change);
