@@ -1,5 +1,6 @@
 """One contract for the lake, one suite: on a folder and on a real S3 API."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -8,9 +9,11 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import deltalake
 import polars as pl
+import pyarrow as pa
 import pytest
 from tests.integration.lake_helpers import EPOCH, batch, make_frames, stored
 from tests.integration.s3_server import s3
@@ -19,7 +22,7 @@ from tests.integration.test_lake_samples import expected, same
 from tests.integration.test_lake_samples import stored as stored_samples
 
 from ved.errors import StorageError, UserError
-from ved.lake import table
+from ved.lake import reading, store, table
 from ved.lake.lake import Lake
 from ved.lake.reading import FrameKey, Where
 from ved.model.intervals import Intervals
@@ -190,3 +193,62 @@ def test_an_s3_that_is_not_there_is_one_clear_error(monkeypatch: pytest.MonkeyPa
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match="give a folder or s3://"):
         Lake("ftp://somewhere")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "Too many open files"), OSError("Generic S3 error"), MemoryError("malloc")]
+)
+def test_a_file_that_cannot_be_read_for_now_is_no_broken_file(
+    url: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = make_frames(2000)
+    Lake(url).append([batch(frames, 1, 1000)])
+    lake = Lake(url)
+    lake.append([batch(frames, 1001, 2000)])
+    with monkeypatch.context() as patch:
+        if isinstance(error, MemoryError):
+            patch.setattr(reading.FrameFormat, "read", mock.Mock(side_effect=pa.ArrowMemoryError("malloc")))
+        else:
+            patch.setattr(type(lake.frame_rows._store), "open", mock.Mock(side_effect=error))
+        for read in (lambda: stored(lake), lake.compact, lambda: lake.frame_rows.check(lake.frame_rows.files()[0])):
+            with pytest.raises(StorageError, match=r"cannot read .*parquet"):
+                read()
+    assert lake.broken_files() == {}
+    assert stored(lake)[1].equals(frames)
+
+
+def test_one_failed_answer_of_the_store_is_asked_for_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = make_frames(500)
+    Lake(url).append([batch(frames, 1, 500)])
+    lake = Lake(url)
+    real, failed = type(lake.frame_rows._store).open, []
+
+    def once(self: store.Store, path: str) -> pa.NativeFile:
+        if not failed:
+            failed.append(path)
+            raise OSError("Generic S3 error")
+        return real(self, path)
+
+    monkeypatch.setattr(type(lake.frame_rows._store), "open", once)
+    assert stored(lake)[1].equals(frames)
+    assert failed
+    assert lake.broken_files() == {}
+
+
+def test_an_object_store_that_is_away_is_a_storage_error_everywhere() -> None:
+    frames = make_frames(200)
+    with s3("away"):
+        lake = Lake("s3://away/lake")
+        lake.append([batch(frames, 1, 100)])
+        committer = lake.frame_rows._table._committer
+    for call in (
+        lambda: list(lake.frame_rows._store.walk()),
+        lambda: lake.vacuum(0.0),
+        lake.frame_rows.orphans,
+        lambda: committer.commit(lake.version + 1, [], {}),
+        lambda: lake.append([batch(frames, 101, 200)]),
+        lambda: stored(lake),
+    ):
+        with pytest.raises(StorageError, match="s3://away/lake"):
+            call()
+    assert lake.broken_files() == {}

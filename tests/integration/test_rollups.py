@@ -1,5 +1,6 @@
 """Rollups give the very same overview as the samples, fit the DBC, the clock and the frames, and may go at any time."""
 
+import errno
 from pathlib import Path
 from unittest import mock
 
@@ -16,8 +17,10 @@ from ved.api import history as history_module
 from ved.api.history import History
 from ved.db.epochs import note_clock
 from ved.dbc.decode import Decoder
+from ved.errors import StorageError
 from ved.lake.lake import Lake
 from ved.lake.rollups import ROLLUP_US, Rollups
+from ved.lake.store import LocalStore
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, ClockSource
 from ved.record.rolling import make_rollups
@@ -191,3 +194,22 @@ def test_j1939_is_read_from_samples(tmp_path):
     ):
         overview(folder)
     read.assert_not_called()
+
+
+def test_none_is_made_over_a_file_that_is_broken_or_cannot_be_read_for_now(tmp_path, monkeypatch):
+    folder = made(tmp_path)
+    plain = overview(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "open", mock.Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+        with pytest.raises(StorageError, match="Too many open files"):
+            make_rollups(Lake(folder.lake.url), folder.db, lambda _: True)
+    assert not list(Path(folder.lake.url).glob("rollups/**/*.parquet"))
+    victim = min(Path(folder.lake.url).glob("frames/vehicle=car/**/*.parquet"))
+    sound = victim.read_bytes()
+    victim.write_bytes(sound[:50])
+    lake = Lake(folder.lake.url)
+    assert [make_rollups(lake, folder.db, lambda _: True) for _ in range(2)] == [2, 0]
+    assert overview(folder) != plain
+    victim.write_bytes(sound)
+    assert make_rollups(Lake(folder.lake.url), folder.db, lambda _: True) == 1
+    assert overview(folder) == plain

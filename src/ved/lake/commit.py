@@ -116,8 +116,14 @@ class DeltaCommitter:
             )
         except (DeltaError, OSError) as error:
             self._delta = None
-            if DeltaTable(self._url).version() >= version:
+            if self._newest() >= version:
                 raise ConflictError(first_line(error)) from error
+            raise StorageError(f"cannot commit to the lake at {self._url}: {first_line(error)}") from error
+
+    def _newest(self) -> int:
+        try:
+            return DeltaTable(self._url).version()
+        except (DeltaError, OSError) as error:
             raise StorageError(f"cannot commit to the lake at {self._url}: {first_line(error)}") from error
 
     def _at(self, version: int) -> DeltaTable:

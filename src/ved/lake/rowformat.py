@@ -92,4 +92,4 @@ class RowFormat(Protocol[B_contra, R, W]):
         """The channels that a batch or rows describe; none where the rows are frames."""
 
     def read(self, entry: FileEntry, where: W) -> R:
-        """The wanted rows in file order. FileNotFoundError; OSError or pa.ArrowException for a broken file."""
+        """The wanted rows in file order. FileNotFoundError; OSError or pa.ArrowException where it cannot be read."""

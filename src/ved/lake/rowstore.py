@@ -25,6 +25,7 @@ from ved.model.samples import SampleChannel
 
 _log = logging.getLogger(__name__)
 _COMMIT_TRIES: Final = 20
+_PROBE_BYTES: Final = 1 << 20
 
 
 class ReorganisedError(StorageError):
@@ -122,8 +123,9 @@ class RowStore(Generic[B, R, W]):
     def parts(self, vehicle: str, epoch: bytes, where: W) -> Iterator[R]:
         """The wanted rows of an epoch file by file, each part in its file's order; all parts are of one version.
 
-        A file that cannot be read is set aside, named in the log and in broken_files(); the rest reads.
-        ReorganisedError when a file of that version was merged and deleted meanwhile: start again.
+        A broken file is set aside, named in the log and in broken_files(); the rest reads. StorageError when a file
+        cannot be read for now (an object store away, too many open files); ReorganisedError when a file of that
+        version was merged and deleted meanwhile: start again.
         """
         for entry in self._entries(vehicle, epoch, where):
             rows = self._read(entry, where)
@@ -224,6 +226,11 @@ class RowStore(Generic[B, R, W]):
         with self._lock:
             return self._table.files.paths()
 
+    def is_whole(self, vehicle: str, epoch: bytes) -> bool:
+        """True when no live file of an epoch was found broken so far."""
+        with self._lock:
+            return all(entry.path not in self._broken for entry in self._table.files.of((vehicle, epoch)))
+
     def broken_files(self) -> dict[str, str]:
         """Files that could not be read so far, and why."""
         with self._lock:
@@ -320,16 +327,38 @@ class RowStore(Generic[B, R, W]):
         return sorted(wanted, key=lambda entry: entry.seq_min)
 
     def _read(self, entry: FileEntry, where: W) -> R:
-        try:
-            return self._format.read(entry, where)
-        except FileNotFoundError as error:
-            self.refresh()
-            if entry.path not in self._table.files:
-                raise ReorganisedError(f"{self._store.url}/{entry.path} was merged while it was to be read") from error
-            self._set_aside(entry, "missing")
-        except (OSError, pa.ArrowException) as error:
-            self._set_aside(entry, str(error))
+        """The wanted rows; none, and the file is set aside, where it is broken. StorageError where it was not told.
+
+        Arrow raises OSError for broken pages too, then without an errno: such a file is broken when all its bytes can
+        be had and it reads no better a second time.
+        """
+        path = f"{self._store.url}/{entry.path}"
+        for is_second in (False, True):
+            try:
+                return self._format.read(entry, where)
+            except FileNotFoundError as error:
+                self.refresh()
+                if entry.path not in self._table.files:
+                    raise ReorganisedError(f"{path} was merged while it was to be read") from error
+                self._set_aside(entry, "missing")
+                break
+            except (OSError, pa.ArrowException) as error:
+                if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+                    raise StorageError(f"cannot read {path}: {error}") from error
+                if is_second or not isinstance(error, OSError):
+                    self._set_aside(entry, str(error))
+                    break
+                self._must_be_readable(entry.path)
         return self._format.concatenate([])
+
+    def _must_be_readable(self, path: str) -> None:
+        """StorageError unless all bytes of a file can be had."""
+        try:
+            with self._store.open(path) as source:
+                while source.read(_PROBE_BYTES):
+                    pass
+        except OSError as error:
+            raise StorageError(f"cannot read {self._store.url}/{path}: {error}") from error
 
     def _set_aside(self, entry: FileEntry, why: str) -> None:
         with self._lock:

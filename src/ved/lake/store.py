@@ -60,7 +60,7 @@ class Store(Protocol):
         """Remove a file; nothing happens when it is not there. StorageError."""
 
     def walk(self) -> Iterator[StoredFile]:
-        """All Parquet data files."""
+        """All Parquet data files. StorageError."""
 
     def newest_commit(self) -> str | None:
         """The log's newest commit file where a power cut may have spoilt it, else None."""
@@ -156,10 +156,15 @@ class LocalStore:
             raise StorageError(f"cannot delete {self._root / path}: {error.strerror or error}") from error
 
     def walk(self) -> Iterator[StoredFile]:
-        """All Parquet data files."""
+        """All Parquet data files. StorageError."""
         now_s = time.time()
         for file in self._root.glob("vehicle=*/epoch=*/*.parquet"):
-            status = file.stat()
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            except OSError as error:
+                raise StorageError(f"cannot look at {file}: {error.strerror or error}") from error
             yield StoredFile(str(file.relative_to(self._root)), status.st_size, now_s - status.st_mtime)
 
     def put_new(self, path: str, data: bytes) -> bool:
@@ -249,9 +254,13 @@ class ObjectStore:
             raise StorageError(f"cannot delete {self._url}/{path}: {error}") from error
 
     def walk(self) -> Iterator[StoredFile]:
-        """All Parquet data files."""
+        """All Parquet data files. StorageError."""
         now_s = time.time()
-        for info in self._handler.get_file_info(pafs.FileSelector("", allow_not_found=True, recursive=True)):
+        try:
+            found = self._handler.get_file_info(pafs.FileSelector("", allow_not_found=True, recursive=True))
+        except OSError as error:
+            raise StorageError(f"cannot list {self._url}: {error}") from error
+        for info in found:
             if info.is_file and info.path.endswith(".parquet") and info.path.startswith("vehicle="):
                 yield StoredFile(info.path, info.size, now_s - (info.mtime_ns or 0) / 1e9)
 

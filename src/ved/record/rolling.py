@@ -19,7 +19,10 @@ _log = logging.getLogger(__name__)
 def make_rollups(
     lake: Lake, db: Database, is_quiet: Callable[[EpochKey], bool], stop: Callable[[], bool] = lambda: False
 ) -> int:
-    """Make what is missing, delete what no longer fits; how many were made. A kill leaves whole files or none."""
+    """Make what is missing, delete what no longer fits; how many were made. A kill leaves whole files or none.
+
+    None of an epoch with a broken file: the rollup would stay when that is put back. StorageError.
+    """
     lake.refresh()
     rollups = Rollups(lake.url)
     current: dict[EpochKey, str] = {}
@@ -33,7 +36,7 @@ def make_rollups(
                 continue
             decoding = decoding_of(registry, row.buses)
             name = current[key] = key_of(lake, *key, decoding, clock)
-            if rollups.has(*key, name) or not is_quiet(key):
+            if rollups.has(*key, name) or not is_quiet(key) or not lake.frame_rows.is_whole(*key):
                 continue
             try:
                 found = make_rollup(lake, key, decoding, clock, stop)
@@ -41,6 +44,8 @@ def make_rollups(
                 continue  # merged meanwhile: the next turn makes it
             if found is None:
                 return made
+            if not lake.frame_rows.is_whole(*key):
+                continue
             rollups.write(*key, name, found)
             made += 1
     rollups.keep_only(current)
