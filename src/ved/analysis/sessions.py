@@ -42,7 +42,7 @@ _Epoch = tuple[str, bytes]
 
 
 class SessionFinder:
-    """Puts stretches together into sessions, in whatever order they come: live first, what was missed later.
+    """Puts stretches together into sessions, in whatever order those of an epoch come: live first, the rest later.
 
     Frames of one epoch less than `GAP_US` apart are one session. A new epoch joins a session when its UTC begins within
     `GAP_US` after that session's end (an agent that restarted, a log in several parts). One that begins earlier than
