@@ -26,6 +26,7 @@ from ved.errors import CorruptDataError, UserError
 TESTS: Final = Path(__file__).resolve().parents[1]
 CONFORMANCE: Final = TESTS / "conformance"
 ROOT: Final = TESTS.parent
+SEALED: Final = struct.Struct("<BHQ")
 Refusals = tuple[type[Exception], ...]
 CORRUPT: Final[Refusals] = (CorruptDataError,)
 BAD_INPUT: Final[Refusals] = (UserError,)
@@ -99,16 +100,21 @@ def join(parts: list[bytes]) -> bytes:
 
 
 def make_sealed() -> Callable[[bytes], object]:
-    """A record whose checksum is right and whose body is packed: kind (u8), count (u16), then the plain body."""
-    header, decode = importlib.import_module("ved.codec.header"), function("codec.records", "decode_record")()
+    """A record whose checksum is right and whose body is packed: kind (u8), count (u16), number (u64), the plain body.
+
+    What is understood must fit wherever the roles put it.
+    """
+    decode, sealed_record = function("codec.records", "decode_record")(), importlib.import_module("tests.unit.sealed")
     kinds = importlib.import_module("ved.model.records").RecordKind
 
     def parse(data: bytes) -> None:
-        if len(data) < 3 or data[0] not in list(kinds):
+        if len(data) < SEALED.size or data[0] not in list(kinds):
             return
-        kind, count = kinds(data[0]), int.from_bytes(data[1:3], "little")
-        body = zstandard.compress(data[3:]) if kind in PACKED else data[3:]
-        decode(header.pack_record(header.RecordHeader(kind, "fs", bytes(16), 1, count, 0), body))
+        kind, count, number = SEALED.unpack_from(data)
+        body = data[SEALED.size :]
+        body = zstandard.compress(body) if kind in PACKED else body
+        told = sealed_record.numbers_of(decode(sealed_record.seal(kind, number, count, body)))
+        assert all(abs(one) <= sealed_record.MOST for one in told), told
 
     return parse
 
@@ -231,7 +237,7 @@ def sealed() -> list[bytes]:
         body = record[found.body_at :]
         if found.kind in PACKED and body:
             body = zstandard.decompress(body, max_output_size=1 << 24)
-        out.append(bytes([found.kind]) + found.count.to_bytes(2, "little") + body)
+        out.append(SEALED.pack(found.kind, found.count, found.number) + body)
     return out
 
 
