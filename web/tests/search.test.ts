@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { panelOf } from "../src/extend/panels";
 import type { ChannelInfo } from "../src/protocol/messages";
 import { ChannelSearch, fold } from "../src/search/fuzzy";
+import { shownIn, toggled } from "../src/search/picked";
 
 function channel(name: string, unit = "", comment = ""): ChannelInfo {
   const [message, signal] = name.split(".") as [string, string];
@@ -50,5 +52,23 @@ describe("channel search", () => {
     expect(many.find("<b>499").length).toBe(1);
     expect(many.find("<b> 499").length).toBe(1);
     expect(many.find("[]\\").length).toBe(500);
+  });
+});
+
+describe("a panel in the picker", () => {
+  it("of laps shows and gives back its channels, though they are not watched", () => {
+    const overlay = panelOf("overlay")!;
+    const one = toggled(overlay, overlay.read({}), "A.b")!;
+    expect([...shownIn(overlay, one)]).toEqual(["A.b"]);
+    expect(toggled(overlay, one, "A.b")).toMatchObject({ channels: [] });
+  });
+
+  it("that shows one channel stays as it is when that one is chosen again, and a full one says so", () => {
+    const gauge = panelOf("gauge")!;
+    const one = toggled(gauge, gauge.read({}), "A.b")!;
+    expect([...shownIn(gauge, one)]).toEqual(["A.b"]);
+    expect(toggled(gauge, one, "A.b")).toBe(one);
+    const overlay = panelOf("overlay")!;
+    expect(toggled(overlay, overlay.read({ channels: "abcdefgh".split("") }), "A.b")).toBeNull();
   });
 });

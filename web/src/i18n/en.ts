@@ -297,6 +297,7 @@ export const en = {
   "picker.count": "{n} of {total}",
   "picker.hint": "↑ ↓ choose · Enter add or remove · Esc close",
   "picker.close": "Close",
+  "picker.sheet_full": "This sheet takes no more panels. Add a sheet, or take a panel away.",
   "picker.full": "This panel takes no more channels",
   "help.title": "Help",
   "help.keys": "Keyboard",

@@ -299,6 +299,7 @@ export const fr: Record<Key, string> = {
   "picker.count": "{n} sur {total}",
   "picker.hint": "↑ ↓ choisir · Entrée ajouter ou retirer · Échap fermer",
   "picker.close": "Fermer",
+  "picker.sheet_full": "Cette feuille ne prend pas plus de panneaux. Ajoutez une feuille, ou retirez un panneau.",
   "picker.full": "Ce panneau ne prend pas plus de voies",
   "help.title": "Aide",
   "help.keys": "Clavier",
