@@ -15,7 +15,7 @@ from ved.codec.batch import encode_batch
 from ved.codec.columns import pack_columns
 from ved.codec.link import Space
 from ved.codec.records import decode_record, encode_record, peek
-from ved.codec.samples import encode_samples
+from ved.codec.samples import _content, encode_samples
 from ved.errors import CorruptDataError
 from ved.ingest.recent import Recent
 from ved.link.span import span_of
@@ -51,8 +51,7 @@ def understood(data: bytes) -> object | None:
     for decode in (decode_record, decode_entry):
         try:
             found.append(decode(data))
-        except CorruptDataError as error:
-            assert "\n" not in str(error)
+        except CorruptDataError:
             found.append(None)
     assert (found[0] is None) == (found[1] is None)
     return found[0]
@@ -107,15 +106,10 @@ def test_samples_are_written_when_seq_and_times_fit_and_then_understood(first: i
     n = len(times)
     columns = SampleColumns(np.array(times, np.int64), np.zeros(n, np.uint16), np.zeros(n))
     batch = SampleBatch("fs", bytes(16), first, (SampleChannel("a.b"),), columns)
-    if first + n <= MOST and all(abs(one) <= MOST for one in times):
+    fits = first + n <= MOST and all(abs(one) <= MOST for one in times)
+    assert (understood(seal(RecordKind.SAMPLES, first, n, zstandard.compress(_content(batch)))) is not None) == fits
+    if fits:
         assert understood(encode_samples(batch)) is not None
-    else:
-        with pytest.raises(ValueError, match=r"within|number"):
-            encode_samples(batch)
-    body = seal(
-        RecordKind.SAMPLES, first, n, encode_samples(SampleBatch("fs", bytes(16), 1, batch.channels, NEAR[n]))[38:]
-    )
-    assert (understood(body) is not None) == (first + n <= MOST)
-
-
-NEAR = {n: SampleColumns(np.arange(n), np.zeros(n, np.uint16), np.zeros(n)) for n in range(1, 5)}
+        return
+    with pytest.raises(ValueError, match=r"within|number"):
+        encode_samples(batch)
