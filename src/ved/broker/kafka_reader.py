@@ -94,7 +94,11 @@ class KafkaStreamReader(StreamReader):
                 return entries
             if self._fetching is None:
                 self._fetching = loop.run_in_executor(None, self._fetch, max(_QUIET_S, min(left_s, _FETCH_S)))
-            fetched = await asyncio.shield(self._fetching)
+            try:
+                fetched = await asyncio.shield(self._fetching)
+            except StorageError:
+                self._fetching = None  # the next read asks anew
+                raise
             self._fetching = None
             self._buffer += fetched
 

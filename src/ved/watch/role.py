@@ -18,8 +18,8 @@ from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal, open_stream
 from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
-from ved.errors import CorruptDataError
-from ved.metrics import FORWARD, LAG, RECORDS_CORRUPT_TOTAL, Counters
+from ved.errors import CorruptDataError, StorageError
+from ved.metrics import FORWARD, LAG, RECORDS_CORRUPT_TOTAL, TASK_FAILURES_TOTAL, Counters
 from ved.notify.targets import NotifySettings
 from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
@@ -32,6 +32,7 @@ from ved.watch.sessions import SessionWatcher
 
 CURSOR: Final = "watch"
 TICK_S: Final = 0.2
+RETRY_S: Final = 1.0
 SAVE_US: Final = 1_000_000
 SYNC_US: Final = 5_000_000
 """A flush to a busy disk may take longer than an alarm may: it comes seldom. After a power cut, what was found since is
@@ -70,25 +71,53 @@ async def run_watch(
     stop: asyncio.Event,
     counters: Counters | None = None,
 ) -> None:
-    """Follow the stream `frames` until `stop`, then read it to its end and save."""
+    """Follow the stream `frames` until `stop`, then read it to its end and save.
+
+    While the database or the disk refuses, it is tried again for ever: the parts begin anew from what was saved last,
+    as after a kill. StorageError when they refuse at the start or at the end.
+    """
     counters = counters or Counters()
     db = Database(settings.db_url, is_found_again=True)
     frames = open_stream(settings.data, "frames", settings.kafka)
-    reader = _reader(frames, db)
     events = open_journal(settings.data, "events").writer()
-    following = _Following(frames, reader, events, Watching(db, make_parts(db, now()), counters))
+    epochs = Epochs(db)
+    following: _Following | None = _begin(frames, events, db, epochs, counters)
     helpers = [asyncio.create_task(run) for run in _helpers(settings, db, counters)]
     try:
         ready({})
         await asyncio.to_thread(compile_kernels)
-        await following.run(stop, settings.keep_for)
+        while True:
+            try:
+                following = following or _begin(frames, events, db, epochs, counters)
+                await following.run(stop, settings.keep_for)
+                break
+            except StorageError as error:
+                if following is not None:
+                    following.close()
+                following = None
+                if stop.is_set():
+                    raise
+                counters.add(TASK_FAILURES_TOTAL)
+                log.warning("waiting for the database or the disk: %s", error)
+                await asyncio.sleep(RETRY_S)
     finally:
         for task in helpers:
             task.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
-        reader.close()
+        if following is not None:
+            following.close()
         events.close()
         db.close()
+
+
+def _begin(frames: Stream, events: StreamWriter, db: Database, epochs: Epochs, counters: Counters) -> "_Following":
+    """From what was saved on. `epochs`: clocks that were heard, which record may not have written yet."""
+    reader = _reader(frames, db)
+    try:
+        return _Following(frames, reader, events, Watching(db, make_parts(db, now()), counters, epochs))
+    except StorageError:
+        reader.close()
+        raise
 
 
 def _helpers(settings: WatchSettings, db: Database, counters: Counters) -> list[Coroutine[object, object, None]]:
@@ -109,6 +138,10 @@ class _Following:
         self._has_cursor = frames.cursor(CURSOR) is not None
         self._cursor = reader.position
         self._done_us = dict.fromkeys(("save", "sync", "trim"), now().mono_us)
+
+    def close(self) -> None:
+        """Give the reader back."""
+        self._reader.close()
 
     async def run(self, stop: asyncio.Event, keep_for: Sequence[str]) -> None:
         """Until `stop`, and then to the end of the stream."""
@@ -169,12 +202,14 @@ def _reader(frames: Stream, db: Database) -> StreamReader:
 class Watching:
     """Gives every entry to every part."""
 
-    def __init__(self, db: Database, parts: Sequence[WatchPart], counters: Counters) -> None:
+    def __init__(
+        self, db: Database, parts: Sequence[WatchPart], counters: Counters, epochs: Epochs | None = None
+    ) -> None:
         self.counters = counters
         self._db = db
         self._lag_ms = 0.0
         counters.gauge(LAG, lambda: self._lag_ms)
-        self._epochs = Epochs(db)
+        self._epochs = epochs or Epochs(db)
         self._parts = parts
 
     def take(self, entries: Sequence[StreamEntry]) -> None:
