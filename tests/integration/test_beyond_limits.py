@@ -230,7 +230,7 @@ def test_record_and_watch_leave_out_what_is_stored_already(tmp_path: Path, url: 
     reader = stream.reader("latest")
     end = reader.position
     reader.close()
-    settings = RecordSettings(tmp_path, url, str(tmp_path / "lake"), commit_s=0.05, quiet_s=0.0, housekeeping_s=0.1)
+    settings = RecordSettings(tmp_path, url, str(tmp_path / "lake"), commit_s=0.05, quiet_s=0.0, housekeeping_s=60.0)
 
     async def main() -> None:
         stop = asyncio.Event()
