@@ -225,6 +225,7 @@ describe("workbooks", () => {
     const all = globalThis.fetch;
     vi.stubGlobal("fetch", (path: string, init: RequestInit) => (path.includes("?vehicle=") ? Promise.reject(new TypeError("away")) : all(path, init)));
     await books.open(car, "abc");
+    expect(books.lines.map((line) => line.id)).toEqual(["abc"]);
     books.addPanel("lamps");
     await vi.advanceTimersByTimeAsync(2000);
     expect(server.stored.get("abc")!.content).toEqual(books.current);

@@ -108,6 +108,8 @@ export class Workbooks {
       this.saver.know(id, told.changed_utc_us);
       this.show(vehicle, id, told.content, "saved", sheet);
     } else this.showPreset(vehicle, "default", null);
+    const { opened } = this;
+    if (this.id === id && opened !== null && this.lines.every((line) => line.id !== id)) this.lines = [...this.lines, opened];
   }
 
   /** A saved workbook; null where there is none, or it cannot be read. */
