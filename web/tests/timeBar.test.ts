@@ -55,4 +55,16 @@ describe("the message at the bottom", () => {
     vi.advanceTimersByTime(1);
     expect(toasts.shown).toBeNull();
   });
+
+  it("of a change of the workbook is of that change alone", () => {
+    const toasts = new Toasts();
+    const books = { current: {}, undo: vi.fn() };
+    toasts.undoable("Removed", "Undo", books);
+    books.current = {};
+    toasts.act();
+    expect(books.undo).not.toHaveBeenCalled();
+    toasts.undoable("Removed", "Undo", books);
+    toasts.act();
+    expect(books.undo).toHaveBeenCalledOnce();
+  });
 });

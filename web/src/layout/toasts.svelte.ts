@@ -22,6 +22,12 @@ export class Toasts {
     this.timer = setTimeout(() => this.hide(), SHOWN_MS);
   }
 
+  /** Tells of the change of a workbook that was made just now: it is taken back while it is the last one. */
+  undoable(text: string, undo: string, books: { readonly current: unknown; undo: () => void }): void {
+    const after = books.current;
+    this.show({ text, action: { text: undo, act: () => books.undo(), isValid: () => books.current === after } });
+  }
+
   hide(): void {
     clearTimeout(this.timer);
     this.shown = null;
