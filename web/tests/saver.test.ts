@@ -101,6 +101,21 @@ describe("changes of one's own workbooks", () => {
     return world;
   }
 
+  it("are sent later, not again and again, where the server refuses without another copy", async () => {
+    const world = new World();
+    world.saver.resume("1");
+    let sent = 0;
+    const all = globalThis.fetch;
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
+      if (init.method !== "PUT") return all(path, init);
+      if (++sent > 50) throw new Error("without end");
+      return Promise.resolve({ ok: false, status: 409, statusText: "", json: () => Promise.resolve({ error: { code: "workbook_changed", message: "" } }) });
+    });
+    world.change("a");
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect([world.saver.progress("a"), sent]).toEqual(["failed", 3]);
+  });
+
   it("of one device all reach the server, whatever the line, the person and the browser do", async () => {
     for (let seed = 1; seed <= ROUNDS; seed++) {
       const world = await live(seed, false);

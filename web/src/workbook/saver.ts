@@ -143,7 +143,9 @@ export class Saver {
       const now = this.waiting.get(id);
       if (now !== undefined) this.put(id, { ...now, sent: null }); // It was answered: the server does not have it.
       if (error.code !== "workbook_changed") throw error;
-      return this.compare(id);
+      if (!(await this.compare(id))) return false;
+      if (this.waiting.get(id)?.base === one.base) throw new UnreachableError("refused, but not changed"); // Later, not at once.
+      return true;
     }
   }
 
