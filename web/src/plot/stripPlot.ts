@@ -138,7 +138,6 @@ export class StripPlot {
   }
 
   destroy(): void {
-    this.options.onCursor(null); // The pointer will not leave a chart that is gone.
     this.plot.destroy();
   }
 
