@@ -274,6 +274,8 @@ def test_a_tap_on_a_phone_leaves_no_panel_in_the_past_and_a_finger_drags_back(br
         points = [] if at is None else [{"x": at, "y": y}]
         cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     expect(page.locator(".time-bar")).to_contain_text("PAUSED")
+    plot.tap()
+    expect(page.get_by_text("Values at the cursor")).to_be_visible()
     page.locator(".time-bar").get_by_role("button", name="Go live").tap()
     expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")
     expect(page.get_by_text("Values at the cursor")).to_have_count(0)
