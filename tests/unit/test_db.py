@@ -1,3 +1,4 @@
+import socket
 from importlib import resources
 from pathlib import Path
 
@@ -215,3 +216,14 @@ def test_alarms_are_counted_in_the_span_in_which_they_began(db: Database):
     assert alarms.count_alarms(db, "fs", [(300, 400), (100, 200), (500, 600)]) == [1, 3, 0]
     assert alarms.count_alarms(db, "fs", []) == []
     assert alarms.count_alarms(db, "ps", [(0, 400)]) == [0]
+
+
+def test_a_database_host_that_says_nothing_is_not_waited_for():
+    """Connections are taken, as a machine's firewall may do, and nothing follows."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db = Database(f"postgresql+psycopg://ved@127.0.0.1:{silent.getsockname()[1]}/ved")
+        try:
+            with pytest.raises(StorageError):
+                sessions.list_sessions(db, "fs")
+        finally:
+            db.close()

@@ -11,6 +11,8 @@ from sqlalchemy.exc import OperationalError
 from ved.errors import StorageError, UserError
 
 _MIGRATION_LOCK = 0x766564  # any number, the same everywhere: "ved"
+_CONNECT_S = 5
+"""A machine that is off does not answer at all: TCP alone would wait for minutes."""
 
 
 class Database:
@@ -25,9 +27,11 @@ class Database:
         Right where the position in a stream is in the same commit, so that what it found is found again.
         """
         self.url = url
-        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        waits = {} if is_sqlite else {"connect_timeout": _CONNECT_S}
+        self.engine: Engine = create_engine(url, pool_pre_ping=not is_sqlite, connect_args=waits)
         event.listen(self.engine, "handle_error", _name_refusal)
-        if make_url(url).get_backend_name() == "sqlite":
+        if is_sqlite:
             event.listen(self.engine, "connect", _tune_sqlite)
         if is_found_again:
             event.listen(self.engine, "connect", _do_not_wait)
