@@ -36,7 +36,7 @@ class Elsewhere:
         ]
 
 
-@pytest.mark.parametrize("uptime_us", [86_400_000_000, -time.monotonic_ns() // 1000])
+@pytest.mark.parametrize("uptime_us", [86_400_000_000, -time.monotonic_ns() // 1000], ids=["longer", "just started"])
 def test_age_and_link_do_not_hang_on_how_long_another_machine_is_up(tmp_path, monkeypatch, uptime_us: int):
     open_stream = role.open_stream
     monkeypatch.setattr(role, "open_stream", lambda *where: Elsewhere(open_stream(*where), uptime_us))
