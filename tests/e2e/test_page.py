@@ -155,7 +155,7 @@ def test_a_workbook_is_changed_saved_and_there_again_for_its_owner_alone(page: P
     page.get_by_role("button", name="Workbook and sheets").click()
     page.get_by_label("Save as a workbook of mine").fill("Tests & <b>")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("status")).to_contain_text("Tests & <b>")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("Tests & <b>")
     page.keyboard.press("Escape")
     page.goto(f"{drive.origin}/?vehicle=drive")
     expect(page.get_by_label("Workbook", exact=True)).to_have_value(re.compile("^[0-9a-f]{32}$"))

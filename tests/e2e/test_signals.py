@@ -50,7 +50,7 @@ def test_upload_preview_assign_and_history_changes(page: Page, served):
     assert altitudes(data, "gnss_altitude.Altitude") == before  # nothing counts yet
 
     page.get_by_role("button", name="Put in force").click()
-    expect(page.get_by_role("status")).to_contain_text("In force")
+    expect(page.get_by_role("status").filter(has_text="In force")).to_be_visible()
     expect(page.get_by_role("region", name="History")).to_contain_text("the scale was half")
     for name in ("gnss_altitude.Altitude", "gnss_altitude.Height"):
         assert altitudes(data, name) == pytest.approx([2 * (value + 6000) - 6000 for value in before])
