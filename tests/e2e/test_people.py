@@ -70,7 +70,7 @@ def test_the_first_admin_says_who_they_are_before_anything_else(browser: Browser
         page.get_by_role("button", name="Begin").click()
         expect(page.get_by_role("region", name="People")).to_contain_text("Ada", timeout=WAIT_MS)
         me = page.request.get(f"{serving.origin}/api/me").json()
-        assert me == {"name": "Ada", "role": "admin", "is_named": True, "has_password": True}
+        assert me == {"id": me["id"], "name": "Ada", "role": "admin", "is_named": True, "has_password": True}
         page.context.close()
 
 
