@@ -171,12 +171,12 @@ async def test_two_displays_get_latest_values_status_and_names_that_are_safe(sit
             await drive_until(site, lambda: speeds.last("ved/pe/Motor.speed") == "-7.5", -7.5, vehicle="pe")
             site.drive(99.0, lane=Lane.BACKFILL)
             site.drive(13.0, gear=3)
-            site.sense(**{"a/+#\0": 1.25, "status": 5.0, "bad": float("nan")})
+            site.sense(**{"a/+#\1": 1.25, "status": 5.0, "bad": float("nan")})
             await until(lambda: all_of_it.last("ved/fs/%73tatus") == "5" and all_of_it.last("ved/fs/Motor.gear") == "3")
             await until(lambda: speeds.last("ved/fs/Motor.speed") == "13")
-            assert all_of_it.last("ved/fs/a%2F%2B%23%00") == "1.25"
+            assert all_of_it.last("ved/fs/a%2F%2B%23%01") == "1.25"
             values = json.loads(all_of_it.last("ved/fs/values"))
-            assert values["a/+#\0"] == 1.25
+            assert values["a/+#\1"] == 1.25
             assert values["Motor.speed"] == 13
             assert all_of_it.last("ved/fs/status") == all_of_it.last("ved/pe/status") == "online"
             site.append(LinkState("fs", b"e" * 16, False, Lane.LIVE, "peer", -1))
