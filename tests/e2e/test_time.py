@@ -189,6 +189,7 @@ def test_drag_back_and_scrub_show_what_was_and_go_live_returns(page: Page, serve
     expect(page.locator(".time-bar")).not_to_contain_text("PAUSED")
 
 
+@pytest.mark.slow
 def test_a_pause_longer_than_the_window_has_its_data_on_every_sheet(page: Page, served, car, truth):
     opened(page, served, 5)
     page.keyboard.press("Space")
@@ -217,6 +218,7 @@ def alarm_of(served, since_us: float) -> Alarm | None:
     return min(found, key=lambda one: one.utc_raised_us, default=None)
 
 
+@pytest.mark.slow
 def test_the_button_of_an_alarm_shows_its_time(page: Page, served, car, eventually):
     eventually(lambda: alarm_of(served, (car - 60) * 1e6), "the hot car raises an alarm")
     alarm = alarm_of(served, (car - 60) * 1e6)

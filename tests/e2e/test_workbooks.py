@@ -9,6 +9,8 @@ from tests.e2e.conftest import WAIT_MS
 from ved.db.database import Database
 from ved.db.vehicles import ensure_vehicle_name
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def garage(served):
