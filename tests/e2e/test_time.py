@@ -199,7 +199,8 @@ def test_a_pause_longer_than_the_window_has_its_data_on_every_sheet(page: Page, 
     dynamics.click()
     expect(page.locator("section.chart .value").first).to_have_text(re.compile(r"\d"))
     other = Seen(page)
-    assert (other.from_us, other.to_us) == (first.from_us, first.to_us)
+    # A better clock of the car may move the samples, and the view with them.
+    assert (other.from_us, other.to_us) == pytest.approx((first.from_us, first.to_us), abs=NEAR_US)
     assert set(other.texts) != set(first.texts)
     truth.agrees(other)
     page.get_by_role("tab", name="Overview").click()
