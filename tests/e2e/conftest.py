@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -126,10 +127,10 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser, served: "Serving") -> Iterator[Page]:
-    """A signed-in page; anything that the browser complains about fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-GB")
+@contextmanager
+def signed_in_page(browser: Browser, served: "Serving", **looks: Any) -> Iterator[Page]:
+    """A page in a context that `looks` so; anything that the browser complains about fails at the end."""
+    context = browser.new_context(locale="en-GB", **looks)
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
     expect.set_options(timeout=WAIT_MS)
@@ -140,6 +141,13 @@ def page(browser: Browser, served: "Serving") -> Iterator[Page]:
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser, served: "Serving") -> Iterator[Page]:
+    """A signed-in page."""
+    with signed_in_page(browser, served, viewport={"width": 1440, "height": 1000}) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")

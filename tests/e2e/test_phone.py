@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from tests.e2e.conftest import WAIT_MS
+from tests.e2e.conftest import signed_in_page
 
 pytestmark = pytest.mark.slow
 
@@ -32,22 +32,12 @@ def car(served) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def phone(browser: Browser, served, car) -> Iterator[Page]:
-    """A signed-in page under a thumb; anything that the browser complains about fails the module."""
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, locale="en-GB", accept_downloads=True
-    )
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(served.ved.run("signin", "--data", str(served.ved.data)).stdout.strip())
-    page.goto(f"{served.origin}/?vehicle=pe&workbook=tv&window=30")
-    expect(page.get_by_text("LIVE", exact=True)).to_be_visible()
-    yield page
-    context.close()
-    assert complaints == []
+    """A signed-in page under a thumb; one for all tests here."""
+    looks = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "accept_downloads": True}
+    with signed_in_page(browser, served, **looks) as page:
+        page.goto(f"{served.origin}/?vehicle=pe&workbook=tv&window=30")
+        expect(page.get_by_text("LIVE", exact=True)).to_be_visible()
+        yield page
 
 
 def barriers(page: Page) -> list[str]:
