@@ -1,5 +1,3 @@
-import { getJson } from "../protocol/rest";
-
 /** The channels of a sheet, by whether a session has them. */
 export interface Offer {
   readonly present: readonly string[];
@@ -11,11 +9,6 @@ export function offerOf(wanted: readonly string[], offered: readonly string[], n
   const known = new Set(offered);
   const isThere = (channel: string): boolean => known.has(channel) || known.has(nameOf(channel));
   return { present: wanted.filter(isThere), missing: wanted.filter((channel) => !isThere(channel)) };
-}
-
-export async function channelsOfSession(session: string): Promise<string[]> {
-  const told = await getJson<readonly { readonly name: string }[]>(`/api/sessions/${encodeURIComponent(session)}/channels`);
-  return told.map((channel) => channel.name);
 }
 
 /** The session that holds most of a time, undefined where none holds any of it. */
