@@ -33,7 +33,7 @@ def car(served) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def phone(browser: Browser, served, car) -> Iterator[Page]:
     """A signed-in page under a thumb; one for all tests here."""
-    looks = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "accept_downloads": True}
+    looks = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with signed_in_page(browser, served, **looks) as page:
         page.goto(f"{served.origin}/?vehicle=pe&workbook=tv&window=30")
         expect(page.get_by_text("LIVE", exact=True)).to_be_visible()
