@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.conftest import WAIT_MS
 
 from ved.api.history import History
@@ -40,11 +40,10 @@ def car(drive):
     process.wait(60)
 
 
-def painted_pixels(page: Page) -> int:
-    """Pixels of the map that are not empty."""
-    return page.evaluate(
-        """() => {
-            const canvas = document.querySelector('section[aria-label="Map"] canvas');
+def painted_pixels(canvas: Locator) -> int:
+    """Pixels that are not empty."""
+    return canvas.evaluate(
+        """(canvas) => {
             const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
             let painted = 0;
             for (let at = 3; at < data.length; at += 4) if (data[at] > 0) painted += 1;
@@ -55,8 +54,9 @@ def painted_pixels(page: Page) -> int:
 
 def test_the_recorded_drive_is_on_the_map_and_its_last_value_is_the_lakes(page: Page, drive, eventually):
     page.goto(f"{drive.origin}/?vehicle=drive&rate=10&window=600")
-    expect(page.get_by_label("Map", exact=True).locator("canvas")).to_be_visible()
-    eventually(lambda: painted_pixels(page) > 500, "a track on the map")
+    track = page.get_by_label("Map", exact=True).locator("canvas")
+    expect(track).to_be_visible()
+    eventually(lambda: painted_pixels(track) > 500, "a track on the map")
     row = page.locator('li[title="gnss_speed.SpeedAccuracy"]')
     expect(page.locator("section.chart li").first).to_be_visible()
     expect(row).to_have_count(0)
@@ -71,7 +71,8 @@ def test_the_recorded_drive_is_on_the_map_and_its_last_value_is_the_lakes(page: 
         last = float(History(lake, db).samples("drive", "gnss_speed.SpeedAccuracy", 0, 2**62).values[-1])
     finally:
         db.close()
-    text = shown.inner_text().replace("−", "-")
+    eventually(lambda: painted_pixels(shown.locator("canvas")) > 20, "the number's glyphs")
+    text = shown.text_content().replace("−", "-")
     assert float(text) == pytest.approx(last, abs=0.5 * 10 ** -len(text.partition(".")[2]))
 
 

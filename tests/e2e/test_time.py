@@ -53,7 +53,7 @@ class Seen:
         expect(page.get_by_text("Loading")).to_have_count(0)
         self.from_us, self.to_us = settled(page)
         rows = page.locator("section.chart li[title]").evaluate_all(
-            "(rows) => rows.map((row) => [row.title, row.querySelector('.value').innerText, row.className])"
+            "(rows) => rows.map((row) => [row.title, row.querySelector('.value').textContent, row.className])"
         )
         self.texts = {name: text for name, text, _ in rows if re.fullmatch(r"[−-]?\d+(\.\d+)?", text)}
         self.old = [name for name, _, classes in rows if re.search(r"\bold\b", classes)]
