@@ -97,13 +97,14 @@ describe("what the server has of laps", () => {
   });
 
   describe("the lap table", () => {
-    const sessions = ["old", "new"].map((id) => ({ id }));
+    let sessions: { id: string }[];
     const laps: Record<string, Lap[]> = { old: [lapOf(1), lapOf(2, 40)], new: [lapOf(1, 60), lapOf(2, 55), lapOf(3, 58)], empty: [] };
     let store: Laps;
     let end: () => void;
     let marked: (readonly number[])[];
 
     beforeEach(async () => {
+      sessions = ["old", "new"].map((id) => ({ id }));
       answer = (path) => {
         const session = /sessions\/(\w+)\/laps/.exec(path)?.[1];
         return { status: 200, value: session === undefined ? sessions : { laps: laps[session] } };
@@ -124,6 +125,21 @@ describe("what the server has of laps", () => {
       store.toggle(1);
       store.toggle(3);
       expect(store.compared.map((lap) => lap.number)).toEqual([2, 3]);
+    });
+
+    it("are named with their session in a link, which shows the same when there is a newer one", async () => {
+      expect(store.shared.session).toBe(null);
+      store.toggle(1);
+      const link = store.shared;
+      expect(link).toEqual({ session: "new", picked: [2, 3, 1], reference: null, part: null });
+      sessions = [...sessions, { id: "empty" }];
+      const other = new Laps();
+      const stop = other.follow("fs", () => undefined);
+      other.see(link);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(other.session?.id).toBe("new");
+      expect(other.compared.map((lap) => lap.number)).toEqual([2, 1, 3]);
+      stop();
     });
 
     it("marks the laps of the session that is chosen, and of the newest again", async () => {

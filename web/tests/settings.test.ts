@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
+import { NOTHING_CHOSEN } from "../src/laps/lapView";
 import { defaultCharts } from "../src/settings/defaults";
 import { costOf, DEFAULT_VIEW, loadView, readAddress, storeView, writeAddress } from "../src/settings/view";
 
@@ -19,8 +20,8 @@ const view = { rateHz: 50, windowS: 300 };
 
 describe("address", () => {
   it.each([
-    { section: "settings", workbook: "driver", sheet: "laps", range: { fromUs: 1_700_000_000_000_000, toUs: 1_700_000_010_000_000 }, isKiosk: true },
-    { section: "live", workbook: null, sheet: null, range: null, isKiosk: false },
+    { section: "settings", workbook: "driver", sheet: "laps", range: { fromUs: 1_700_000_000_000_000, toUs: 1_700_000_010_000_000 }, laps: { session: "a&b", picked: [3, 12], reference: 7, part: { from: 0.25, to: 0.5 } }, isKiosk: true },
+    { section: "live", workbook: null, sheet: null, range: null, laps: NOTHING_CHOSEN, isKiosk: false },
   ])("comes back as it was: $section", (address) => {
     const given = { vehicle: "fs & <b>", view, ...address };
     expect(readAddress(writeAddress(given))).toEqual(given);
@@ -28,6 +29,10 @@ describe("address", () => {
 
   it.each(["?rate=0&window=-1", "?rate=101&window=1e9", "?rate=&window=x", "?rate=NaN&window=Infinity"])("nonsense is ignored: %s", (query) => {
     expect(readAddress(query).view).toEqual({});
+  });
+
+  it.each(["?laps=x,-1,0,1e99,1.5&reference=-2&part=0.5-0.4", "?laps=&reference=&part=", "?laps=,&reference=1.5&part=-0.1-2", "?part=0.1"])("nonsense about laps is ignored: %s", (query) => {
+    expect(readAddress(query).laps).toEqual(NOTHING_CHOSEN);
   });
 
   it("an unknown section is the live view; a time that ends before it begins is none", () => {

@@ -152,6 +152,7 @@ export class Telemetry extends Connection {
     this.phase = "ready";
     this.sendWatch();
     this.endFeeds = startFeeds(this, name);
+    if (isMeant) this.laps.see(address.laps);
   }
 
   private async chooseFirst(wanted: string | null): Promise<void> {
@@ -278,6 +279,7 @@ export class Telemetry extends Connection {
       sheet: this.workbooks.sheetIndex === 0 ? null : this.workbooks.sheet.id,
       view: this.view,
       range: this.time.paused,
+      laps: this.laps.shared,
       isKiosk: this.isKiosk,
     });
   }

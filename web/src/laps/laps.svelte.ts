@@ -1,5 +1,6 @@
 import { RefusedError, SignedOutError, UnreachableError } from "../protocol/rest";
 import { bestOf, comparedLaps } from "./compared";
+import { NOTHING_CHOSEN, type LapView } from "./lapView";
 import { getLaps, getSession, getSessions, type Lap, type SessionLine } from "./rest";
 
 const EVERY_MS = 5000;
@@ -8,23 +9,23 @@ const EVERY_MS = 5000;
 export class Laps {
   sessions = $state.raw<readonly SessionLine[]>([]);
   laps = $state.raw<readonly Lap[]>([]);
-  /** null: the newest. */
-  chosen = $state<string | null>(null);
   /** The one session that a guest sees; null: all of the vehicle. */
   only = $state<string | null>(null);
-  /** Laps that are laid over each other, by number; empty: the best and the last. */
-  picked = $state.raw<readonly number[]>([]);
-  /** The lap that the others are compared with, by number; null: the best. */
-  reference = $state<number | null>(null);
-  /** The part of the lap in view of all overlays, from 0 to 1. */
-  zoom = $state.raw<{ readonly from: number; readonly to: number } | null>(null);
+  /** What is chosen of them. */
+  view = $state.raw<LapView>(NOTHING_CHOSEN);
 
-  readonly session = $derived(this.sessions.find((one) => one.id === this.chosen) ?? this.sessions.at(-1));
+  readonly session = $derived(this.sessions.find((one) => one.id === this.view.session) ?? this.sessions.at(-1));
   readonly best: Lap | undefined = $derived(bestOf(this.laps));
-  readonly compared: readonly Lap[] = $derived(comparedLaps(this.laps, this.picked, this.reference));
+  readonly compared: readonly Lap[] = $derived(comparedLaps(this.laps, this.view.picked, this.view.reference));
 
   private vehicle = "";
   private onLaps: () => void = () => undefined;
+
+  /** For a link that shows the same: laps have numbers within their session. */
+  readonly shared: LapView = $derived({
+    ...this.view,
+    session: this.view.session ?? (this.view.picked.length > 0 || this.view.reference !== null ? (this.session?.id ?? null) : null),
+  });
 
   /** Keeps up with a vehicle; gives back the end of it. `onLaps`: they are other than before. */
   follow(vehicle: string, onLaps: () => void): () => void {
@@ -32,9 +33,7 @@ export class Laps {
     this.onLaps = onLaps;
     if (this.only === null) this.sessions = [];
     this.laps = [];
-    this.chosen = null;
-    this.picked = [];
-    this.reference = null;
+    this.view = NOTHING_CHOSEN;
     let isOver = false;
     const look = async (): Promise<void> => {
       if (!document.hidden) await this.refresh(vehicle);
@@ -54,10 +53,8 @@ export class Laps {
   }
 
   async choose(session: string | null): Promise<void> {
-    this.chosen = session;
+    this.view = { ...NOTHING_CHOSEN, session };
     this.laps = [];
-    this.picked = [];
-    this.reference = null;
     this.onLaps();
     await this.refresh(this.vehicle);
   }
@@ -65,7 +62,12 @@ export class Laps {
   /** Takes a lap out of those that are shown, or adds it. */
   toggle(lap: number): void {
     const shown = this.compared.map((one) => one.number);
-    this.picked = shown.includes(lap) ? shown.filter((one) => one !== lap) : [...shown, lap];
+    this.see({ picked: shown.includes(lap) ? shown.filter((one) => one !== lap) : [...shown, lap] });
+  }
+
+  /** Changes what is seen of the laps. */
+  see(change: Partial<LapView>): void {
+    this.view = { ...this.view, ...change };
   }
 
   private async refresh(vehicle: string): Promise<void> {

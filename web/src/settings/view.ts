@@ -1,4 +1,5 @@
 import { sectionOf } from "../extend/sections";
+import { readLapView, writeLapView, type LapView } from "../laps/lapView";
 import type { TimeRange } from "../time/timeRange";
 
 /** What one person sees of a vehicle, besides the workbook itself: in the address, so that a link shows the same. */
@@ -17,6 +18,7 @@ export interface Address {
   readonly view: Partial<View>;
   /** The time in view when paused. */
   readonly range: TimeRange | null;
+  readonly laps: LapView;
   readonly isKiosk: boolean;
 }
 
@@ -42,6 +44,7 @@ export function readAddress(search: string): Address {
     sheet: query.get("sheet"),
     view: { ...(rateHz === null ? {} : { rateHz }), ...(windowS === null ? {} : { windowS }) },
     range: fromMs !== null && toMs !== null && toMs > fromMs ? { fromUs: fromMs * 1000, toUs: toMs * 1000 } : null,
+    laps: readLapView(query),
     isKiosk: query.get("kiosk") === "1",
   };
 }
@@ -58,6 +61,7 @@ export function writeAddress(address: Omit<Address, "vehicle" | "view"> & { read
     query.set("from", String(Math.floor(address.range.fromUs / 1000)));
     query.set("to", String(Math.ceil(address.range.toUs / 1000)));
   }
+  writeLapView(query, address.laps);
   if (address.isKiosk) query.set("kiosk", "1");
   return `?${query.toString()}`;
 }
