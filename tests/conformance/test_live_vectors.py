@@ -1,5 +1,6 @@
 """The golden vectors of the binary live messages, read and written."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from ved.codec.live import LiveColumn, decode_message, encode_column, encode_message
 from ved.errors import CorruptDataError
+from ved.web.limits import bucket_for
 
 FOLDER = Path(__file__).parent / "live"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -72,3 +74,12 @@ def test_encode(name):
 def test_refused(name):
     with pytest.raises(CorruptDataError):
         decode_message((FOLDER / f"{name}.bin").read_bytes())
+
+
+def test_buckets():
+    with (FOLDER / "buckets.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 400
+    for row in rows:
+        found = bucket_for(float(row["rate_hz"]), float(row["window_s"]), int(row["channels"]))
+        assert found == int(row["bucket_us"]), row

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.conftest import WAIT_MS
@@ -72,8 +73,30 @@ def test_the_recorded_drive_is_on_the_map_and_its_last_value_is_the_lakes(page: 
     finally:
         db.close()
     eventually(lambda: painted_pixels(shown.locator("canvas")) > 20, "the number's glyphs")
+    assert_reads(shown, last)
+
+
+def assert_reads(shown: Locator, value: float) -> None:
+    """A number on the page is this one, rounded."""
     text = shown.text_content().replace("−", "-")
-    assert float(text) == pytest.approx(last, abs=0.5 * 10 ** -len(text.partition(".")[2]))
+    assert float(text) == pytest.approx(value, abs=0.501 * 10 ** -len(text.partition(".")[2]))
+
+
+def test_seconds_of_a_day_long_window_are_as_fine_as_the_lake(page: Page, drive, eventually):
+    """Buckets of such a window are ten seconds wide; what is in view has finer ones."""
+    db, lake = Database(f"sqlite:///{drive.ved.data / 'db.sqlite'}"), Lake(str(drive.ved.data / "lake"))
+    try:
+        samples = History(lake, db).samples("drive", "gnss_speed.Speed", 0, 2**62)
+    finally:
+        db.close()
+    before = np.searchsorted(samples.utc_us, samples.utc_us - 4_000_000)
+    at = int(np.argmax(np.abs(samples.values - samples.values[before]) * (before > 100)))
+    to_ms, value = int(samples.utc_us[at]) // 1000 + 1, float(samples.values[at])
+    page.goto(f"{drive.origin}/?vehicle=drive&rate=100&window=86400&from={to_ms - 4000}&to={to_ms}")
+    shown = page.locator('li[title="gnss_speed.Speed"] .value')
+    expect(page.locator(".time-bar")).to_contain_text("PAUSED")
+    expect(page.get_by_text("Loading")).to_have_count(0)
+    eventually(lambda: abs(float(shown.text_content().replace("−", "-")) - value) < 0.06, "the value of that moment")
 
 
 def test_a_recording_of_the_past_is_live_and_stale_by_arrival_not_by_its_date(page: Page, drive):

@@ -308,7 +308,7 @@ SOCKETCAND: Final = [
     b"<hi><ok><ok>< fdframe 123 1.000000 1 00112233 >",
 ]
 TEXTS: Final = [
-    b'{"type":"watch","id":1,"vehicle":"fs","channels":["A.b"],"rate_hz":20,"window_s":60}',
+    b'{"type":"watch","id":1,"vehicle":"fs","channels":["A.b"],"rate_hz":20,"window_s":60,"until_utc_us":9}',
     b'{"type":"unwatch","id":1}',
 ]
 MATHS: Final = [b'average(A.b, 0.5 [s]) * 3.6 + max("C d", 2)', b"if(not A.b > 1 and C != 2, 0, -A.b ** 2)"]

@@ -283,3 +283,31 @@ def test_watching_again_replaces_and_unwatch_ends(tmp_path):
             assert len(page.kinds) == seen
 
     run(tmp_path, go)
+
+
+def test_a_window_of_the_past_ends_where_it_was_asked_to_and_nothing_follows(tmp_path):
+    """As fine as asked for, wherever it lies: stored, and what is not stored yet."""
+
+    async def go(server: Server) -> None:
+        ensure_vehicle(server.db, FS)
+        server.send_clock()
+        server.send([0, 20_000, 1_000_000], [1, 2, 3])
+        server.commit()
+        server.send([1_020_000, 1_040_000, 7_200_000_000], [4, 5, 6])
+        async with server.running(), server.page() as page, server.page() as live:
+            await live.watch("Motor.speed", window_s=86_400)
+            await until(lambda: live.is_history_done and live.last()[-1:] == [6])
+            assert live.watching["bucket_us"] == 10_000_000
+            await page.watch("Motor.speed", window_s=1, until_utc_us=START_UTC_US + 1_020_000)
+            await until(lambda: page.is_history_done)
+            assert (page.last(), page.watching["bucket_us"]) == ([2, 3, 4], 10_000)
+            assert page.watching["edge_utc_us"] == START_UTC_US + 1_020_000
+            server.send([1_030_000, 7_200_020_000], [7, 8], lane=Lane.BACKFILL)
+            await until(lambda: live.last()[-1] == 8)
+            assert (page.last(), page.state) == ([2, 3, 4], {})
+            async with server.page() as later:
+                await later.watch("Motor.speed", window_s=1, until_utc_us=START_UTC_US + 1_040_000)
+                await until(lambda: later.is_history_done)
+                assert later.last() == [3, 4, 7, 5]
+
+    run(tmp_path, go)

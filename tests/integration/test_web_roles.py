@@ -135,12 +135,12 @@ def test_every_route_with_every_role(tmp_path):
     assert wrong == []
 
 
-async def look_back(server: Server, guest, session: dict, channel: str) -> None:
+async def look_back(server: Server, guest, session: dict, channel: str, until_utc_us: int | None = None) -> None:
     """A run that is over: its own time, whatever the car does now, and no news of the car."""
     url = server.url.replace("http", "ws") + "/api/live"
     async with connect(url, additional_headers=cookie_of(guest), origin=server.url) as live:
-        window_s = session["duration_s"] + 60
-        await live.send(json.dumps({**WATCH, "channels": [channel], "rate_hz": 10, "window_s": window_s}))
+        wish = {"channels": [channel], "rate_hz": 10, "window_s": session["duration_s"] + 60}
+        await live.send(json.dumps(WATCH | wish | {"until_utc_us": until_utc_us}))
         told, got = [], 0
         while True:
             data = await live.recv()
@@ -281,7 +281,9 @@ def test_a_guest_sees_one_session_without_positions_and_notes(tmp_path):
                 assert (await guest.get(f"{session}/series", params={"channel": places[0]})).status_code == 200
 
     async def look_live(server: Server, boss, guest, session: str, names: tuple[str, str]) -> None:
-        await look_back(server, guest, (await boss.get(f"/api/sessions/{session}")).json(), names[0])
+        told = (await boss.get(f"/api/sessions/{session}")).json()
+        await look_back(server, guest, told, names[0])
+        await look_back(server, guest, told, names[0], until_utc_us=told["utc_to_us"] + 30_000_000)
         with server.db.engine.begin() as connection:
             connection.execute(update(sessions).values(is_open=True))
         url = server.url.replace("http", "ws") + "/api/live"

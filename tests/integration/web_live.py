@@ -141,8 +141,9 @@ class Page:
         self.is_history_done = False
         self.largest_bytes = 0
 
-    async def watch(self, *channels, rate_hz=100, window_s=60, vehicle="fs") -> None:
+    async def watch(self, *channels, rate_hz=100, window_s=60, vehicle="fs", until_utc_us=None) -> None:
         message = {"vehicle": vehicle, "channels": channels, "rate_hz": rate_hz, "window_s": window_s}
+        message |= {} if until_utc_us is None else {"until_utc_us": until_utc_us}
         await self._live.send(json.dumps({"type": "watch", "id": 1, **message}))
 
     async def read(self) -> None:

@@ -17,7 +17,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = ("type", "id", "vehicle", "channels", "rate_hz", "window_s")
+FIELDS = ("type", "id", "vehicle", "channels", "rate_hz", "window_s", "until_utc_us")
 WATCH = {"type": "watch", "id": 1, "vehicle": "fs", "channels": ["a"], "rate_hz": 20, "window_s": 60}
 
 
@@ -37,6 +37,7 @@ def test_any_value_of_a_field(field, value):
         assert 0 <= message.id <= 65_535
         assert 1 <= message.rate_hz <= 100
         assert 1 <= message.window_s <= 86_400
+        assert message.until_utc_us is None or 0 <= message.until_utc_us <= 2**53
 
 
 @settings(max_examples=300)

@@ -38,6 +38,9 @@ def test_unwatch():
         ({"channels": ["x" * 513]}, "channels"),
         ({"channels": [None]}, "channels"),
         ({"vehicle": ""}, "vehicle"),
+        ({"until_utc_us": -1}, "until_utc_us"),
+        ({"until_utc_us": 1.5}, "until_utc_us"),
+        ({"until_utc_us": 2**53 + 1}, "until_utc_us"),
         ({"more": 1}, "more"),
     ],
 )

@@ -34,6 +34,7 @@ let sockets: FakeSocket[];
 let statuses: ConnectionStatus[];
 let messages: ServerMessage[];
 let columns: number;
+let past: (ServerMessage | string)[];
 let bad: string[];
 let live: LiveSocket;
 
@@ -53,6 +54,7 @@ beforeEach(() => {
   statuses = [];
   messages = [];
   columns = 0;
+  past = [];
   bad = [];
   live = new LiveSocket(
     "ws://x/api/live",
@@ -60,6 +62,8 @@ beforeEach(() => {
       onMessage: (message) => messages.push(message),
       onOther: () => undefined,
       onColumns: () => columns++,
+      onPast: (message) => past.push(message),
+      onPastColumns: () => past.push("columns"),
       onStatus: (status) => statuses.push(status),
       onFailure: () => {},
       onBad: (why) => bad.push(why),
@@ -98,6 +102,29 @@ describe("LiveSocket", () => {
       vi.advanceTimersByTime(6000);
     }
     expect(sockets.length).toBeGreaterThan(200);
+  });
+
+  it("asks for a part of the past beside the window, keeps the answers apart, and asks again after a reconnect", () => {
+    const part = { ...request, until_utc_us: 5 };
+    live.watch(request);
+    live.connect();
+    sockets[0]!.welcome();
+    live.lookBack(part);
+    expect(sockets[0]!.sent.at(-1)).toEqual({ type: "watch", id: 2, ...part });
+    sockets[0]!.onmessage!({ data: increment(2) });
+    sockets[0]!.onmessage!({ data: JSON.stringify({ type: "error", code: "history_failed", message: "busy", id: 2 }) });
+    expect([past.length, columns, messages.filter((one) => one.type === "error").length]).toEqual([2, 0, 0]);
+    live.lookBackAgain();
+    expect(sockets[0]!.sent.slice(-2)).toEqual([{ type: "unwatch", id: 2 }, { type: "watch", id: 3, ...part }]);
+    sockets[0]!.onmessage!({ data: increment(2) });
+    expect(past.length).toBe(2);
+    sockets[0]!.fail();
+    vi.advanceTimersByTime(500);
+    sockets[1]!.welcome();
+    expect(sockets[1]!.sent).toEqual([{ type: "watch", id: 1, ...request }, { type: "watch", id: 3, ...part }]);
+    live.lookBack(null);
+    live.lookBackAgain();
+    expect(sockets[1]!.sent.slice(2)).toEqual([{ type: "unwatch", id: 3 }]);
   });
 
   it("replaces what is watched under a new number, and drops what comes for the old one", () => {

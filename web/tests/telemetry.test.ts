@@ -11,7 +11,7 @@ class FakeSocket {
   static last: FakeSocket;
   readyState = 0;
   binaryType = "";
-  readonly sent: { type: string; id: number; channels?: string[]; rate_hz?: number; window_s?: number }[] = [];
+  readonly sent: { type: string; id: number; channels?: string[]; rate_hz?: number; window_s?: number; until_utc_us?: number }[] = [];
   onmessage: ((event: { data: string | ArrayBuffer }) => void) | null = null;
   onclose: (() => void) | null = null;
   constructor() {
@@ -25,12 +25,12 @@ class FakeSocket {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
   /** The empty end of a history. */
-  end(): void {
+  end(id = last(watches()).id): void {
     const data = new ArrayBuffer(32);
     const view = new DataView(data);
     view.setUint8(0, 1);
     view.setUint8(1, 1);
-    view.setUint16(2, last(watches()).id, true);
+    view.setUint16(2, id, true);
     view.setUint16(6, 1, true);
     view.setUint32(16, 1, true);
     this.onmessage?.({ data });
@@ -101,7 +101,8 @@ function addChannel(telemetry: Telemetry, name: string): void {
   telemetry.workbooks.changePanel(panel.id, { settings: panelOf("strip")!.drop!(panelOf("strip")!.read(panel.settings), name)! });
 }
 
-const watches = (): FakeSocket["sent"] => FakeSocket.last.sent.filter((message) => message.type === "watch");
+const watches = (): FakeSocket["sent"] => FakeSocket.last.sent.filter((message) => message.type === "watch" && message.until_utc_us === undefined);
+const pasts = (): FakeSocket["sent"] => FakeSocket.last.sent.filter((message) => message.until_utc_us !== undefined);
 const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
 
 function state(age_ms: number | null, link = "up", edge = 100e6, epoch = "e1"): object {
@@ -187,6 +188,46 @@ describe("Telemetry", () => {
     telemetry.time.pan(1);
     expect(telemetry.time.bounds()).toEqual({ fromUs: 934e6, toUs: 1000e6 });
     expect(telemetry.view.windowS).toBe(60);
+  });
+
+  it("asks for finer samples of a lap of hours ago, shows them before all that lies between has come, and lets go of them", async () => {
+    const telemetry = await started();
+    answer(50_000e6);
+    telemetry.visit({ fromUs: 20_000e6, toUs: 20_060e6 });
+    vi.advanceTimersByTime(500);
+    expect(last(watches()).window_s).toBeGreaterThan(30_000);
+    expect(pasts().length).toBe(1);
+    const [part] = pasts();
+    expect(part).toMatchObject({ vehicle: "fs", channels: last(watches()).channels, rate_hz: 20, window_s: 180, until_utc_us: 20_120e6 });
+    expect([telemetry.isLoading, telemetry.bucketUs]).toEqual([true, 50_000]);
+    FakeSocket.last.say({ ...watching(20_120e6), id: part!.id, window_s: 180 });
+    FakeSocket.last.end(part!.id);
+    expect([telemetry.isLoading, telemetry.isCloser, telemetry.bucketUs]).toEqual([false, true, 50_000]);
+    FakeSocket.last.say({ ...watching(50_000e6), window_s: last(watches()).window_s, bucket_us: 10e6 });
+    expect(telemetry.bucketUs).toBe(50_000);
+    telemetry.time.pan(0.5);
+    vi.advanceTimersByTime(500);
+    expect(pasts().length).toBe(1);
+    telemetry.time.goLive();
+    vi.advanceTimersByTime(500);
+    expect(pasts().length).toBe(1);
+    expect(FakeSocket.last.sent).toContainEqual({ type: "unwatch", id: part!.id });
+    expect([telemetry.isCloser, telemetry.bucketUs]).toEqual([false, 10e6]);
+  });
+
+  it("asks for the part of the past anew after a reset, and where a better clock moved it", async () => {
+    const telemetry = await started();
+    answer(50_000e6);
+    telemetry.visit({ fromUs: 20_000e6, toUs: 20_060e6 });
+    vi.advanceTimersByTime(500);
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id });
+    expect(pasts().map((one) => one.until_utc_us)).toEqual([20_120e6, 20_120e6]);
+    answer(50_000e6);
+    FakeSocket.last.say({ type: "reset", id: last(watches()).id, moved: { from_utc_us: 1e6, by_us: 500e6 } });
+    answer(50_500e6);
+    (telemetry as unknown as { onTick(): void }).onTick();
+    vi.advanceTimersByTime(500);
+    expect(last(pasts()).until_utc_us).toBe(20_620e6);
   });
 
   it("a sheet that is changed while paused gets the paused time, and late data reaches a long pause", async () => {

@@ -101,7 +101,7 @@ class Fanout:
         edge_us = high_us if self._feed.edge_utc_us is None else self._feed.edge_utc_us
         sent = 0
         for bucket_us, viewers in plan.by_bucket.items():
-            wanting = [one for one in viewers if high_us >= edge_us - one.window_us and low_us >= one.floor_utc_us]
+            wanting = [one for one in viewers if high_us >= edge_us - one.window_us and low_us >= one.allowed[0]]
             if wanting:
                 sent += self._send(_Flush(plan, columns, bucket_us, self._feed.sequence), wanting)
         return sent

@@ -364,7 +364,7 @@ def _window_of(subscription: Subscription, channels: Sequence[str], edge_us: int
     if edge_us is None or not channels:
         return Window(subscription.watch.vehicle, (), 0, 0, bucket_us)
     from_us = (edge_us - subscription.window_us) // bucket_us * bucket_us
-    from_us = max(from_us, subscription.floor_utc_us)
+    from_us = max(from_us, subscription.allowed[0])
     if from_us > edge_us:
         return Window(subscription.watch.vehicle, (), 0, 0, bucket_us)
     return Window(subscription.watch.vehicle, tuple(channels), from_us, edge_us + 1, bucket_us)

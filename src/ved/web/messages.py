@@ -22,7 +22,7 @@ class _Message(BaseModel):
 
 
 class Watch(_Message):
-    """The client wants these channels of a vehicle from now on, under this id."""
+    """The client wants these channels of a vehicle under this id: from now on, or with `until_utc_us` what was."""
 
     type: Literal["watch"]
     id: SubscriptionId
@@ -30,6 +30,7 @@ class Watch(_Message):
     channels: Annotated[list[Name], Field(max_length=MAX_CHANNELS)]
     rate_hz: Annotated[float, Field(ge=1, le=100)]
     window_s: Annotated[float, Field(ge=1, le=86_400)]
+    until_utc_us: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
     @field_validator("channels")
     @classmethod

@@ -22,10 +22,8 @@ class Subscription:
     bucket_us: int = field(init=False)
     channels: tuple[str, ...] = field(init=False)
     window_us: int = field(init=False)
-    floor_utc_us: int = 0
-    """Nothing before this time is sent."""
-    until_utc_us: int | None = None
-    """The window ends here and nothing follows: a run that is over. None: at the live edge."""
+    allowed: tuple[int, int | None] = (0, None)
+    """Nothing before the first of these times is sent and nothing after the second: a guest's run."""
     history: asyncio.Task[None] | None = None
     told: dict[str, Channel | None] = field(default_factory=dict)
 
@@ -33,3 +31,8 @@ class Subscription:
         self.channels = tuple(self.watch.channels)
         self.window_us = round(self.watch.window_s * 1e6)
         self.bucket_us = bucket_for(self.watch.rate_hz, self.watch.window_s, len(self.channels))
+
+    @property
+    def until_utc_us(self) -> int | None:
+        """The window ends here and nothing follows. None: at the live edge."""
+        return min((one for one in (self.watch.until_utc_us, self.allowed[1]) if one is not None), default=None)

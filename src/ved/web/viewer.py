@@ -87,38 +87,41 @@ class Viewer:
             text = f"at most {MAX_SUBSCRIPTIONS} subscriptions per connection"
             self._outbox.put_answer(messages.error("too_many_subscriptions", text, watch.id))
             return
-        span: tuple[int, int | None] = (0, None)
-        if self._user.scope is not None:
-            allowed = await self._hub.guest_span(self._user, watch.vehicle, watch.channels)
-            if allowed is None:
-                self._outbox.put_answer(messages.error("not_allowed", NOT_YOURS, watch.id))
-                return
-            span = allowed
+        allowed = await self._allowed(watch)
+        if allowed is None:
+            self._outbox.put_answer(messages.error("not_allowed", NOT_YOURS, watch.id))
+            return
         if not await self._hub.is_vehicle(watch.vehicle):
             text = f"no vehicle is named {watch.vehicle!r}"
             self._outbox.put_answer(messages.error("unknown_vehicle", text, watch.id))
             return
-        self._start(watch, span)
+        self._start(watch, allowed)
 
-    def _start(self, watch: Watch, span: tuple[int, int | None]) -> None:
+    def _start(self, watch: Watch, allowed: tuple[int, int | None]) -> None:
         self._end(watch.id)
-        subscription = Subscription(watch, self._outbox, *span)
+        subscription = Subscription(watch, self._outbox, allowed)
         self._subscriptions[watch.id] = subscription
         self._hub.open(subscription)
+
+    async def _allowed(self, watch: Watch) -> tuple[int, int | None] | None:
+        """From when until when (UTC in µs; None: it goes on) the user may see these channels; None: not at all."""
+        if self._user.scope is None:
+            return (0, None)
+        return await self._hub.guest_span(self._user, watch.vehicle, watch.channels)
 
     async def _withdraw(self) -> None:
         """When a guest's session is over, what follows is not theirs: they get the window that ends with it."""
         while True:
             await asyncio.sleep(WITHDRAW_S)
             for one in list(self._subscriptions.values()):
-                span = await self._hub.guest_span(self._user, one.watch.vehicle, one.watch.channels)
+                allowed = await self._allowed(one.watch)
                 if self._subscriptions.get(one.watch.id) is not one:
                     continue
-                if span is None:
+                if allowed is None:
                     self._end(one.watch.id)
                     self._outbox.put_answer(messages.error("not_allowed", NOT_YOURS, one.watch.id))
-                elif span != (one.floor_utc_us, one.until_utc_us):
-                    self._start(one.watch, span)
+                elif allowed != one.allowed:
+                    self._start(one.watch, allowed)
 
     def _end(self, subscription_id: int) -> None:
         subscription = self._subscriptions.pop(subscription_id, None)

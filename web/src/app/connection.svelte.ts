@@ -5,6 +5,7 @@ import { VERSION } from "../protocol/columns";
 import type { Missed, OtherMessage, ServerMessage, VehicleState } from "../protocol/messages";
 import { HistoryRetry } from "../source/historyRetry.svelte";
 import type { ConnectionStatus, WatchRequest } from "../source/liveSocket";
+import type { Part } from "../time/closer";
 import { Fetched } from "../time/fetched.svelte";
 import { Timeline } from "../time/timeline.svelte";
 
@@ -36,7 +37,12 @@ export abstract class Connection {
   isOutdated = $state(false);
   isHistoryComplete = $state(false);
   unknownChannels = $state.raw<readonly string[]>([]);
-  bucketUs = $state(0);
+  private windowBucketUs = $state(0);
+  /** The part of the past of which there are finer samples. */
+  private closer = $state.raw<Part | null>(null);
+  /** They are what is in view. */
+  readonly isCloser = $derived(this.closer !== null && this.time.paused !== null && this.closer.fromUs <= this.time.paused.fromUs && this.time.paused.toUs <= this.closer.toUs);
+  readonly bucketUs = $derived(this.isCloser && this.closer !== null ? this.closer.bucketUs : this.windowBucketUs);
   /** Bytes per second of samples, over the last seconds. */
   receivedPerS = $state(0);
 
@@ -173,6 +179,7 @@ export abstract class Connection {
     this.time.raiseEdge(news.edgeUs);
     this.receivedBytes = news.receivedBytes;
     this.onEdge();
+    if (news.closer?.fromUs !== this.closer?.fromUs || news.closer?.toUs !== this.closer?.toUs) this.closer = news.closer;
     // What the engine says of the request before is no news.
     this.isHistoryComplete = news.isHistoryComplete && news.watches === this.watches;
     if (!this.isHistoryComplete) return;
@@ -189,7 +196,7 @@ export abstract class Connection {
         break;
       case "watching":
         this.unknownChannels = message.unknown;
-        this.bucketUs = message.bucket_us;
+        this.windowBucketUs = message.bucket_us;
         this.isHistoryComplete = false;
         if (message.edge_utc_us !== null) this.fetched.begin(message.window_s, message.edge_utc_us);
         break;

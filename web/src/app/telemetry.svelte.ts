@@ -6,6 +6,7 @@ import type { ChannelInfo, User, VehicleInfo, VehicleSummary } from "../protocol
 import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
 import { Preferences } from "../settings/preferences.svelte";
 import { DEFAULT_VIEW, loadView, MAX_CHANNELS, MAX_WINDOW_S, readAddress, storeView, writeAddress, type View } from "../settings/view";
+import { closerPart, type Part } from "../time/closer";
 import { Markers } from "../time/markers.svelte";
 import type { TimeRange } from "../time/timeRange";
 import { channelsOf } from "../workbook/model";
@@ -59,7 +60,7 @@ export class Telemetry extends Connection {
   /** Values of a live view are only as new as the data: grey while it has stopped, also where a pointer reads them. */
   readonly isStale = $derived(!this.time.isPaused && !this.isOver && this.lamp !== "live");
   /** What is in view is still to come. */
-  readonly isLoading = $derived(this.time.paused !== null && this.time.paused.fromUs < this.fetched.heldFromUs);
+  readonly isLoading = $derived(this.time.paused !== null && this.time.paused.fromUs < this.fetched.heldFromUs && !this.isCloser);
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
 
@@ -68,6 +69,8 @@ export class Telemetry extends Connection {
   private endFeeds: () => void = () => undefined;
   /** What is watched, but for the window. */
   private asked = "";
+  /** The part of the past that is asked for in finer samples. */
+  private askedPart: Part | null = null;
   private wantedRange: TimeRange | null = null;
   /** A time that was asked for and cannot be shown. */
   unreachable = $state.raw<TimeRange | null>(null);
@@ -330,10 +333,29 @@ export class Telemetry extends Connection {
     const asked = JSON.stringify({ ...wish, channels: [...channels].sort() }); // Another order of the same panels needs no new history.
     const isOther = asked !== this.asked;
     const windowS = this.windowS(isOther);
-    if (!isOther && windowS === this.fetched.askedS) return;
-    this.asked = asked;
-    this.fetched.ask(windowS, this.time.edgeUs, isOther);
-    this.watch({ ...wish, window_s: windowS });
+    if (isOther || windowS !== this.fetched.askedS) {
+      this.asked = asked;
+      this.fetched.ask(windowS, this.time.edgeUs, isOther);
+      this.watch({ ...wish, window_s: windowS });
+    }
+    if (isOther) this.askedPart = null;
+    const part = this.wantedPart();
+    if (part === this.askedPart && !isOther) return;
+    this.askedPart = part;
+    this.engine.send({ type: "look_back", request: part && { ...wish, window_s: (part.toUs - part.fromUs) / 1e6, until_utc_us: part.toUs } }, []);
+  }
+
+  /** Long windows have coarse samples: of what is in view, where it is much shorter, finer ones are asked for. */
+  private wantedPart(): Part | null {
+    const { paused } = this.time;
+    if (paused === null) return null;
+    const channels = Math.min(this.watched.length, MAX_CHANNELS);
+    return closerPart(paused, { rateHz: this.view.rateHz, channels, windowS: this.fetched.askedS }, this.askedPart);
+  }
+
+  /** Something else is to be asked for than was. */
+  private isOtherWanted(): boolean {
+    return this.windowS(false) !== this.fetched.askedS || this.wantedPart() !== this.askedPart;
   }
 
   // --- what the connection tells --------------------------------------------------------------------------------------
@@ -348,7 +370,7 @@ export class Telemetry extends Connection {
   protected override onMoved(): void {
     this.unreachable = null;
     this.fetched.pause(this.time.isPaused, this.time.edgeUs);
-    if (this.windowS(false) !== this.fetched.askedS) this.watchSoon();
+    if (this.isOtherWanted()) this.watchSoon();
   }
 
   /** The longest window, with some minutes in which a view stands still; a guest's run. */
@@ -359,7 +381,7 @@ export class Telemetry extends Connection {
   /** While the view stands still the edge goes on: what comes late must still find it. */
   protected override onTick(): void {
     super.onTick();
-    if (this.watchTimer === undefined && this.time.isPaused && this.windowS(false) !== this.fetched.askedS) this.watchSoon();
+    if (this.watchTimer === undefined && this.time.isPaused && this.isOtherWanted()) this.watchSoon();
   }
 
   protected override onFailure(): void {

@@ -1,12 +1,15 @@
 import type { OtherMessage, ServerMessage } from "../protocol/messages";
+import type { Part } from "../time/closer";
 import type { Answers, Frame, Query } from "../query/query";
-import type { ConnectionStatus, WatchRequest } from "../source/liveSocket";
+import type { ConnectionStatus, PastRequest, WatchRequest } from "../source/liveSocket";
 
 /** Between the page and the engine that holds connection and samples, in a worker of its own. */
 
 export type ToEngine =
   | { readonly type: "connect"; readonly url: string }
   | { readonly type: "watch"; readonly request: WatchRequest }
+  /** Finer samples of a part of the past; null: none. */
+  | { readonly type: "look_back"; readonly request: PastRequest | null }
   | { readonly type: "watch_again" | "retry" | "close" | "reset" | "unfreeze" }
   | { readonly type: "freeze"; readonly edgeUs: number }
   | FrameRequest;
@@ -29,6 +32,8 @@ export type AnyAnswer = Answers[Query["kind"]] | null;
 export interface News {
   readonly edgeUs: number;
   readonly isHistoryComplete: boolean;
+  /** The part of the past of which there are finer samples. */
+  readonly closer: Part | null;
   /** Requests to watch that the engine has taken. */
   readonly watches: number;
   /** Bytes of samples that were ever received. */

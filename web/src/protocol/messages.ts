@@ -96,6 +96,8 @@ export interface Watch {
   readonly channels: readonly string[];
   readonly rate_hz: number;
   readonly window_s: number;
+  /** The window ends here and nothing follows; without it at the live edge. */
+  readonly until_utc_us?: number;
 }
 
 export interface Unwatch {

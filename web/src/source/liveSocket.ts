@@ -8,6 +8,9 @@ export interface LiveHandlers {
   /** A message of another kind, for those who listen for it. */
   readonly onOther: (message: OtherMessage) => void;
   readonly onColumns: (message: ColumnsMessage, bytes: number) => void;
+  /** What answers the request for a part of the past. */
+  readonly onPast: (message: ServerMessage) => void;
+  readonly onPastColumns: (message: ColumnsMessage, bytes: number) => void;
   readonly onStatus: (status: ConnectionStatus) => void;
   /** A connection failed or ended; the next try follows by itself. */
   readonly onFailure: () => void;
@@ -16,6 +19,7 @@ export interface LiveHandlers {
 }
 
 export type WatchRequest = Omit<Watch, "type" | "id">;
+export type PastRequest = WatchRequest & { readonly until_utc_us: number };
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 4000;
@@ -26,7 +30,8 @@ const PATIENT_MS = 15_000;
 const MAX_ID = 65535;
 
 /**
- * The WebSocket of the page: reconnects forever and repeats its request each time.
+ * The WebSocket of the page: reconnects forever and repeats its requests each time, one that follows the edge and one for a
+ * part of the past.
  *
  * Each request has an id of its own, so what is still under way for the one before is told apart and dropped.
  */
@@ -34,6 +39,9 @@ export class LiveSocket {
   private socket: WebSocket | null = null;
   private request: WatchRequest | null = null;
   private id = 0;
+  private past: PastRequest | null = null;
+  private pastId = 0;
+  private newestId = 0;
   private retryMs = RETRY_FIRST_MS;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private silenceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -64,7 +72,7 @@ export class LiveSocket {
     const before = this.request === null ? null : this.id;
     this.request = request;
     this.isPatient = true;
-    this.id = this.id === MAX_ID ? 1 : this.id + 1;
+    this.id = this.nextId();
     if (before !== null) this.send({ type: "unwatch", id: before });
     this.send({ type: "watch", id: this.id, ...request });
   }
@@ -72,6 +80,19 @@ export class LiveSocket {
   /** Asks for the history of the window again. */
   watchAgain(): void {
     if (this.request !== null) this.watch(this.request);
+  }
+
+  /** Replaces the part of the past that is asked for; null: none. */
+  lookBack(request: PastRequest | null): void {
+    if (this.past !== null) this.send({ type: "unwatch", id: this.pastId });
+    this.past = request;
+    this.pastId = this.nextId(); // Nothing that is still under way is meant.
+    if (request !== null) this.send({ type: "watch", id: this.pastId, ...request });
+  }
+
+  /** Asks for the same part of the past again. */
+  lookBackAgain(): void {
+    if (this.past !== null) this.lookBack(this.past);
   }
 
   /** Tries at once instead of at the end of the wait. */
@@ -89,6 +110,11 @@ export class LiveSocket {
     socket?.close();
   }
 
+  private nextId(): number {
+    this.newestId = this.newestId === MAX_ID ? 1 : this.newestId + 1;
+    return this.newestId;
+  }
+
   private send(message: ClientMessage): void {
     if (this.socket?.readyState === 1) this.socket.send(JSON.stringify(message));
   }
@@ -102,6 +128,7 @@ export class LiveSocket {
   private receiveColumns(data: ArrayBuffer): void {
     try {
       const message = decodeColumns(data);
+      if (message.subscription === this.pastId) this.handlers.onPastColumns(message, data.byteLength);
       if (message.subscription !== this.id) return;
       if (message.isLast) this.isPatient = false;
       this.handlers.onColumns(message, data.byteLength);
@@ -125,6 +152,7 @@ export class LiveSocket {
       this.handlers.onOther(message);
       return;
     }
+    if ("id" in message && message.id === this.pastId) this.handlers.onPast(message);
     if ("id" in message && message.id !== this.id) return;
     if (message.type === "welcome") this.welcomed();
     else if (message.type === "error") this.isPatient = false;
@@ -136,6 +164,7 @@ export class LiveSocket {
     this.handlers.onStatus("open");
     this.isPatient = this.request !== null;
     if (this.request !== null) this.send({ type: "watch", id: this.id, ...this.request });
+    if (this.past !== null) this.send({ type: "watch", id: this.pastId, ...this.past });
   }
 
   private ended(socket: WebSocket): void {
