@@ -8,10 +8,11 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
 `garbage` bytes that the page and its worker allocate meanwhile for each frame drawn, by V8's sampling profiler.
-`memory`  JavaScript heaps of the page and of the worker (with its buffers) after garbage collection, and the renderer's
-          own resident memory (without the program's code and other files), thirteen times in so many minutes of live
-          data; and the slope of the second half (Theil-Sen). Before the second and after the last time the browser is
-          told that memory is short, so that it lets go of its caches: what is left is held.
+`memory`  twelve times in so many minutes of live data: the least of the JavaScript heaps of the page and of the worker
+          (with its buffers), which is what a collection leaves; and of the renderer's own resident memory (without the
+          program's code and other files) the least, the median and the most. It is a saw: V8 collects its old objects
+          some times an hour. Nobody forces a collection: a browser then gives pages back that it needs again, which
+          looks like growth.
 
     python benchmarks/bench_page.py [--minutes 2] [--only memory] [--chromium /usr/bin/chromium]
 """
@@ -19,7 +20,6 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 import argparse
 import asyncio
 import contextlib
-import itertools
 import json
 import mimetypes
 import re
@@ -47,6 +47,7 @@ STEP_US = 1_000_000 // RATE_HZ
 NAMES = [f"Load{c}.Signal{k}" for c in range(CHARTS) for k in range(PER_CHART)]
 LONG_S = 5_000
 SAMPLES = 12
+LOOK_MS = 2000
 PARTS = ["live", "garbage", "memory", "moving", "zoom"]
 CHUNK = 60_000
 ARGUMENTS = [
@@ -246,22 +247,11 @@ def zooms_ms(page: Page, count: int) -> list[float]:
     return found
 
 
-def memory(page: Page, session: CDPSession, worker: "Worker", browser_pid: int) -> tuple[float, float, float]:
-    """MB without garbage: heap of the page, of the worker, and what of the largest renderer is resident and no file's.
-
-    Of the renderer the least in some seconds: it gives pages back to the system only a while after a collection.
-    """
-    session.send("HeapProfiler.collectGarbage")
-    heap = page.evaluate("() => { window.__frames = []; return performance.memory.usedJSHeapSize; }") / 1e6
-    in_worker = worker.heap()
-    children = psutil.Process(browser_pid).children(recursive=True)
-    renderers = [child for child in children if "--type=renderer" in child.cmdline()]
-    largest = max((child.pid for child in renderers), key=own_bytes)
-    least = own_bytes(largest)
-    for _ in range(20):
-        page.wait_for_timeout(500)
-        least = min(least, own_bytes(largest))
-    return heap, in_worker, least / 1e6
+def largest_renderer() -> int:
+    """The process that shows the page."""
+    children = psutil.Process(chromium_pid()).children(recursive=True)
+    renderers = [child.pid for child in children if "--type=renderer" in child.cmdline()]
+    return max(renderers, key=own_bytes)
 
 
 class Worker:
@@ -289,8 +279,7 @@ class Worker:
         raise TimeoutError(f"the worker did not answer {method}")
 
     def heap(self) -> float:
-        """The heap and the buffers that it holds, in MB, without garbage."""
-        self.send("HeapProfiler.collectGarbage")
+        """The heap and the buffers that it holds, in MB."""
         found = self.send("Runtime.getHeapUsage")
         return float(found["usedSize"] + found["backingStorageSize"]) / 1e6
 
@@ -300,12 +289,6 @@ def own_bytes(pid: int) -> int:
     found = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
-
-
-def let_go_of_caches(page: Page, session: CDPSession) -> None:
-    """What the system does when memory is short."""
-    session.send("Memory.simulatePressureNotification", {"level": "critical"})
-    page.wait_for_timeout(5000)
 
 
 def chromium_pid() -> int:
@@ -334,25 +317,26 @@ def show_paint_and_live(page: Page, fake: Fake) -> None:
 
 
 def show_memory(page: Page, session: CDPSession, worker: Worker, minutes: float) -> None:
-    pid = chromium_pid()
-    found = [memory(page, session, worker, pid)]
-    for number in range(SAMPLES):
-        page.wait_for_timeout(minutes * 60_000 / SAMPLES)
-        if number == 0:
-            let_go_of_caches(page, session)
-        found.append(memory(page, session, worker, pid))
-        told = ", ".join(f"{one:.1f}" for one in found[-1])
-        print(f"memory  heap, worker, renderer: {told}", file=sys.stderr, flush=True)
-    late = found[SAMPLES // 2 :]
-    for column, name in enumerate(("heap", "worker", "renderer")):
-        values = [one[column] for one in late]
-        growth = theil_sen(values) * (len(values) - 1)
-        told = ", ".join(f"{one[column]:.1f}" for one in found)
-        print(f"memory  {name} MB each {minutes / SAMPLES:g} min: {told}; second half {growth:+.1f} MB")
-    let_go_of_caches(page, session)
-    last = memory(page, session, worker, pid)
-    told = ", ".join(f"{before:.1f} -> {after:.1f}" for before, after in zip(found[1], last, strict=True))
-    print(f"memory  heap, worker, renderer without caches: {told} MB")
+    renderer = largest_renderer()
+    told: dict[str, list[float]] = {name: [] for name in ("heap", "worker", "renderer's least", "median", "most")}
+    for _ in range(SAMPLES):
+        seen: list[tuple[float, float, float]] = []
+        end = time.monotonic() + minutes * 60 / SAMPLES
+        while time.monotonic() < end:
+            page.wait_for_timeout(LOOK_MS)
+            heap = page.evaluate("() => { window.__frames = []; return performance.memory.usedJSHeapSize; }") / 1e6
+            seen.append((heap, worker.heap(), own_bytes(renderer) / 1e6))
+        heaps, heaps_in_worker, own = zip(*seen, strict=True)
+        found = (min(heaps), min(heaps_in_worker), min(own), statistics.median(own), max(own))
+        for values, value in zip(told.values(), found, strict=True):
+            values.append(value)
+        print("memory ", ", ".join(f"{value:.1f}" for value in found), file=sys.stderr, flush=True)
+    for name, values in told.items():
+        print(f"memory  {name} MB in each {minutes / SAMPLES:g} min: {', '.join(f'{one:.1f}' for one in values)}")
+    session.send("HeapProfiler.collectGarbage")
+    worker.send("HeapProfiler.collectGarbage")
+    page.wait_for_timeout(LOOK_MS)
+    print(f"memory  renderer after a collection {own_bytes(renderer) / 1e6:.1f} MB")
 
 
 def show_garbage(page: Page, session: CDPSession, worker: Worker) -> None:
@@ -370,12 +354,6 @@ def show_garbage(page: Page, session: CDPSession, worker: Worker) -> None:
     profiles = session.send("HeapProfiler.stopSampling"), worker.send("HeapProfiler.stopSampling")
     in_page, in_worker = (sum(one["size"] for one in found["profile"]["samples"]) / 1e3 for found in profiles)
     print(f"garbage {in_page / frames:.0f} kB a frame in the page, {in_worker / frames:.0f} kB in the worker")
-
-
-def theil_sen(values: list[float]) -> float:
-    """Median slope of all pairs, per step."""
-    pairs = itertools.combinations(enumerate(values), 2)
-    return statistics.median((b - a) / (j - i) for (i, a), (j, b) in pairs)
 
 
 def show_moving(page: Page) -> None:
