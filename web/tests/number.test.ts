@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatNumber } from "../src/plot/format";
-import { isNumber, NumberPen } from "../src/plot/number";
+import { decimalsIn, isNumber, NumberPen } from "../src/plot/number";
 
 /** Each glyph's width is another one. */
 const widthOf = (text: string): number => [...text].reduce((sum, glyph) => sum + 5 + (glyph.charCodeAt(0) % 7), 0);
@@ -44,6 +44,10 @@ describe("numbers that are drawn", () => {
     }
   });
 
+  it("have decimals", () => {
+    expect(["–", "12", "−1.5", "0,250"].map(decimalsIn)).toEqual([0, 0, 1, 3]);
+  });
+
   it("are no words, markup or nothing", () => {
     for (const text of ["OPEN", "R2D", "12 V", "<b>1</b>", "١٢", ""]) expect(isNumber(text), text).toBe(false);
   });
@@ -63,6 +67,11 @@ describe("numbers that are drawn", () => {
     expect(places("00")[0]![1]).toBe((100 - 2 * widthOf("0")) / 2);
     align = "start";
     expect(places("00")[0]![1]).toBe(0);
+  });
+
+  it("say how much room they need, whatever their size", () => {
+    const needed = new NumberPen(canvas, 100, 20, 2).emsOf("-10.5");
+    expect(needed).toBeCloseTo((widthOf("-0.") + 2 * widthOf("0") + 1) / 36);
   });
 
   it("are as fine as the screen", () => {
