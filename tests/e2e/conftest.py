@@ -111,6 +111,7 @@ def ved(tmp_path: Path) -> Ved:
     return Ved(tmp_path / "ved-data")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist must see the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the server run in one worker."""
     for item in items:
