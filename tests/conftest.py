@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tests of one group share a server or a broker: where xdist does not know of it, each worker has one of its own."""
+    """Tests of a group share a server or a broker; where xdist does not know of it, each worker has its own."""
     if session.config.getoption("loadgroup", default=False):
         lost = [one.nodeid for one in session.items if one.get_closest_marker("xdist_group") and "@" not in one.nodeid]
         assert not lost, f"xdist does not see the groups of {len(lost)} tests"
