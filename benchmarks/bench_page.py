@@ -8,13 +8,13 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `moving`  the same while a paused view is moved by a key that is held down.
 `zoom`    10 million samples (20 × 500,000) in the page's memory: from a key to the charts drawn, in and out.
 `garbage` bytes that the page and its worker allocate meanwhile for each frame drawn, by V8's sampling profiler.
-`memory`  twelve times in so many minutes of live data: the least of the JavaScript heaps of the page and of the worker
-          (with its buffers), which is what a collection leaves; and of the renderer's own resident memory (without the
-          program's code and other files) the least, the median and the most. It is a saw: V8 collects its old objects
-          some times an hour. Nobody forces a collection: a browser then gives pages back that it needs again, which
-          looks like growth.
+`heaps`   the least of the JavaScript heaps of the page and of the worker (with its buffers), twelve times in so many
+          minutes of live data: what a collection leaves.
+`memory`  the renderer's own resident memory (without the program's code and other files) as often, in a browser of its
+          own that nobody inspects: with a debugger attached its memory for layout and canvases grows by a megabyte each
+          minute. It rises to what the browser needs between two collections, and then has to stay.
 
-    python benchmarks/bench_page.py [--minutes 2] [--only memory] [--chromium /usr/bin/chromium]
+    python benchmarks/bench_page.py [--minutes 60] [--only memory] [--chromium /usr/bin/chromium]
 """
 
 import argparse
@@ -24,7 +24,9 @@ import json
 import mimetypes
 import re
 import statistics
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http import HTTPStatus
@@ -47,8 +49,9 @@ STEP_US = 1_000_000 // RATE_HZ
 NAMES = [f"Load{c}.Signal{k}" for c in range(CHARTS) for k in range(PER_CHART)]
 LONG_S = 5_000
 SAMPLES = 12
-LOOK_MS = 2000
-PARTS = ["live", "garbage", "memory", "moving", "zoom"]
+LOOK_S = 2
+START_S = 10
+PARTS = ["live", "garbage", "heaps", "memory", "moving", "zoom"]
 CHUNK = 60_000
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -247,9 +250,9 @@ def zooms_ms(page: Page, count: int) -> list[float]:
     return found
 
 
-def largest_renderer() -> int:
+def largest_renderer(browser: int) -> int:
     """The process that shows the page."""
-    children = psutil.Process(chromium_pid()).children(recursive=True)
+    children = psutil.Process(browser).children(recursive=True)
     renderers = [child.pid for child in children if "--type=renderer" in child.cmdline()]
     return max(renderers, key=own_bytes)
 
@@ -291,17 +294,12 @@ def own_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-def chromium_pid() -> int:
-    """The browser that this process started."""
-    for child in psutil.Process().children(recursive=True):
-        line = child.cmdline()
-        if any("chromium" in word for word in line[:1]) and not any(word.startswith("--type=") for word in line):
-            return int(child.pid)
-    raise LookupError("no Chromium among the children of this process")
+def address(fake: Fake, window_s: int) -> str:
+    return f"http://127.0.0.1:{fake.port}/?vehicle=load&rate={RATE_HZ}&window={window_s}"
 
 
 def opened(page: Page, fake: Fake, window_s: int) -> None:
-    page.goto(f"http://127.0.0.1:{fake.port}/?vehicle=load&rate={RATE_HZ}&window={window_s}")
+    page.goto(address(fake, window_s))
     page.wait_for_function("() => window.__useful !== undefined", timeout=120_000)
 
 
@@ -316,27 +314,40 @@ def show_paint_and_live(page: Page, fake: Fake) -> None:
     print(f"live    {median:.1f} fps median, 95 % of frames at least {slow:.1f}")
 
 
-def show_memory(page: Page, session: CDPSession, worker: Worker, minutes: float) -> None:
-    renderer = largest_renderer()
-    told: dict[str, list[float]] = {name: [] for name in ("heap", "worker", "renderer's least", "median", "most")}
+def show_heaps(page: Page, worker: Worker, minutes: float) -> None:
+    told: list[tuple[float, float]] = []
     for _ in range(SAMPLES):
-        seen: list[tuple[float, float, float]] = []
+        seen: list[tuple[float, float]] = []
         end = time.monotonic() + minutes * 60 / SAMPLES
         while time.monotonic() < end:
-            page.wait_for_timeout(LOOK_MS)
+            page.wait_for_timeout(LOOK_S * 1000)
             heap = page.evaluate("() => { window.__frames = []; return performance.memory.usedJSHeapSize; }") / 1e6
-            seen.append((heap, worker.heap(), own_bytes(renderer) / 1e6))
-        heaps, heaps_in_worker, own = zip(*seen, strict=True)
-        found = (min(heaps), min(heaps_in_worker), min(own), statistics.median(own), max(own))
-        for values, value in zip(told.values(), found, strict=True):
-            values.append(value)
-        print("memory ", ", ".join(f"{value:.1f}" for value in found), file=sys.stderr, flush=True)
-    for name, values in told.items():
-        print(f"memory  {name} MB in each {minutes / SAMPLES:g} min: {', '.join(f'{one:.1f}' for one in values)}")
-    session.send("HeapProfiler.collectGarbage")
-    worker.send("HeapProfiler.collectGarbage")
-    page.wait_for_timeout(LOOK_MS)
-    print(f"memory  renderer after a collection {own_bytes(renderer) / 1e6:.1f} MB")
+            seen.append((heap, worker.heap()))
+        told.append((min(heap for heap, _ in seen), min(other for _, other in seen)))
+        print("heaps  ", ", ".join(f"{one:.1f}" for one in told[-1]), file=sys.stderr, flush=True)
+    for name, values in zip(("page", "worker"), zip(*told, strict=True), strict=True):
+        print(f"heaps   {name} MB in each {minutes / SAMPLES:g} min: {', '.join(f'{one:.1f}' for one in values)}")
+
+
+def show_memory(fake: Fake, chromium: str, minutes: float) -> None:
+    with tempfile.TemporaryDirectory() as profile:
+        own = [f"--user-data-dir={profile}", "--window-size=1440,900", "--headless=new"]
+        browser = subprocess.Popen(
+            [chromium, *ARGUMENTS, *own, address(fake, 60)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            time.sleep(START_S)
+            for number in range(SAMPLES):
+                seen: list[float] = []
+                end = time.monotonic() + minutes * 60 / SAMPLES
+                while time.monotonic() < end:
+                    time.sleep(LOOK_S)
+                    seen.append(own_bytes(largest_renderer(browser.pid)) / 1e6)
+                print(f"memory  renderer, {minutes / SAMPLES:g} min, {number + 1} of {SAMPLES}: least {min(seen):.1f}, "
+                      f"median {statistics.median(seen):.1f}, most {max(seen):.1f} MB", flush=True)  # fmt: skip
+        finally:
+            browser.terminate()
+            browser.wait(30)
 
 
 def show_garbage(page: Page, session: CDPSession, worker: Worker) -> None:
@@ -392,6 +403,8 @@ def main() -> None:
     given = parser.parse_args()
     parts = [given.only] if given.only else PARTS
     with Fake() as fake, sync_playwright() as playwright:
+        if "memory" in parts:
+            show_memory(fake, given.chromium, given.minutes)
         browser = playwright.chromium.launch(executable_path=given.chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-GB")
         page.add_init_script(PROBE)
@@ -402,8 +415,8 @@ def main() -> None:
             show_paint_and_live(page, fake)
         if "garbage" in parts:
             show_garbage(page, session, worker)
-        if "memory" in parts:
-            show_memory(page, session, worker, given.minutes)
+        if "heaps" in parts:
+            show_heaps(page, worker, given.minutes)
         if "moving" in parts:
             show_moving(page)
         if "zoom" in parts:
