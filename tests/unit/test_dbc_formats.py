@@ -190,7 +190,9 @@ def test_a_faulty_row_of_a_workbook_is_named_with_its_row() -> None:
     assert [(problem.line, problem.text) for problem in found.problems] == [(4, "0x1G0, Bad, X, 0, 8")]
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no workbook", workbook([["a", "b"]])[:-40]])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04", b"no workbook", workbook([["a", "b"]])[:-40]], ids=["nothing", "a head", "text", "cut"]
+)
 def test_what_is_no_workbook_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(UserError, match=r"car\.xlsx: is no Excel workbook"):
         read_definitions(data, "car.xlsx")
