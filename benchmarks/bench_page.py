@@ -11,8 +11,8 @@ signals, so that nothing but the page is measured. Four strip charts show 20 sig
 `heaps`   the least of the JavaScript heaps of the page and of the worker (with its buffers), twelve times in so many
           minutes of live data: what a collection leaves.
 `memory`  the renderer's own resident memory (without the program's code and other files) as often, in a browser of its
-          own that nobody inspects: with a debugger attached its memory for layout and canvases grows by a megabyte each
-          minute. It rises to what the browser needs between two collections, and then has to stay.
+          own that nobody inspects (a debugger costs memory of its own). It rises to what the browser needs between two
+          collections, and then has to stay.
 
     python benchmarks/bench_page.py [--minutes 60] [--only memory] [--chromium /usr/bin/chromium]
 """
