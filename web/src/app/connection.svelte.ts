@@ -42,7 +42,7 @@ export abstract class Connection {
   private closer = $state.raw<Part | null>(null);
   /** They are what is in view. */
   readonly isCloser = $derived(this.closer !== null && this.time.paused !== null && this.closer.fromUs <= this.time.paused.fromUs && this.time.paused.toUs <= this.closer.toUs);
-  readonly bucketUs = $derived(this.isCloser && this.closer !== null ? this.closer.bucketUs : this.windowBucketUs);
+  readonly bucketUs = $derived((this.isCloser ? this.closer?.bucketUs : undefined) ?? this.windowBucketUs);
   /** Bytes per second of samples, over the last seconds. */
   receivedPerS = $state(0);
 
@@ -179,7 +179,7 @@ export abstract class Connection {
     this.time.raiseEdge(news.edgeUs);
     this.receivedBytes = news.receivedBytes;
     this.onEdge();
-    if (news.closer?.fromUs !== this.closer?.fromUs || news.closer?.toUs !== this.closer?.toUs) this.closer = news.closer;
+    if (JSON.stringify(news.closer) !== JSON.stringify(this.closer)) this.closer = news.closer;
     // What the engine says of the request before is no news.
     this.isHistoryComplete = news.isHistoryComplete && news.watches === this.watches;
     if (!this.isHistoryComplete) return;
