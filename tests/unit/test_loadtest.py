@@ -306,3 +306,17 @@ def test_a_relay_cuts_connections() -> None:
     back, _, cuts = relayed(profile, [b"x"] * 1000)
     assert cuts == 1
     assert len(back) < 1000
+
+
+def test_a_cut_takes_a_connection_that_is_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay is slow to reach its server, and the cut falls into that time."""
+    opened = asyncio.open_connection
+
+    async def slowly(*to: object, **other: int):
+        if other:  # the relay's own, which has a limit
+            await asyncio.sleep(0.3)
+        return await opened(*to, **other)
+
+    monkeypatch.setattr(asyncio, "open_connection", slowly)
+    back, _, cuts = relayed(LinkProfile(cut_every_s=0.05, away_s=(300.0, 300.0)), [b"x"] * 3)
+    assert (back, cuts) == ([], 1)

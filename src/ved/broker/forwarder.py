@@ -135,9 +135,9 @@ class Forwarder:
         return held[0].position if held else reader.position
 
     def _commit(self, cursor: str, position: int) -> None:
+        self._done = position  # Kafka has them, noted or not
         self._journal.commit_cursor(cursor, position)
         self._journal.commit_cursor(FORWARDED, position)
-        self._done = position
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -69,6 +69,9 @@ class Relay:
             writer.transport.abort()
             return
         self._writers |= {writer, up_writer}
+        if self._is_away:  # cut while it was being opened
+            self._abort()
+            return
         self._start(self._pass(reader, up_writer))
         self._start(self._pass(up_reader, writer))
 
