@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from ved.cli.main import main
+
 LOG = "(1.000000) can0 100#0102\n"
 DBC = 'BO_ 256 Engine: 8 ECU\n SG_ Speed : 0|16@1+ (1,0) [0|0] "rpm" X\n'
 
 
-def run(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ved.cli", *arguments],
-        capture_output=True, text=True, timeout=120, cwd=cwd, env={**os.environ, **environment}, check=False,
-    )  # fmt: skip
+def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ved.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
 
 
 CASES = {
@@ -35,8 +35,6 @@ CASES = {
     "log without a length": (["simulate", "fs", "--out", "x.log"], "--minutes"),
     "unwritable log": (["simulate", "fs", "--minutes", "0.01", "--out", "no/such/x.log"], "no/such/x.log"),
     "no data folder": (["lake", "stats", "--data", "nowhere"], "nowhere"),
-    "wrong setting": (["serve", "--config", "wrong.toml"], "unknown key 'web_prot'"),
-    "missing settings file": (["serve", "--config", "none.toml"], "none.toml"),
     "no server to sign in to": (["signin"], "ved serve"),
     "wrong role": (["signin", "--role", "king"], "viewer, engineer, admin"),
     "unknown key": (["keys", "revoke", "77", "--data", "."], "key 77"),
@@ -48,7 +46,12 @@ CASES = {
     "load test without end": (["loadtest", "--seconds", "1e9"], "--seconds"),
     "load test over no link": (["loadtest", "--link", "5g"], "4g-bad"),
     "load test into no folder": (["loadtest", "--json", "no/such/x.json"], "no/such/x.json"),
-    "data folder is a file": (["serve", "--data", "ok.log"], "ok.log"),
+}
+# These settle how a process runs before they look at what they were given, so each has one of its own.
+OF_A_SERVER = {
+    "wrong setting": (["--config", "wrong.toml"], "unknown key 'web_prot'"),
+    "missing settings file": (["--config", "none.toml"], "none.toml"),
+    "data folder is a file": (["--data", "ok.log"], "ok.log"),
 }
 
 
@@ -64,15 +67,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_one_line_and_exit_code_2(folder: Path, case: str):
-    arguments, expected = CASES[case]
-    done = run(folder, *arguments)
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
+def is_one_line(said: str, expected: str) -> None:
+    lines = said.strip().splitlines()
+    assert len(lines) == 1, said
     assert lines[0].startswith("ved: ")
     assert expected in lines[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_and_exit_code_2(
+    folder: Path, case: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    arguments, expected = CASES[case]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["ved", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    is_one_line(capfd.readouterr().err, expected)
+
+
+@pytest.mark.parametrize("case", OF_A_SERVER)
+def test_a_server_says_one_line(folder: Path, case: str):
+    arguments, expected = OF_A_SERVER[case]
+    done = run(folder, "serve", *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    is_one_line(done.stderr, expected)
 
 
 @pytest.mark.parametrize("option", ["--web-port", "--link-port"])
