@@ -23,7 +23,8 @@ from ved.codec.datagram import Datagram, encode_datagram
 from ved.db.database import Database
 from ved.db.keys import add_datagram_key
 from ved.db.vehicles import ensure_vehicle_name
-from ved.ingest.role import IngestSettings, run_ingest
+from ved.ingest.role import run_ingest
+from ved.ingest.settings import IngestSettings
 from ved.link.datagramkeys import datagram_secret, derive_key
 from ved.metrics import DATAGRAMS_LIMITED_TOTAL, DATAGRAMS_REFUSED_TOTAL, DATAGRAMS_TOTAL, Counters
 from ved.model.frames import FrameColumns

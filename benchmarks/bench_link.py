@@ -61,7 +61,8 @@ WINDOW_BYTES = 8 << 10
 
 SERVER = """
 import asyncio, pathlib, signal, sys
-from ved.ingest.role import IngestSettings, run_ingest
+from ved.ingest.role import run_ingest
+from ved.ingest.settings import IngestSettings
 
 async def main():
     stop = asyncio.Event()

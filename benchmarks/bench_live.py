@@ -38,7 +38,8 @@ from ved.db.vehicles import ensure_vehicle
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Clock, ClockSource, Lane
 from ved.model.vehicle import Vehicle, VehicleBus
-from ved.web.role import WebSettings, run_web
+from ved.web.role import run_web
+from ved.web.settings import WebSettings
 
 EPOCH = b"benchmark epoch."
 CHANNELS = 20

@@ -32,7 +32,8 @@ from ved.db.people import create_signin_token, redeem_signin_token, rename_user,
 from ved.db.sessions import list_sessions
 from ved.db.time_notes import add_time_note
 from ved.db.vehicles import ensure_vehicle
-from ved.ingest.role import IngestSettings, run_ingest
+from ved.ingest.role import run_ingest
+from ved.ingest.settings import IngestSettings
 from ved.lake.lake import Lake
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import make_code
@@ -42,8 +43,10 @@ from ved.model.clockmap import ClockPair
 from ved.model.frames import FrameColumns, FrameFlag
 from ved.model.records import BusDescription, ClockSource, Description
 from ved.model.vehicle import Vehicle, VehicleBus
-from ved.record.role import RecordSettings, run_record
-from ved.watch.role import WatchSettings, run_watch
+from ved.record.role import run_record
+from ved.record.settings import RecordSettings
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 VEHICLE: Final = "frozen"
 PASSWORD: Final = "a frozen password"

@@ -20,7 +20,8 @@ from ved.codec.records import decode_record
 from ved.db.database import Database
 from ved.db.keys import add_car_key
 from ved.db.vehicles import ensure_vehicle_name
-from ved.ingest.role import IngestSettings, run_ingest
+from ved.ingest.role import run_ingest
+from ved.ingest.settings import IngestSettings
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import Credentials, save_credentials
 from ved.metrics import Counters
@@ -180,7 +181,8 @@ def notes(records: list[Record], epoch: bytes) -> list[Record]:
 
 _SERVER = """
 import asyncio, json, logging, pathlib, signal, sys
-from ved.ingest.role import IngestSettings, run_ingest
+from ved.ingest.role import run_ingest
+from ved.ingest.settings import IngestSettings
 logging.basicConfig(level=logging.INFO)
 given = json.loads(sys.argv[1])
 given["data"] = pathlib.Path(given["data"])

@@ -33,9 +33,11 @@ from ved.model.clockmap import ClockMap
 from ved.model.frames import FrameBatch
 from ved.model.records import Arrival, Clock, ClockSource, Lane, LinkState, Loss, LossPlace, RecordKind
 from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
-from ved.record.role import CURSOR, RecordSettings, run_record
+from ved.record.role import CURSOR, run_record
 from ved.record.rolling import make_rollups
-from ved.watch.role import WatchSettings, run_watch
+from ved.record.settings import RecordSettings
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_helpers import Site, make_frames, stored_frames

@@ -29,7 +29,8 @@ from ved.model.gpsclock import ERROR_US
 from ved.model.records import Clock, ClockSource
 from ved.model.session import Session, SessionPart
 from ved.model.vehicle import Vehicle
-from ved.record.role import RecordSettings, run_record
+from ved.record.role import run_record
+from ved.record.settings import RecordSettings
 
 TOML = """
 name = "fs"

@@ -43,7 +43,8 @@ from ved.model.records import (
 )
 from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 from ved.record import recorder
-from ved.record.role import CURSOR, RecordSettings, run_record
+from ved.record.role import CURSOR, run_record
+from ved.record.settings import RecordSettings
 
 EPOCH = bytes(range(16))
 DBC = 'VERSION ""\nBU_: A\nBO_ 1 M: 8 A\n SG_ s : 0|16@1+ (1,0) [0|0] "" A\n'
@@ -307,7 +308,8 @@ CHILD = """
 import asyncio, json, sys
 from pathlib import Path
 from ved.record import recorder
-from ved.record.role import RecordSettings, run_record
+from ved.record.role import run_record
+from ved.record.settings import RecordSettings
 data, db_url, lake = sys.argv[1:]
 often = {"commit_s": 0.03, "commit_frames": 3000, "quiet_s": 0.05, "housekeeping_s": 0.03}
 settings = RecordSettings(Path(data), db_url, lake, **often)

@@ -27,7 +27,8 @@ from ved.errors import LinkRefusedError
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import make_code, save_credentials
 from ved.link.enrol import enrol
-from ved.web.role import WebSettings, run_web
+from ved.web.role import run_web
+from ved.web.settings import WebSettings
 
 METRICS_TOKEN = "metrics-Qm7vJ2-secret"
 PASSWORD = "correct horse battery"

@@ -34,8 +34,9 @@ from ved.model.records import Arrival, Clock, ClockSource, Incident, IncidentKin
 from ved.model.samples import SampleBatch, SampleChannel, SampleColumns
 from ved.watch import role
 from ved.watch.parts import Now
-from ved.watch.role import Watching, WatchSettings, make_parts, run_watch
+from ved.watch.role import Watching, make_parts, run_watch
 from ved.watch.role import now as clock_now
+from ved.watch.settings import WatchSettings
 
 EPOCH, OTHER = b"a" * 16, b"b" * 16
 UTC_US = 1_790_000_000_000_000

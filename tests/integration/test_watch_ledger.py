@@ -13,7 +13,8 @@ from ved.db.database import Database
 from ved.db.ledger import list_ledger_epochs, read_ledger
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Arrival, Lane, Loss, LossPlace, Record
-from ved.watch.role import WatchSettings, run_watch
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 EPOCH = b"a" * 16
 PER_SECOND = 10

@@ -19,7 +19,8 @@ from ved.db.tracks import list_tracks
 from ved.db.vehicles import ensure_vehicle
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Arrival, Clock, ClockSource, Lane, LapEvent, Record, SessionEvent
-from ved.watch.role import WatchSettings, run_watch
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 A, B = b"a" * 16, b"b" * 16
 SECOND = 1_000_000

@@ -24,7 +24,8 @@ from ved.web.app import make_app
 from ved.web.auth import Auth, load_secret
 from ved.web.guard import OPEN_PATHS, POLICY
 from ved.web.hub import Hub
-from ved.web.role import WebSettings, listen, run_web
+from ved.web.role import listen, run_web
+from ved.web.settings import WebSettings
 from ved.web.state import WebState
 
 DBC = """VERSION ""

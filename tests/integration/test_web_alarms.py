@@ -17,7 +17,8 @@ from ved.db.sessions import save_sessions
 from ved.db.vehicles import ensure_vehicle
 from ved.model.alarmrule import Rule
 from ved.model.session import Session, SessionPart
-from ved.watch.role import WatchSettings, run_watch
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 FAST = Rule("fast", "above", "Too fast", "Trop vite", "critical", "Motor.speed", limit=100.0, off_delay_ms=0)
 VALUES = {

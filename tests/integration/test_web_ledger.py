@@ -8,7 +8,8 @@ from tests.integration.web_live import FS, START_UTC_US, Server, run
 
 from ved.db.vehicles import ensure_vehicle
 from ved.model.records import Lane, Loss, LossPlace
-from ved.watch.role import WatchSettings, run_watch
+from ved.watch.role import run_watch
+from ved.watch.settings import WatchSettings
 
 SECOND = 1_000_000
 

@@ -22,7 +22,8 @@ from ved.lake.lake import Lake
 from ved.model.frames import FrameBatch, FrameColumns
 from ved.model.records import Arrival, Clock, ClockSource, Lane
 from ved.model.vehicle import Vehicle, VehicleBus
-from ved.web.role import WebSettings, run_web
+from ved.web.role import run_web
+from ved.web.settings import WebSettings
 
 DBC = """VERSION ""
 BU_: X

@@ -20,7 +20,7 @@ from ved.cli.carsources import CarSources, choose_sources
 from ved.cli.describe import buses_of, describe
 from ved.cli.logs import set_up_logging
 from ved.cli.memory import keep_giving_back, use_one_allocator
-from ved.cli.serve import stop_on_signals
+from ved.cli.stopping import stop_on_signals
 from ved.config.vehicle import load_vehicle
 from ved.config.watchdog import Watchdog
 from ved.errors import StorageError, UserError, VedError

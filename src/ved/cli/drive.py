@@ -16,8 +16,8 @@ from ved.cli.describe import describe
 from ved.cli.enrolment import enrol_here
 from ved.cli.keys import check_vehicle_name, ensure_named_vehicle
 from ved.cli.progress import LateProgress
-from ved.cli.serve import stop_on_signals
 from ved.cli.server import Server, find_running, open_database
+from ved.cli.stopping import stop_on_signals
 from ved.config.settings import ServerSettings
 from ved.errors import UserError
 from ved.link.credentials import load_credentials

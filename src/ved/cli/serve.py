@@ -1,9 +1,7 @@
 """`ved serve` and `ved signin`."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -11,6 +9,7 @@ from rich.console import Console
 
 from ved.cli.logs import set_up_logging
 from ved.cli.server import RunningServer, Server, find_running, open_database, page_url
+from ved.cli.stopping import stop_on_signals
 from ved.config.settings import ServerSettings
 from ved.db.people import create_signin_token
 from ved.errors import UserError
@@ -59,21 +58,6 @@ async def serve_until_stopped(server: Server, on_ready: Callable[[RunningServer]
             stopping.cancel()
             await asyncio.gather(starting, stopping, return_exceptions=True)
             await server.stop()
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[asyncio.Event]:
-    """An event that Ctrl-C or SIGTERM sets within the block."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 async def _say_ready(server: Server, running: RunningServer) -> None:

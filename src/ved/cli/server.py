@@ -19,12 +19,12 @@ from ved.db.people import create_signin_token
 from ved.db.vehicles import ensure_vehicle
 from ved.errors import StorageError, UserError
 from ved.influx.settings import InfluxSettings, InfluxTarget, checked_url
-from ved.ingest.role import IngestSettings
+from ved.ingest.settings import IngestSettings
 from ved.mqtt.settings import MqttRules, MqttSettings, MqttTarget
 from ved.notify.targets import SEVERITY_NUMBERS, NotifySettings
-from ved.record.role import RecordSettings
-from ved.watch.role import WatchSettings
-from ved.web.role import WebSettings
+from ved.record.settings import RecordSettings
+from ved.watch.settings import WatchSettings
+from ved.web.settings import WebSettings
 
 GIB = 1 << 30
 

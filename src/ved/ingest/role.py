@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal
 from ved.db.database import Database
 from ved.errors import StorageError
@@ -17,6 +16,7 @@ from ved.ingest.datagrams import DatagramServer, KeyRing
 from ved.ingest.loglimit import LogLimit
 from ved.ingest.rebuild import compile_kernels
 from ved.ingest.server import LinkServer
+from ved.ingest.settings import IngestSettings
 from ved.ingest.store import Store
 from ved.ingest.writer import TrimOrder
 from ved.link.certificates import ensure_server_certificates
@@ -29,27 +29,6 @@ if TYPE_CHECKING:
 CHECKPOINT_S: Final = 10.0
 
 _log: Final = logging.getLogger("ved.ingest")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSettings:
-    """`names` are the host names and addresses under which cars reach this server. `port` 0 takes a free one;
-    `datagram_port` 0 takes no datagrams.
-
-    The stream keeps `keep_bytes` and `keep_us`, whichever is less, but always what a reader in `keep_for` has still to
-    read. With `kafka` it is carried on to that cluster.
-    """
-
-    data: Path
-    db_url: str
-    host: str
-    port: int
-    names: tuple[str, ...]
-    keep_bytes: int
-    keep_us: int
-    keep_for: tuple[str, ...] = ("record",)
-    kafka: KafkaReach | None = None
-    datagram_port: int = 0
 
 
 async def run_ingest(

@@ -28,7 +28,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._is_away = False
+        self._away = asyncio.Event()
         self.cuts = 0
         self.port = 0
 
@@ -60,7 +60,7 @@ class Relay:
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_away:
+        if self._away.is_set():
             writer.transport.abort()
             return
         try:
@@ -69,7 +69,7 @@ class Relay:
             writer.transport.abort()
             return
         self._writers |= {writer, up_writer}
-        if self._is_away:  # cut while it was being opened
+        if self._away.is_set():  # cut while it was being opened
             self._abort()
             return
         self._start(self._pass(reader, up_writer))
@@ -120,7 +120,7 @@ class Relay:
         while True:
             await asyncio.sleep(self._random.expovariate(1 / self._profile.cut_every_s))
             self.cuts += 1
-            self._is_away = True
+            self._away.set()
             self._abort()
             await asyncio.sleep(self._random.uniform(*self._profile.away_s))
-            self._is_away = False
+            self._away.clear()

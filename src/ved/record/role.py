@@ -5,13 +5,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from ved.api.unpack import compile_kernels
 from ved.broker.base import Stream, StreamName
-from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError
@@ -21,6 +18,7 @@ from ved.metrics import LAG, QUEUE, Counters
 from ved.model.records import RecordKind
 from ved.record.housekeeping import Housekeeping
 from ved.record.recorder import Recorder
+from ved.record.settings import RecordSettings
 
 CURSOR: Final = "record"
 KEPT: Final[dict[StreamName, tuple[RecordKind, ...]]] = {
@@ -33,33 +31,6 @@ _log = logging.getLogger(__name__)
 _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.2
 _RETRY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class RecordSettings:
-    """`commit_s` or `commit_frames`, whichever comes first, makes a commit; an epoch without frames for `quiet_s` is
-    packed for good; `housekeeping_s` is the pause between two looks for files to merge. `keep_days` and `keep_gib`: how
-    much of the past the lake keeps (0: no limit).
-    """
-
-    data: Path
-    db_url: str
-    lake_url: str
-    commit_s: float = 5.0
-    commit_frames: int = 262_144
-    quiet_s: float = 60.0
-    housekeeping_s: float = 20.0
-    keep_days: float = 0.0
-    keep_gib: float = 0.0
-    kafka: KafkaReach | None = None
-
-    @property
-    def retention(self) -> Retention:
-        """What the lake keeps."""
-        return Retention(
-            round(self.keep_days * 86_400e6) if self.keep_days else None,
-            round(self.keep_gib * (1 << 30)) if self.keep_gib else None,
-        )
 
 
 async def run_record(
@@ -76,7 +47,7 @@ async def run_record(
     db = Database(settings.db_url)
     try:
         lake = await asyncio.to_thread(Lake.for_writing, settings.lake_url)
-        housekeeping = Housekeeping(lake, db, settings.quiet_s, settings.retention, counters)
+        housekeeping = Housekeeping(lake, db, settings.quiet_s, _retention(settings), counters)
         recordings = [
             _Recording(
                 settings,
@@ -104,6 +75,13 @@ async def run_record(
                 recording.close()
     finally:
         db.close()
+
+
+def _retention(settings: RecordSettings) -> Retention:
+    return Retention(
+        round(settings.keep_days * 86_400e6) if settings.keep_days else None,
+        round(settings.keep_gib * (1 << 30)) if settings.keep_gib else None,
+    )
 
 
 async def _run_until_ended(recordings: "list[asyncio.Task[None]]", chores: "asyncio.Task[None]") -> None:

@@ -8,19 +8,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ved.api.unpack import compile_kernels
 from ved.broker.base import Stream, StreamEntry, StreamReader, StreamWriter
-from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_forwarder, open_journal, open_stream
 from ved.db.database import Database
 from ved.db.watch import forget_position, read_position, write_position
 from ved.errors import CorruptDataError, StorageError
 from ved.metrics import FORWARD, LAG, RECORDS_CORRUPT_TOTAL, TASK_FAILURES_TOTAL, Counters
-from ved.notify.targets import NotifySettings
 from ved.watch.alarms import AlarmWatcher
 from ved.watch.epochs import Epochs
 from ved.watch.health import HealthWatcher
@@ -29,6 +25,7 @@ from ved.watch.ledger import LedgerKeeper
 from ved.watch.notifier import Notifier
 from ved.watch.parts import Append, Now, WatchPart
 from ved.watch.sessions import SessionWatcher
+from ved.watch.settings import WatchSettings
 
 CURSOR: Final = "watch"
 TICK_S: Final = 0.2
@@ -41,20 +38,6 @@ TRIM_US: Final = 60_000_000
 EVENTS_BYTES: Final = 1 << 30
 EVENTS_US: Final = 86_400_000_000
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchSettings:
-    """Data folder and database of the deployment, and where people are told of alarms.
-
-    The stream `events` keeps a day, but always what a reader in `keep_for` has still to read.
-    """
-
-    data: Path
-    db_url: str
-    notify: NotifySettings = field(default_factory=NotifySettings)
-    kafka: KafkaReach | None = None
-    keep_for: tuple[str, ...] = ("record",)
 
 
 def make_parts(db: Database, now: Now) -> list[WatchPart]:

@@ -6,15 +6,12 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from ved.api.history import History
 from ved.broker.base import StreamName
-from ved.broker.cluster import KafkaReach
 from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import UserError
@@ -25,6 +22,7 @@ from ved.web.auth import Auth, load_secret
 from ved.web.follower import Follower
 from ved.web.hub import Hub
 from ved.web.limits import MAX_TEXT_BYTES
+from ved.web.settings import WebSettings
 from ved.web.state import WebState
 
 log = logging.getLogger(__name__)
@@ -34,25 +32,6 @@ CLOSE_S: Final = 0.8
 """How long viewers may take to close before uvicorn does it."""
 STOP_S: Final = 1
 """How long open requests may take when the role stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Data folder, database and lake of the deployment; where to listen (port 0: any free one); the page's folder.
-
-    `proxies` are the addresses and networks whose X-Forwarded headers are believed.
-    """
-
-    data: Path
-    db_url: str
-    lake_url: str
-    host: str
-    port: int
-    secret_path: Path
-    page_dir: Path
-    metrics_token: str = field(default="", repr=False)
-    proxies: tuple[str, ...] = ()
-    kafka: KafkaReach | None = None
 
 
 async def run_web(

@@ -25,10 +25,10 @@ from tests.faults.torture.oracle import CAR
 from ved.db.database import Database
 from ved.db.keys import add_car_key
 from ved.db.vehicles import ensure_vehicle
-from ved.ingest.role import IngestSettings
+from ved.ingest.settings import IngestSettings
 from ved.link.certificates import ensure_server_certificates
 from ved.link.credentials import Credentials, save_credentials
-from ved.record.role import RecordSettings
+from ved.record.settings import RecordSettings
 
 PROGRAM = Path(__file__).with_name("car_process.py")
 RATE = 600

@@ -21,7 +21,7 @@ from websockets.typing import Origin
 from ved.codec.live import decode_message
 from ved.db.database import Database
 from ved.db.people import create_signin_token
-from ved.web.role import WebSettings
+from ved.web.settings import WebSettings
 
 STALE_MS = 1000
 """The page calls live values stale when the newest is older than this."""
