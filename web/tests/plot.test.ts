@@ -5,6 +5,7 @@ import { ChannelBuffer } from "../src/buffer/channelBuffer";
 import { PixelColumns } from "../src/plot/columnise";
 import { decimalsFor, formatChoice, formatNumber, formatTime, splitDuration } from "../src/plot/format";
 import { niceRange, steadyRange } from "../src/plot/range";
+import { unchangedOr } from "../src/panels/StripChart/series";
 
 function bufferOf(samples: readonly (readonly [number, number])[], bucketUs = 1000): ChannelBuffer {
   const buffer = new ChannelBuffer(bucketUs);
@@ -35,6 +36,16 @@ describe("pixel columns", () => {
     columns.fill(bufferOf([[0, 1], [10_000, 2], [20_000, 3], [30_000, 4], [40_000, 5]]), 15_000, 25_000, 100);
     expect([...columns.last.subarray(0, columns.n)]).toEqual([2, 3, 4]);
     expect(columns.x[0]).toBe(-50);
+  });
+});
+
+describe("a chart's curves", () => {
+  const speed = { name: "Motion.Speed", unit: "km/h", conversion: { unit: "km/h", factor: 1, offset: 0 }, isStep: false, choices: [], colour: "#123456" };
+
+  it("stay the same where definitions come anew and say nothing new", () => {
+    const before = [speed, { ...speed, name: "Motion.Yaw" }];
+    expect(unchangedOr(before, structuredClone(before))).toBe(before);
+    for (const now of [[speed], [before[1]!, speed], [speed, { ...before[1]!, unit: "m/s" }]]) expect(unchangedOr(before, now)).toBe(now);
   });
 });
 

@@ -18,6 +18,11 @@ export function seriesOf(telemetry: Telemetry, channels: readonly string[], colo
   });
 }
 
+/** `before` where nothing of the curves changed: definitions come anew with each epoch, and a chart made anew loses its cursor. */
+export function unchangedOr(before: readonly PlotSeries[], now: readonly PlotSeries[]): readonly PlotSeries[] {
+  return JSON.stringify(before) === JSON.stringify(now) ? before : now;
+}
+
 /** Axes of the strip chart of the sheet that has the most: all charts begin at the same distance from their left edge. */
 export function sheetAxes(telemetry: Telemetry, maxAxes: number): number {
   const counts = telemetry.workbooks.sheet.panels
