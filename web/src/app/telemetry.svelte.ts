@@ -6,7 +6,6 @@ import type { ChannelInfo, User, VehicleInfo, VehicleSummary } from "../protocol
 import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
 import { Preferences } from "../settings/preferences.svelte";
 import { DEFAULT_VIEW, loadView, MAX_CHANNELS, MAX_WINDOW_S, readAddress, storeView, writeAddress, type View } from "../settings/view";
-import { closerPart, type Part } from "../time/closer";
 import { Markers } from "../time/markers.svelte";
 import type { TimeRange } from "../time/timeRange";
 import { channelsOf } from "../workbook/model";
@@ -16,13 +15,13 @@ import { lampOf, type Lamp } from "./lamp";
 import { Numbers } from "./numbers";
 import { hasRole, type Role } from "./role";
 import { channelsByName, mostAlive } from "./vehicles";
+import { Watching } from "./watching";
 
 export type Phase = "loading" | "first_admin" | "signed_out" | "unreachable" | "no_vehicle" | "ready";
 
 const TICK_MS = 100;
 const VEHICLES_EVERY_MS = 5000;
 const RETRY_MS = 2000;
-const WATCH_DELAY_MS = 120;
 const ADDRESS_DELAY_MS = 250;
 const LAST_VEHICLE = "ved.vehicle";
 
@@ -44,8 +43,6 @@ export class Telemetry extends Connection {
   section = $state(sectionOf(null));
   /** On a television: panels alone, sheets by turns. */
   isKiosk = $state(false);
-  /** Channels of the sheet beyond what one connection may watch. */
-  leftOut = $state(0);
   /** By name; a former name finds its channel as well. */
   readonly channels = $derived(channelsByName(this.vehicle?.channels ?? []));
   readonly lamp: Lamp | "wait" = $derived.by(() => {
@@ -63,14 +60,22 @@ export class Telemetry extends Connection {
   readonly isLoading = $derived(this.time.paused !== null && this.time.paused.fromUs < this.fetched.heldFromUs && !this.isCloser);
   /** The channels of the sheet in view. */
   readonly watched: readonly string[] = $derived(channelsOf(this.workbooks.sheet, this.vehicle));
+  /** How many of them one connection may not watch. */
+  readonly leftOut = $derived(Math.max(0, this.watched.length - MAX_CHANNELS));
 
-  private watchTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly watching = new Watching({
+    wish: () => (this.vehicle === null ? null : { vehicle: this.vehicle.name, channels: this.watched, rate_hz: this.view.rateHz }),
+    windowS: (isAnew) => this.fetched.windowS(this.view.windowS, this.time.neededFromUs, this.time.edgeUs, isAnew),
+    askedS: () => this.fetched.askedS,
+    paused: () => this.time.paused,
+    watch: (request, isOther) => {
+      this.fetched.ask(request.window_s, this.time.edgeUs, isOther);
+      this.watch(request);
+    },
+    lookBack: (request) => this.engine.send({ type: "look_back", request }, []),
+  });
   private addressTimer: ReturnType<typeof setTimeout> | undefined;
   private endFeeds: () => void = () => undefined;
-  /** What is watched, but for the window. */
-  private asked = "";
-  /** The part of the past that is asked for in finer samples. */
-  private askedPart: Part | null = null;
   private wantedRange: TimeRange | null = null;
   /** A time that was asked for and cannot be shown. */
   unreachable = $state.raw<TimeRange | null>(null);
@@ -140,7 +145,7 @@ export class Telemetry extends Connection {
     this.endFeeds();
     this.markers.clear();
     this.forget();
-    this.asked = "";
+    this.watching.forget();
     const address = readAddress(location.search);
     const isMeant = address.vehicle === null || address.vehicle === name;
     this.view = loadView(name, isMeant ? address.view : {}, localStorage);
@@ -153,7 +158,7 @@ export class Telemetry extends Connection {
     this.engine.send({ type: "connect", url: this.url }, []);
     await this.workbooks.open(vehicle, wanted, isMeant ? address.sheet : null);
     this.phase = "ready";
-    this.sendWatch();
+    this.watching.send();
     this.endFeeds = startFeeds(this, name);
     if (isMeant) this.laps.see(address.laps);
   }
@@ -194,7 +199,7 @@ export class Telemetry extends Connection {
     if (this.vehicle !== before || JSON.stringify(vehicle) === JSON.stringify(before)) return;
     this.vehicle = vehicle;
     this.workbooks.redefine(vehicle);
-    this.sendWatch();
+    this.watching.send();
   }
 
   async leave(): Promise<void> {
@@ -301,7 +306,8 @@ export class Telemetry extends Connection {
     const { id } = this.workbooks;
     const { workbooks } = this.preferences.content;
     if ((workbooks[vehicle.name] ?? "default") !== id) this.preferences.set({ workbooks: { ...workbooks, [vehicle.name]: id } });
-    this.watchSoon();
+    this.watching.soon();
+    this.loop.dirty();
     this.noteAddress();
   }
 
@@ -310,52 +316,8 @@ export class Telemetry extends Connection {
     this.time.windowUs = view.windowS * 1e6;
     if (this.vehicle !== null) storeView(this.vehicle.name, view, localStorage);
     this.noteAddress();
-    this.watchSoon();
-  }
-
-  private watchSoon(): void {
-    clearTimeout(this.watchTimer);
-    this.watchTimer = setTimeout(() => this.sendWatch(), WATCH_DELAY_MS);
+    this.watching.soon();
     this.loop.dirty();
-  }
-
-  private windowS(isAnew: boolean): number {
-    return this.fetched.windowS(this.view.windowS, this.time.neededFromUs, this.time.edgeUs, isAnew);
-  }
-
-  private sendWatch(): void {
-    clearTimeout(this.watchTimer);
-    this.watchTimer = undefined;
-    if (this.vehicle === null) return;
-    const channels = this.watched.slice(0, MAX_CHANNELS);
-    this.leftOut = this.watched.length - channels.length;
-    const wish = { vehicle: this.vehicle.name, channels, rate_hz: this.view.rateHz };
-    const asked = JSON.stringify({ ...wish, channels: [...channels].sort() }); // Another order of the same panels needs no new history.
-    const isOther = asked !== this.asked;
-    const windowS = this.windowS(isOther);
-    if (isOther || windowS !== this.fetched.askedS) {
-      this.asked = asked;
-      this.fetched.ask(windowS, this.time.edgeUs, isOther);
-      this.watch({ ...wish, window_s: windowS });
-    }
-    if (isOther) this.askedPart = null;
-    const part = this.wantedPart();
-    if (part === this.askedPart && !isOther) return;
-    this.askedPart = part;
-    this.engine.send({ type: "look_back", request: part && { ...wish, window_s: (part.toUs - part.fromUs) / 1e6, until_utc_us: part.toUs } }, []);
-  }
-
-  /** Long windows have coarse samples: of what is in view, where it is much shorter, finer ones are asked for. */
-  private wantedPart(): Part | null {
-    const { paused } = this.time;
-    if (paused === null) return null;
-    const channels = Math.min(this.watched.length, MAX_CHANNELS);
-    return closerPart(paused, { rateHz: this.view.rateHz, channels, windowS: this.fetched.askedS }, this.askedPart);
-  }
-
-  /** Something else is to be asked for than was. */
-  private isOtherWanted(): boolean {
-    return this.windowS(false) !== this.fetched.askedS || this.wantedPart() !== this.askedPart;
   }
 
   // --- what the connection tells --------------------------------------------------------------------------------------
@@ -370,7 +332,7 @@ export class Telemetry extends Connection {
   protected override onMoved(): void {
     this.unreachable = null;
     this.fetched.pause(this.time.isPaused, this.time.edgeUs);
-    if (this.isOtherWanted()) this.watchSoon();
+    this.watching.look();
   }
 
   /** The longest window, with some minutes in which a view stands still; a guest's run. */
@@ -381,7 +343,7 @@ export class Telemetry extends Connection {
   /** While the view stands still the edge goes on: what comes late must still find it. */
   protected override onTick(): void {
     super.onTick();
-    if (this.watchTimer === undefined && this.time.isPaused && this.isOtherWanted()) this.watchSoon();
+    if (this.time.isPaused && !this.watching.isDue) this.watching.look();
   }
 
   protected override onFailure(): void {
