@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { showTime } from "../src/alarms/actions";
 import { Telemetry } from "../src/app/telemetry.svelte";
 import { panelOf } from "../src/extend/panels";
+import { en } from "../src/i18n/en";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
 
 // Features come with the page, and some look at once at what they stored.
@@ -273,6 +274,14 @@ describe("Telemetry", () => {
     vi.stubGlobal("history", { replaceState: () => undefined, pushState: () => undefined });
     showTime(telemetry, 500e6);
     expect(telemetry.time.paused).toEqual({ fromUs: 490e6, toUs: 510e6 });
+  });
+
+  it("a refusal is told in the language of the page", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say({ type: "error", code: "not_allowed", message: "this link opens other channels" });
+    expect(telemetry.error).toBe(en["error.not_allowed"]);
+    FakeSocket.last.say({ type: "error", code: "bad_message", message: "rate_hz: too large" });
+    expect(telemetry.error).toBe("rate_hz: too large");
   });
 
   it("a history that fails is asked for again, ever later, some times; then a person is asked", async () => {

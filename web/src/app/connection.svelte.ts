@@ -1,8 +1,9 @@
 import { openEngine, Questions, type EngineLink } from "../engine/client";
 import type { FromEngine, News } from "../engine/messages";
+import { t } from "../i18n/i18n.svelte";
 import { FrameLoop } from "../plot/frameLoop";
 import { VERSION } from "../protocol/columns";
-import type { Missed, OtherMessage, ServerMessage, VehicleState } from "../protocol/messages";
+import type { LiveError, Missed, OtherMessage, ServerMessage, VehicleState } from "../protocol/messages";
 import { HistoryRetry } from "../source/historyRetry.svelte";
 import type { ConnectionStatus, WatchRequest } from "../source/liveSocket";
 import type { Part } from "../time/closer";
@@ -212,7 +213,7 @@ export abstract class Connection {
         break;
       case "error":
         if (message.code === "history_failed") this.history.failed(message.message);
-        else this.error = message.message;
+        else this.error = told(message);
         break;
     }
     this.loop.dirty();
@@ -235,4 +236,10 @@ export abstract class Connection {
       toUs: Math.max(message.to_utc_us, before?.toUs ?? -Infinity),
     };
   }
+}
+
+/** In the person's language what they may meet; what else the server refuses is for who writes a page. */
+function told(error: LiveError): string {
+  if (error.code === "not_allowed") return t("error.not_allowed");
+  return error.code === "unknown_vehicle" ? t("error.unknown_vehicle") : error.message;
 }

@@ -331,6 +331,8 @@ export const en = {
   "notice.missed": "This connection is too slow: {n} updates between {from} and {to} were skipped",
   "notice.missed.action": "Fetch them",
   "notice.error": "The server says: {message}",
+  "error.not_allowed": "this link does not open these channels",
+  "error.unknown_vehicle": "this vehicle is not there any more",
   "notice.unknown": "Not in the DBC of this vehicle: {names}",
   "notice.version": "The server is newer than this page. Reload it.",
   "notice.reload": "Reload",

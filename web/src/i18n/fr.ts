@@ -333,6 +333,8 @@ export const fr: Record<Key, string> = {
   "notice.missed": "Cette connexion est trop lente : {n} mises à jour entre {from} et {to} ont été sautées",
   "notice.missed.action": "Les récupérer",
   "notice.error": "Le serveur dit : {message}",
+  "error.not_allowed": "ce lien n’ouvre pas ces voies",
+  "error.unknown_vehicle": "ce véhicule n’existe plus",
   "notice.unknown": "Absent du DBC de ce véhicule : {names}",
   "notice.version": "Le serveur est plus récent que cette page. Rechargez-la.",
   "notice.reload": "Recharger",
