@@ -88,6 +88,9 @@ def test_the_roles_settings_come_from_them(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("VED_SECRETS", str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"VED_SECRETS: .*nothing is no folder"):
         load_settings(None, {})
+    monkeypatch.setenv("VED_SECRETS", str(tmp_path))
+    with pytest.raises(UserError, match=r"holds no secret of ved; .*FOLDER/ved"):
+        load_settings(None, {})
 
 
 @pytest.mark.parametrize("owner", ["", "ved", "=1", "ved=", "ved=root", "ved=-1", "nothing=1"])

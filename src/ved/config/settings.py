@@ -119,8 +119,8 @@ def load_settings(file: Path | None, given: Mapping[str, Any]) -> ServerSettings
         raise UserError(f"{file}: no such settings file; see docs/ved.sample.toml for one")
 
     secrets = os.environ.get(SECRETS_VARIABLE) or None
-    if secrets is not None and not Path(secrets).is_dir():
-        raise UserError(f"{SECRETS_VARIABLE}: {secrets} is no folder; 'ved init' makes one")
+    if secrets is not None:
+        _look_into(Path(secrets))
 
     class _FromFile(ServerSettings):
         model_config = SettingsConfigDict(
@@ -135,6 +135,20 @@ def load_settings(file: Path | None, given: Mapping[str, Any]) -> ServerSettings
         raise UserError(f"{error.filename}: this secret cannot be read; it belongs to somebody else") from None
     except ValueError as error:  # tomllib.TOMLDecodeError among them
         raise UserError(f"{file}: not valid TOML: {error}") from None
+
+
+def _look_into(secrets: Path) -> None:
+    """UserError where no setting can come from there: it would be left out without a word."""
+    try:
+        names = [one.name for one in secrets.iterdir()]
+    except PermissionError:
+        raise UserError(f"{SECRETS_VARIABLE}: {secrets} cannot be read; it belongs to somebody else") from None
+    except OSError:
+        raise UserError(f"{SECRETS_VARIABLE}: {secrets} is no folder; 'ved init' makes one") from None
+    if not any(name.lower().startswith("ved_") for name in names):
+        raise UserError(
+            f"{SECRETS_VARIABLE}: {secrets} holds no secret of ved; 'ved init FOLDER' puts them in FOLDER/ved"
+        )
 
 
 def explain(error: ValidationError, where: str, model: type[BaseSettings]) -> str:

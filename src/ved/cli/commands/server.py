@@ -28,7 +28,9 @@ def serve(
     roles: Annotated[
         str | None,
         typer.Option(
-            metavar="ROLE,ROLE,…", help="Only these of ingest, record, watch, web run here.", show_default=False
+            metavar="ROLE,ROLE,…",
+            help="Only these run here: ingest, record, watch, web, influx, mqtt.",
+            show_default=False,
         ),
     ] = None,
     data: Data = None,
