@@ -121,6 +121,8 @@ def test_rules_are_edited_by_engineers_and_every_edit_is_noted(tmp_path):
             assert (await me.put(f"{path}/fast", json=VALUES, headers=origin)).status_code == 204
             changed = {**VALUES, "limit": 60, "guard": {"channel": "Motor.mode", "equals": 1}}
             assert (await me.put(f"{path}/fast", json=changed, headers=origin)).status_code == 204
+            taken = await me.put(f"{path}/fast", json=VALUES, headers={**origin, "If-None-Match": "*"})
+            assert (taken.status_code, taken.json()["error"]["code"]) == (409, "rule_exists")
             (listed,) = (await me.get(path)).json()
             assert listed["rule"] == {"id": "fast", **changed}
             assert listed["idle"] == ""

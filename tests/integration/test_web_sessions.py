@@ -184,6 +184,9 @@ def test_maths_channels_are_tried_and_changed_and_all_routes_stand_in_openapi(tm
             made = (await engineer.put("/api/vehicles/fs/maths/Squared", json=good)).json()
             assert (made["unit"], made["inputs"]) == ("V²", ["BatteryPack.Voltage"])
             assert (await engineer.put("/api/vehicles/fs/maths/not a name", json=good)).status_code == 422
+            anew = {**good, "comment": "of somebody else"}
+            taken = await engineer.put("/api/vehicles/fs/maths/Squared", json=anew, headers={"If-None-Match": "*"})
+            assert (taken.status_code, taken.json()["error"]["message"][:30]) == (400, "a maths channel Squared is the")
             about = (await viewer.get("/api/vehicles/fs")).json()
             assert any(one["name"] == "Maths.Squared" for one in about["channels"])
             assert (await engineer.delete("/api/vehicles/fs/maths/Squared")).json() == {"ok": True}

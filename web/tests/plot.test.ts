@@ -4,7 +4,7 @@ import { clampRange, panRange, zoomRange } from "../src/time/timeRange";
 import { ChannelBuffer } from "../src/buffer/channelBuffer";
 import { PixelColumns } from "../src/plot/columnise";
 import { decimalsFor, formatChoice, formatNumber, formatTime, splitDuration } from "../src/plot/format";
-import { niceRange, steadyRange } from "../src/plot/range";
+import { circlesTo, niceRange, steadyRange } from "../src/plot/range";
 import { unchangedOr } from "../src/panels/StripChart/series";
 
 function bufferOf(samples: readonly (readonly [number, number])[], bucketUs = 1000): ChannelBuffer {
@@ -71,6 +71,19 @@ describe("y ranges", () => {
     expect(steadyRange(before, { low: 0, high: 80 })).toBe(before);
     expect(steadyRange(before, { low: 0, high: 40 })).toEqual({ low: 0, high: 40 });
     expect(steadyRange(before, { low: 0, high: 120 })).toEqual({ low: 0, high: 120 });
+  });
+});
+
+describe("circles", () => {
+  it("are few, round and within reach, whatever the samples are", () => {
+    expect(circlesTo(1)).toEqual([0.5, 1]);
+    expect(circlesTo(2.5)).toEqual([0.5, 1, 1.5, 2, 2.5]);
+    for (const reach of [1, 3.5, 31, 300, 1e6, 1e30]) {
+      const circles = circlesTo(reach);
+      expect(circles.length).toBeGreaterThan(1);
+      expect(circles.length).toBeLessThanOrEqual(8);
+      expect(circles.at(-1)).toBeLessThanOrEqual(reach * 1.000001);
+    }
   });
 });
 

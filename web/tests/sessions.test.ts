@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { positionIn } from "../src/maths/rest";
 import { boxOf, placeOf, pointOf, type Place } from "../src/sessions/drawing";
 import { exportUrl, windowUrl, type SessionLine } from "../src/sessions/rest";
-import { changesOf, fits, moment, tagsOf } from "../src/sessions/text";
+import { changeOf, changesOf, fieldOf, fits, moment, tagsOf, writtenOf } from "../src/sessions/text";
 
 const session: SessionLine = {
   id: "a1",
@@ -54,7 +54,21 @@ describe("sessions", () => {
   it("come as files, whole or a lap", () => {
     expect(exportUrl("a/1", "csv", null)).toBe("/api/sessions/a%2F1/export?format=csv");
     expect(exportUrl("a1", "mat", 3)).toBe("/api/sessions/a1/export?format=mat&lap=3");
-    expect(moment(session.utc_from_us)).toBe("2026-07-04 14:30");
+    const local = new Date(2026, 6, 4, 14, 30).getTime() * 1000;
+    expect(moment(local)).toBe("2026-07-04 14:30");
+    expect(Date.parse(fieldOf(local)) * 1000).toBe(local);
+  });
+});
+
+describe("what is written about a session", () => {
+  const notes = { name: "Run", driver: "", setup: "", notes: "", tags: ["rain"] };
+
+  it("is sent where it is another than before, so that what others wrote stays", () => {
+    const before = writtenOf(notes);
+    expect(changeOf(before, before)).toEqual({});
+    expect(changeOf(before, { ...before, notes: "wet" })).toEqual({ notes: "wet" });
+    expect(changeOf(before, { ...before, name: " Race ", tags: "rain, night" })).toEqual({ name: "Race", tags: ["rain", "night"] });
+    expect(changeOf(before, { ...before, tags: "" })).toEqual({ tags: [] });
   });
 });
 

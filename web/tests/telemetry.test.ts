@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { showTime } from "../src/alarms/actions";
 import { Telemetry } from "../src/app/telemetry.svelte";
+import { Engine } from "../src/engine/engine";
+import type { FromEngine } from "../src/engine/messages";
 import { panelOf } from "../src/extend/panels";
 import { en } from "../src/i18n/en";
 import type { ChannelInfo, VehicleInfo } from "../src/protocol/messages";
@@ -54,7 +56,7 @@ let items: Map<string, string>;
 let place: { protocol: string; host: string; search: string };
 
 function respond(path: string): object {
-  if (path.startsWith("/api/vehicles/fs/")) return [];
+  if (/^\/api\/vehicles\/\w+\//.test(path)) return [];
   if (path.startsWith("/api/workbooks") || path === "/api/preferences") return path === "/api/preferences" ? {} : [];
   if (path === "/api/me") return { name: "a", role: "admin" };
   if (path === "/api/vehicles") return [{ name: "fs", title_en: "", title_fr: "", link: "up", age_ms: 1, epoch: null }];
@@ -276,12 +278,70 @@ describe("Telemetry", () => {
     expect(telemetry.time.paused).toEqual({ fromUs: 490e6, toUs: 510e6 });
   });
 
+  it("what the engine said of the vehicle before is not taken for the one in view", async () => {
+    const telemetry = await started();
+    FakeSocket.last.say(state(5, "up", 200e6));
+    expect(telemetry.time.edgeUs).toBe(200e6);
+    vehicle = { ...vehicle, name: "pe" };
+    await telemetry.chooseVehicle("pe");
+    const news = { edgeUs: 300e6, isHistoryComplete: true, closer: null, watches: 1, receivedBytes: 1 };
+    const late = telemetry as unknown as { onEngine: (message: object) => void };
+    late.onEngine({ type: "fresh", isNewer: true, isInView: true, news: { ...news, resets: 1 } });
+    expect([telemetry.time.edgeUs, telemetry.isHistoryComplete]).toEqual([-Infinity, false]);
+    late.onEngine({ type: "fresh", isNewer: true, isInView: true, news: { ...news, resets: 2 } });
+    expect(telemetry.time.edgeUs).toBe(300e6);
+  });
+
+  it("nor does the engine itself go on with it", () => {
+    const told: FromEngine[] = [];
+    const engine = new Engine((message) => told.push(message));
+    engine.receive({ type: "connect", url: "ws://car" });
+    engine.receive({ type: "watch", request: { vehicle: "fs", channels: [], rate_hz: 20, window_s: 60 } });
+    FakeSocket.last.open();
+    FakeSocket.last.say(state(5, "up", 200e6));
+    engine.receive({ type: "reset" });
+    FakeSocket.last.say(state(5, "up", 201e6));
+    expect(told.at(-1)).toMatchObject({ type: "message", news: { edgeUs: -Infinity, resets: 1 } });
+  });
+
+  it("of vehicles that are chosen one after the other, the last one counts", async () => {
+    const telemetry = await started();
+    const waiting = new Map<string, () => void>();
+    const { fetch: at_once } = globalThis;
+    vi.stubGlobal("fetch", async (path: string) => {
+      const name = /^\/api\/vehicles\/(\w+)$/.exec(path)?.[1];
+      if (name === undefined) return at_once(path);
+      await new Promise<void>((go) => waiting.set(name, go));
+      return { ok: true, status: 200, json: () => Promise.resolve({ ...vehicle, name }) };
+    });
+    const choices = ["pe", "ps"].map((name) => telemetry.chooseVehicle(name));
+    waiting.get("ps")!();
+    await choices[1];
+    waiting.get("pe")!();
+    await choices[0];
+    expect([telemetry.vehicle?.name, last(watches()).channels === undefined]).toEqual(["ps", false]);
+    expect(watches().filter((message) => "vehicle" in message && message.vehicle === "pe")).toEqual([]);
+  });
+
+  it("without data the whole session is no window", async () => {
+    const telemetry = await started();
+    telemetry.showSession();
+    expect(telemetry.view.windowS).toBe(60);
+  });
+
+  it("signing out while the server is away is told; nothing else is lost", async () => {
+    const telemetry = await started();
+    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("away")));
+    await telemetry.leave();
+    expect([telemetry.phase, telemetry.error]).toEqual(["ready", en["unreachable.title"]]);
+  });
+
   it("a refusal is told in the language of the page", async () => {
     const telemetry = await started();
     FakeSocket.last.say({ type: "error", code: "not_allowed", message: "this link opens other channels" });
     expect(telemetry.error).toBe(en["error.not_allowed"]);
     FakeSocket.last.say({ type: "error", code: "bad_message", message: "rate_hz: too large" });
-    expect(telemetry.error).toBe("rate_hz: too large");
+    expect(telemetry.error).toBe("The server says: rate_hz: too large");
   });
 
   it("a history that fails is asked for again, ever later, some times; then a person is asked", async () => {

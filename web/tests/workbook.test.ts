@@ -291,9 +291,41 @@ describe("workbooks", () => {
     expect(books.id).toBe("driver");
   });
 
-  it("an unknown workbook opens the default one", async () => {
+  it("an unknown workbook opens the default one, and says so", async () => {
     await books.open(car, "feed");
-    expect(books.id).toBe("default");
+    expect([books.id, books.isMissing]).toEqual(["default", true]);
+    await books.open(car, "default");
+    expect(books.isMissing).toBe(false);
+  });
+
+  it("while the server is away what is shown stays, and the one that was chosen comes by itself", async () => {
+    server.put("abc", presetWorkbook(car, "tv"));
+    await books.open(car, "driver");
+    server.fault = "away";
+    await books.open(car, "abc");
+    expect([books.id, books.awaited]).toEqual(["driver", "abc"]);
+    await vi.advanceTimersByTimeAsync(2500);
+    expect([books.id, books.awaited]).toEqual(["driver", "abc"]);
+    server.fault = "none";
+    await vi.advanceTimersByTimeAsync(2500);
+    expect([books.id, books.awaited]).toEqual(["abc", null]);
+  });
+
+  it("another choice, or a change, ends the wait", async () => {
+    server.put("abc", presetWorkbook(car, "tv"));
+    server.fault = "away";
+    await books.open(car, "abc");
+    expect([books.id, books.awaited]).toEqual(["default", "abc"]);
+    await books.open(car, "driver");
+    server.fault = "none";
+    await vi.advanceTimersByTimeAsync(5000);
+    expect([books.id, books.awaited]).toEqual(["driver", null]);
+    server.fault = "away";
+    await books.open(car, "abc");
+    books.addPanel("gauge");
+    server.fault = "none";
+    await vi.advanceTimersByTimeAsync(5000);
+    expect([books.id, books.saveState]).toEqual(["driver", "draft"]);
   });
 
   it("undo and redo take changes back and again", async () => {
@@ -359,6 +391,19 @@ describe("a lamp", () => {
     ["State", 3, "Running", "good"],
     ["State", 0, "Off", "off"],
     ["Whatever", NaN, null, "off"],
+    ["State", 3, "Recovering", "good"],
+    ["State", 2, "Discharging", "good"],
+    ["State", 2, "Over-temperature", "bad"],
+    ["ImdState", 2, "Undervoltage", "bad"],
+    ["Phase", 0, "Stopped", "off"],
+    ["Phase", 3, "Stop", "off"],
+    ["Button", 1, "E-Stop", "bad"],
+    ["State", 3, "Not OK", "bad"],
+    ["State", 1, "Not ready", "warn"],
+    ["State", 2, "Disabled", "off"],
+    ["State", 2, "Disconnected", "off"],
+    ["State", 9, "Whatever it is", "off"],
+    ["State", 4, "Tripped", "bad"],
   ] as const)("%s = %d (%s) is %s", (signal, value, text, verdict) => {
     expect(verdictOf(info(`Safety.${signal}`), value, text)).toBe(verdict);
   });

@@ -38,10 +38,13 @@ def seed_rules(db: Database, vehicle: str, rules: Sequence[Rule]) -> None:
                 connection.execute(insert(alarm_rules).values(vehicle=vehicle, id=rule.id, rule=rule_values(rule)))
 
 
-def put_rule(db: Database, vehicle: str, rule: Rule, who: str) -> None:
-    """Make or change a rule."""
+def put_rule(db: Database, vehicle: str, rule: Rule, who: str, *, is_new: bool = False) -> bool:
+    """Make or change a rule; False where it shall be a new one and there is one with this id."""
     with db.engine.begin() as connection:
+        if is_new and any(one.id == rule.id for one in _list(connection, vehicle)):
+            return False
         _replace(connection, vehicle, rule.id, rule, who)
+        return True
 
 
 def remove_rule(db: Database, vehicle: str, rule: str, who: str) -> bool:

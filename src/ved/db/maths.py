@@ -31,10 +31,13 @@ def seed_maths(db: Database, vehicle: str, definitions: Sequence[MathsDef]) -> N
                 connection.execute(insert(maths_channels).values(vehicle=vehicle, **asdict(one)))
 
 
-def put_maths(db: Database, vehicle: str, definition: MathsDef, who: str) -> None:
-    """Make or change a maths channel."""
+def put_maths(db: Database, vehicle: str, definition: MathsDef, who: str, *, is_new: bool = False) -> bool:
+    """Make or change a maths channel; False where it shall be a new one and there is one with this name."""
     with db.engine.begin() as connection:
+        if is_new and any(one.name == definition.name for one in _list(connection, vehicle)):
+            return False
         _replace(connection, vehicle, definition.name, definition, who)
+        return True
 
 
 def remove_maths(db: Database, vehicle: str, name: str, who: str) -> bool:

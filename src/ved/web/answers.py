@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from ved.db.people import User
@@ -25,6 +25,14 @@ def who_asks(request: Request) -> User:
 
 Asking = Annotated[User, Depends(who_asks)]
 """Who asks, a guest too: whoever takes it shows a guest no more than guests.py says."""
+
+
+def is_new(if_none_match: Annotated[str, Header()] = "") -> bool:
+    """True where what is put must not be there yet (`If-None-Match: *`)."""
+    return if_none_match.strip() == "*"
+
+
+IsNew = Annotated[bool, Depends(is_new)]
 
 
 def needs(role: str) -> Any:

@@ -1,18 +1,17 @@
 import type { Telemetry } from "../app/telemetry.svelte";
-import { RefusedError, UnreachableError } from "../protocol/rest";
+import { says } from "../protocol/failure";
 import type { Alarm } from "./alarm";
 import { acknowledge, shelve } from "./rest";
 
 const AROUND_US = 10e6;
 
-/** Does it, and shows the server's own words where it says no. */
+/** Does it, and tells where that fails. */
 export async function attempt(telemetry: Telemetry, work: () => Promise<void>): Promise<boolean> {
   try {
     await work();
     return true;
   } catch (error) {
-    if (!(error instanceof RefusedError || error instanceof UnreachableError)) throw error;
-    telemetry.error = error.message;
+    telemetry.error = says(error);
     return false;
   }
 }

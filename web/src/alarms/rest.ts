@@ -50,9 +50,9 @@ export async function shelve(vehicle: string, rule: string, minutes: number): Pr
 export const getRules = (vehicle: string): Promise<ListedRule[]> => getJson(`${of(vehicle)}/rules`);
 export const getChanges = (vehicle: string, rule: string): Promise<RuleChange[]> => getJson(`${of(vehicle)}/rules/${encodeURIComponent(rule)}/changes`);
 
-export async function putRule(vehicle: string, rule: Rule): Promise<void> {
+export async function putRule(vehicle: string, rule: Rule, isNew: boolean): Promise<void> {
   const { id, ...values } = rule;
-  await sendJson("PUT", `${of(vehicle)}/rules/${encodeURIComponent(id)}`, values);
+  await sendJson("PUT", `${of(vehicle)}/rules/${encodeURIComponent(id)}`, values, isNew);
 }
 
 export async function removeRule(vehicle: string, rule: string): Promise<void> {

@@ -7,9 +7,12 @@ export class Siren {
   private context: AudioContext | null = null;
   private timer: ReturnType<typeof setInterval> | null = null;
   private isBright = false;
+  private title: string | null = null;
 
   /** `title`: what the tab's title flashes; null: be quiet. */
   set(title: string | null, isMuted: () => boolean): void {
+    if (title === this.title) return;
+    this.title = title;
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
     this.showTitle(null);

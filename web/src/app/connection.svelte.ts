@@ -59,6 +59,7 @@ export abstract class Connection {
   private received: { readonly atMs: number; readonly bytes: number } = { atMs: 0, bytes: 0 };
   private receivedBytes = 0;
   private watches = 0;
+  private resets = 0;
 
   constructor() {
     this.engine.onmessage = (message) => this.onEngine(message);
@@ -109,6 +110,7 @@ export abstract class Connection {
 
   /** Nothing is known of the vehicle that comes into view. */
   protected forget(): void {
+    this.resets++;
     this.engine.send({ type: "reset" }, []);
     this.time.reset();
     this.fetched.reset();
@@ -163,7 +165,7 @@ export abstract class Connection {
         this.badMessages++;
         break;
       case "fresh":
-        if (message.isNewer) this.freshAtMs = performance.now();
+        if (message.isNewer && message.news.resets === this.resets) this.freshAtMs = performance.now();
         this.onNews(message.news);
         if (message.isInView) this.loop.dirty();
         break;
@@ -177,6 +179,7 @@ export abstract class Connection {
   }
 
   private onNews(news: News): void {
+    if (news.resets !== this.resets) return; // Of the vehicle before.
     this.time.raiseEdge(news.edgeUs);
     this.receivedBytes = news.receivedBytes;
     this.onEdge();
@@ -241,5 +244,5 @@ export abstract class Connection {
 /** In the person's language what they may meet; what else the server refuses is for who writes a page. */
 function told(error: LiveError): string {
   if (error.code === "not_allowed") return t("error.not_allowed");
-  return error.code === "unknown_vehicle" ? t("error.unknown_vehicle") : error.message;
+  return error.code === "unknown_vehicle" ? t("error.unknown_vehicle") : t("notice.error", { message: error.message });
 }

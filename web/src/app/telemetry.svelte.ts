@@ -3,6 +3,7 @@ import { sectionOf } from "../extend/sections";
 import { i18n } from "../i18n/i18n.svelte";
 import { Laps } from "../laps/laps.svelte";
 import type { ChannelInfo, User, VehicleInfo, VehicleSummary } from "../protocol/messages";
+import { says } from "../protocol/failure";
 import { getMe, getVehicle, getVehicles, RefusedError, signOut, SignedOutError, UnreachableError } from "../protocol/rest";
 import { Preferences } from "../settings/preferences.svelte";
 import { DEFAULT_VIEW, loadView, MAX_CHANNELS, MAX_WINDOW_S, readAddress, storeView, writeAddress, type View } from "../settings/view";
@@ -75,7 +76,9 @@ export class Telemetry extends Connection {
     lookBack: (request) => this.engine.send({ type: "look_back", request }, []),
   });
   private addressTimer: ReturnType<typeof setTimeout> | undefined;
-  private endFeeds: () => void = () => undefined;
+  private feedsEnd: (() => void) | null = null;
+  /** How often a vehicle was chosen: an answer about one that is not wanted any more counts for nothing. */
+  private choices = 0;
   private wantedRange: TimeRange | null = null;
   /** A time that was asked for and cannot be shown. */
   unreachable = $state.raw<TimeRange | null>(null);
@@ -126,22 +129,23 @@ export class Telemetry extends Connection {
       [this.vehicles] = await Promise.all([getVehicles(), this.preferences.load(who)]);
     } catch (error) {
       // A guest whose run is there no more (it became part of another one) has come to the end of their link.
-      this.phase = this.isGuest && error instanceof RefusedError ? "signed_out" : phaseOf(error);
-      if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
+      if (this.isGuest && error instanceof RefusedError) this.signedOut();
+      else this.failed(error);
       return;
     }
     await this.chooseFirst(readAddress(location.search).vehicle ?? localStorage.getItem(LAST_VEHICLE));
   }
 
   async chooseVehicle(name: string): Promise<void> {
+    const choice = ++this.choices;
     let vehicle: VehicleInfo;
     try {
       vehicle = await getVehicle(name);
     } catch (error) {
-      this.phase = phaseOf(error);
-      if (this.phase === "unreachable") setTimeout(() => void this.load(), RETRY_MS);
+      if (choice === this.choices) this.failed(error);
       return;
     }
+    if (choice !== this.choices) return; // Another one was chosen meanwhile.
     this.endFeeds();
     this.markers.clear();
     this.forget();
@@ -157,9 +161,10 @@ export class Telemetry extends Connection {
     const wanted = (isMeant ? address.workbook : null) ?? this.preferences.content.workbooks[name] ?? "default";
     this.engine.send({ type: "connect", url: this.url }, []);
     await this.workbooks.open(vehicle, wanted, isMeant ? address.sheet : null);
+    if (choice !== this.choices) return;
     this.phase = "ready";
     this.watching.send();
-    this.endFeeds = startFeeds(this, name);
+    this.feedsEnd = startFeeds(this, name);
     if (isMeant) this.laps.see(address.laps);
   }
 
@@ -177,7 +182,7 @@ export class Telemetry extends Connection {
     try {
       this.vehicles = await getVehicles();
     } catch (error) {
-      if (error instanceof SignedOutError) this.phase = "signed_out";
+      if (error instanceof SignedOutError) this.signedOut();
       else if (!isAway(error)) throw error;
       return; // The connection's own state tells that the server is away.
     }
@@ -203,9 +208,37 @@ export class Telemetry extends Connection {
   }
 
   async leave(): Promise<void> {
-    await signOut();
+    try {
+      await signOut();
+    } catch (error) {
+      if (!(error instanceof SignedOutError)) {
+        this.error = says(error);
+        return;
+      }
+    }
+    this.signedOut();
+  }
+
+  /** Nobody is signed in any more: nothing goes on, and nothing rings. */
+  signedOut(): void {
+    this.choices++;
+    this.endFeeds();
     this.engine.send({ type: "close" }, []);
     this.phase = "signed_out";
+  }
+
+  private endFeeds(): void {
+    this.feedsEnd?.();
+    this.feedsEnd = null;
+  }
+
+  /** The server could not be asked; while it is away, by and by again. */
+  private failed(error: unknown): void {
+    if (error instanceof SignedOutError) this.signedOut();
+    else if (isAway(error)) {
+      this.phase = "unreachable";
+      setTimeout(() => void this.load(), RETRY_MS);
+    } else throw error;
   }
 
   // --- what is shown -------------------------------------------------------------------------------------------------
@@ -223,6 +256,7 @@ export class Telemetry extends Connection {
   showSession(): void {
     const fromUs = this.laps.sessions.at(-1)?.utc_from_us ?? -Infinity;
     const toUs = this.isOver ? this.run!.utc_to_us : this.time.edgeUs;
+    if (!Number.isFinite(toUs - fromUs)) return;
     this.setWindow(Math.min(MAX_WINDOW_S, Math.max(1, Math.ceil((toUs - fromUs) / 1e6))));
   }
 
@@ -283,7 +317,7 @@ export class Telemetry extends Connection {
     return writeAddress({
       vehicle: this.vehicle?.name ?? "",
       section: this.section,
-      workbook: this.workbooks.id,
+      workbook: this.workbooks.awaited ?? this.workbooks.id,
       sheet: this.workbooks.sheetIndex === 0 ? null : this.workbooks.sheet.id,
       view: this.view,
       range: this.time.paused,
@@ -303,9 +337,10 @@ export class Telemetry extends Connection {
   private onWorkbook(): void {
     const vehicle = this.vehicle;
     if (vehicle === null) return;
-    const { id } = this.workbooks;
+    const { id, awaited, isMissing } = this.workbooks;
     const { workbooks } = this.preferences.content;
-    if ((workbooks[vehicle.name] ?? "default") !== id) this.preferences.set({ workbooks: { ...workbooks, [vehicle.name]: id } });
+    // The default one that stands in for another is nobody's choice.
+    if (awaited === null && !isMissing && (workbooks[vehicle.name] ?? "default") !== id) this.preferences.set({ workbooks: { ...workbooks, [vehicle.name]: id } });
     this.watching.soon();
     this.loop.dirty();
     this.noteAddress();
@@ -363,18 +398,10 @@ export class Telemetry extends Connection {
     try {
       this.user = await getMe();
     } catch (error) {
-      if (error instanceof SignedOutError) {
-        this.phase = "signed_out";
-        this.engine.send({ type: "close" }, []);
-      } else if (!isAway(error)) throw error;
+      if (error instanceof SignedOutError) this.signedOut();
+      else if (!isAway(error)) throw error;
     }
   }
 }
 
 const isAway = (error: unknown): boolean => error instanceof UnreachableError || error instanceof RefusedError;
-
-function phaseOf(error: unknown): Phase {
-  if (error instanceof SignedOutError) return "signed_out";
-  if (isAway(error)) return "unreachable";
-  throw error;
-}

@@ -26,6 +26,7 @@ export class Engine {
   private socket: LiveSocket | null = null;
   private vehicle = "";
   private watches = 0;
+  private resets = 0;
   private receivedBytes = 0;
   private freshTimer: ReturnType<typeof setTimeout> | undefined;
   private isNewer = false;
@@ -62,6 +63,8 @@ export class Engine {
       case "reset":
         this.store.reset();
         this.look = this.nextLook = null;
+        this.vehicle = "";
+        this.resets++;
         break;
       case "freeze":
         this.store.freeze(message.edgeUs);
@@ -141,9 +144,9 @@ export class Engine {
   }
 
   private news(): News {
-    const { look, watches, receivedBytes } = this;
+    const { look, watches, resets, receivedBytes } = this;
     const closer = look === null ? null : { fromUs: look.fromUs, toUs: look.toUs, bucketUs: look.bucketUs };
-    return { edgeUs: this.store.edgeUs, isHistoryComplete: this.store.isHistoryComplete, closer, watches, receivedBytes };
+    return { edgeUs: this.store.edgeUs, isHistoryComplete: this.store.isHistoryComplete, closer, watches, resets, receivedBytes };
   }
 
   private answer(request: FrameRequest): void {

@@ -36,6 +36,8 @@ export interface News {
   readonly closer: Part | null;
   /** Requests to watch that the engine has taken. */
   readonly watches: number;
+  /** Times that the engine has thrown all samples away. */
+  readonly resets: number;
   /** Bytes of samples that were ever received. */
   readonly receivedBytes: number;
 }

@@ -37,7 +37,8 @@ export const listMaths = (vehicle: string): Promise<MathsList> => getJson(path(v
 export const checkMaths = (vehicle: string, name: string, draft: Draft): Promise<Checked> =>
   sendJson("POST", `${path(vehicle)}/check?${new URLSearchParams({ name }).toString()}`, draft) as Promise<Checked>;
 
-export const putMaths = (vehicle: string, name: string, draft: Draft): Promise<unknown> => sendJson("PUT", `${path(vehicle)}/${encodeURIComponent(name)}`, draft);
+export const putMaths = (vehicle: string, name: string, draft: Draft, isNew: boolean): Promise<unknown> =>
+  sendJson("PUT", `${path(vehicle)}/${encodeURIComponent(name)}`, draft, isNew);
 
 export const removeMaths = (vehicle: string, name: string): Promise<unknown> => sendJson("DELETE", `${path(vehicle)}/${encodeURIComponent(name)}`);
 

@@ -14,6 +14,12 @@ export function niceStep(value: number): number {
   return 10 * power;
 }
 
+/** Round radii of circles up to `reach`, some eight at most. */
+export function circlesTo(reach: number): number[] {
+  const step = Math.max(0.5, niceStep(reach / 8));
+  return Array.from({ length: Math.floor(reach / step + 1e-9) }, (_, i) => (i + 1) * step);
+}
+
 /**
  * A range around the data on whole steps, so that an axis stays still while the data moves within it. Flat data sits in
  * the middle of a range of its own size.

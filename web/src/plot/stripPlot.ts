@@ -14,7 +14,7 @@ import { niceRange, steadyRange, type Range } from "./range";
 
 export interface PlotSeries {
   readonly name: string;
-  /** The unit that is shown. */
+  /** The unit that is shown, in the person's language. */
   readonly unit: string;
   readonly conversion: Conversion;
   readonly isStep: boolean;
@@ -64,13 +64,13 @@ const TOP_PX = 24;
 /** Half of a time label, which may stand at the right end. */
 const RIGHT_PX = 28;
 
-export function scaleKeyOf(series: Pick<PlotSeries, "unit" | "isStep" | "choices">): string {
+export function scaleKeyOf(series: Pick<PlotSeries, "conversion" | "isStep" | "choices">): string {
   if (series.choices.length > 0) return `choices ${JSON.stringify(series.choices)}`;
-  return `${series.isStep ? "discrete" : "continuous"} ${series.unit}`;
+  return `${series.isStep ? "discrete" : "continuous"} ${series.conversion.unit}`;
 }
 
 /** Number of y axes that these series need. */
-export function axesOf(series: readonly Pick<PlotSeries, "unit" | "isStep" | "choices">[], maxAxes: number): number {
+export function axesOf(series: readonly Pick<PlotSeries, "conversion" | "isStep" | "choices">[], maxAxes: number): number {
   return Math.min(new Set(series.map(scaleKeyOf)).size, maxAxes);
 }
 

@@ -26,9 +26,10 @@ export class RefusedError extends Error {
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-async function request(path: string, method: Method = "GET", body?: unknown): Promise<Response> {
+async function request(path: string, method: Method = "GET", body?: unknown, isNew = false): Promise<Response> {
   // What the server says to people, it says in the page's language, which need not be the browser's.
   const headers: Record<string, string> = { "Accept-Language": i18n.language };
+  if (isNew) headers["If-None-Match"] = "*";
   const init: RequestInit = { method, credentials: "same-origin", cache: "no-store", headers };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -81,9 +82,12 @@ export async function getJson<T>(path: string): Promise<T> {
   return (await request(path)).json() as Promise<T>;
 }
 
-/** Sends JSON; gives back the JSON of the answer, undefined for an empty one. Throws as `getJson`. */
-export async function sendJson<T = unknown>(method: Exclude<Method, "GET">, path: string, body?: unknown): Promise<T | undefined> {
-  const response = await request(path, method, body);
+/**
+ * Sends JSON; gives back the JSON of the answer, undefined for an empty one. With `isNew` it is refused where there is one already.
+ * Throws as `getJson`.
+ */
+export async function sendJson<T = unknown>(method: Exclude<Method, "GET">, path: string, body?: unknown, isNew = false): Promise<T | undefined> {
+  const response = await request(path, method, body, isNew);
   return response.status === 204 ? undefined : ((await response.json()) as T);
 }
 

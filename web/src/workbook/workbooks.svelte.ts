@@ -9,6 +9,7 @@ import { keepText, Saver, type KeyStore, type Progress } from "./saver";
 
 /** What the server takes of a workbook. */
 const MAX_CONTENT = 256 * 1024;
+const RETRY_MS = 2000;
 
 /** Whether what is shown is on the server; `draft`: on this device alone. */
 export type SaveState = Exclude<Progress, "gone"> | "draft";
@@ -31,6 +32,10 @@ export class Workbooks {
   private opened = $state.raw<WorkbookLine | null>(null);
   readonly line = $derived(this.lines.find((line) => line.id === this.id) ?? (this.opened?.id === this.id ? this.opened : undefined));
   readonly isMine = $derived(this.line?.is_mine ?? false);
+  /** The one that was asked for and that the server does not give for now: asked for again by itself. */
+  awaited = $state<string | null>(null);
+  /** There is none where one was asked for, or it is not for this person: the default one is shown. */
+  isMissing = $state(false);
 
   /** A guest has presets alone. */
   isLocal = false;
@@ -61,9 +66,11 @@ export class Workbooks {
 
   // --- which one ------------------------------------------------------------------------------------------------------
 
-  /** Opens a preset or a saved workbook of the vehicle; the default one where that fails. */
+  /** Opens a preset or a saved workbook of the vehicle. Where there is none the default one; while the server is away, what is shown stays. */
   async open(vehicle: VehicleInfo, asked: string, sheet: string | null = null): Promise<void> {
     const opening = ++this.openings;
+    if (asked !== this.awaited) this.awaited = null;
+    this.isMissing = false;
     void this.saver.flush(this.id);
     const id = this.isLocal && !isPreset(asked) ? "default" : asked;
     if (isPreset(id)) this.showPreset(vehicle, id, sheet);
@@ -95,7 +102,7 @@ export class Workbooks {
   /** `isWanted`: no other was asked for meanwhile. */
   private async openSaved(vehicle: VehicleInfo, id: string, sheet: string | null, isWanted: () => boolean): Promise<void> {
     await this.saver.flush(id);
-    const told = await this.read(id);
+    const { told, isAway } = await this.read(id);
     if (!isWanted()) return;
     const unsaved = this.saver.unsaved(id);
     const draft = told?.is_mine === true ? null : this.draftOf(vehicle.name, id);
@@ -107,23 +114,36 @@ export class Workbooks {
     else if (told?.vehicle === vehicle.name) {
       this.saver.know(id, told.changed_utc_us);
       this.show(vehicle, id, told.content, "saved", sheet);
-    } else this.showPreset(vehicle, "default", null);
+    } else if (isAway) this.await(vehicle, id, sheet, isWanted);
+    else {
+      this.isMissing = true;
+      this.showPreset(vehicle, "default", null);
+    }
     const { opened } = this;
     if (this.id === id && opened !== null && this.lines.every((line) => line.id !== id)) this.lines = [...this.lines, opened];
   }
 
-  /** A saved workbook; null where there is none, or it cannot be read. */
-  private async read(id: string): Promise<(WorkbookLine & { readonly content: Workbook }) | null> {
+  private await(vehicle: VehicleInfo, id: string, sheet: string | null, isWanted: () => boolean): void {
+    this.awaited = id;
+    if (this.vehicle?.name !== vehicle.name) this.showPreset(vehicle, "default", null);
+    setTimeout(() => {
+      if (isWanted() && !this.canUndo) void this.open(vehicle, id, sheet);
+    }, RETRY_MS);
+  }
+
+  /** A saved workbook; null where there is none or it cannot be read, and where the server `isAway`. */
+  private async read(id: string): Promise<{ readonly told: (WorkbookLine & { readonly content: Workbook }) | null; readonly isAway: boolean }> {
     try {
       const told = await getWorkbook(id);
-      return { ...told, content: readWorkbook(told.content) };
+      return { told: { ...told, content: readWorkbook(told.content) }, isAway: false };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      return null;
+      return { told: null, isAway: error instanceof UnreachableError || error instanceof SignedOutError };
     }
   }
 
   private show(vehicle: VehicleInfo, id: string, workbook: Workbook, state: SaveState, sheet: string | null): void {
+    if (id === this.awaited) this.awaited = null;
     this.vehicle = vehicle;
     this.id = id;
     this.current = workbook;

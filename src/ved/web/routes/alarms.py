@@ -31,7 +31,7 @@ from ved.model.alarmrule import Rule, rule_from, rule_values
 from ved.model.channel import Channel
 from ved.model.maths import MATHS_MESSAGE
 from ved.web.alarms import alarm_values, check_values, samples_values
-from ved.web.answers import denied, needs
+from ved.web.answers import IsNew, denied, needs
 from ved.web.clock import utc_us
 from ved.web.language import say
 from ved.web.state import WebState
@@ -145,7 +145,7 @@ def add_alarm_rules(app: FastAPI, state: WebState) -> None:
         return [_listed(rule, idle.get(rule.id, ""), shelves.get(rule.id)) for rule in known]
 
     @app.put("/api/vehicles/{name}/rules/{rule}", status_code=204, response_model=None)
-    async def put(name: Name, rule: Key, values: RuleIn, user: Engineer) -> Response:
+    async def put(name: Name, rule: Key, values: RuleIn, user: Engineer, is_new: IsNew) -> Response:
         if not await state.hub.is_vehicle(name):
             return denied(404, "unknown_vehicle", "no vehicle has this name")
         try:
@@ -158,7 +158,8 @@ def add_alarm_rules(app: FastAPI, state: WebState) -> None:
         known = await asyncio.to_thread(list_rules, state.db, name)
         if len(known) >= MAX_RULES and all(one.id != new.id for one in known):
             return denied(422, "too_many_rules", f"a vehicle has at most {MAX_RULES} rules")
-        await asyncio.to_thread(put_rule, state.db, name, new, user.name)
+        if not await asyncio.to_thread(put_rule, state.db, name, new, user.name, is_new=is_new):
+            return denied(409, "rule_exists", f"a rule with the id {rule} is there already: give this one another id")
         return Response(status_code=204)
 
     @app.delete("/api/vehicles/{name}/rules/{rule}", status_code=204, response_model=None)

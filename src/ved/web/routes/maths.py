@@ -14,9 +14,10 @@ from ved.api.registry import load_registry
 from ved.db.maths import SUBJECT, list_maths, put_maths, remove_maths
 from ved.db.people import User
 from ved.db.vehicles import get_vehicle
+from ved.errors import UserError
 from ved.model.channel import Channel
 from ved.model.maths import MATHS_NAME, MathsDef
-from ved.web.answers import needs
+from ved.web.answers import IsNew, needs
 from ved.web.language import told
 from ved.web.routes.sessions import Id, answer
 from ved.web.state import WebState
@@ -48,8 +49,10 @@ def add_maths(app: FastAPI, state: WebState) -> None:
         return await answer(desk.check, vehicle, name, body)
 
     @app.put("/api/vehicles/{vehicle}/maths/{name}")
-    async def put(vehicle: Id, name: Name, body: MathsBody, user: Annotated[User, needs("engineer")]) -> dict[str, Any]:
-        return await answer(desk.put, vehicle, name, body, user.name)
+    async def put(
+        vehicle: Id, name: Name, body: MathsBody, user: Annotated[User, needs("engineer")], is_new: IsNew
+    ) -> dict[str, Any]:
+        return await answer(desk.put, vehicle, name, body, user.name, is_new=is_new)
 
     @app.delete("/api/vehicles/{vehicle}/maths/{name}")
     async def remove(vehicle: Id, name: Name, user: Annotated[User, needs("engineer")]) -> dict[str, bool]:
@@ -105,11 +108,13 @@ class _Desk:
             "needs_laps": program.needs_laps,
         }
 
-    def put(self, vehicle: str, name: str, body: MathsBody, who: str) -> dict[str, Any]:
+    def put(self, vehicle: str, name: str, body: MathsBody, who: str, *, is_new: bool) -> dict[str, Any]:
         if get_vehicle(self._db, vehicle) is None:
             raise KeyError(f"vehicle {vehicle}")
         checked = self.check(vehicle, name, body)
-        put_maths(self._db, vehicle, MathsDef(name, body.expression, body.unit, body.comment), who)
+        definition = MathsDef(name, body.expression, body.unit, body.comment)
+        if not put_maths(self._db, vehicle, definition, who, is_new=is_new):
+            raise UserError(f"a maths channel {name} is there already: give this one another name")
         return checked
 
     def remove(self, vehicle: str, name: str, who: str) -> None:

@@ -50,6 +50,9 @@ RULES: Final[Table] = {
     "{0}: functions of laps cannot be used in an alarm": "{0} : une alarme ne peut pas utiliser de fonctions de tours",
     "no alarm has this id": "aucune alarme n’a cet identifiant",
     "a vehicle has at most {0:n} rules": "un véhicule a {0:n} règles au plus",
+    "a rule with the id {0} is there already: give this one another id": (
+        "il y a déjà une règle d’identifiant {0} : donnez-en un autre à celle-ci"
+    ),
     "the vehicle has no rule with this id": "le véhicule n’a pas de règle avec cet identifiant",
 }
 

@@ -40,6 +40,9 @@ THINGS: Final[Table] = {
     "track {0}: there is none": "circuit {0} : introuvable",
     "vehicle {0}: there is none": "véhicule {0} : introuvable",
     "maths channel {0}: there is none": "voie calculée {0} : introuvable",
+    "a maths channel {0} is there already: give this one another name": (
+        "il y a déjà une voie calculée {0} : donnez un autre nom à celle-ci"
+    ),
     "track '{0}': there is none": "circuit '{0}' : introuvable",
     "session '{0}': there is none": "session '{0}' : introuvable",
     "session '{0}': {1} has none of this name": "session {0} : {1} n’en a pas de ce nom",

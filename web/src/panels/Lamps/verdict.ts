@@ -2,10 +2,10 @@ import type { ChannelInfo } from "../../protocol/messages";
 
 export type Verdict = "good" | "bad" | "warn" | "off";
 
-const BAD = /fault|fail|error|weld|ground|under|over|lost|timeout|emergency|stop|défaut|erreur|panne|coup/i;
-const WARN = /warn|derat|limit|precharg|speed start|degrad|attention/i;
-const GOOD = /^(ok|normal|closed|yes|ready|running|run|drive|on|active|enabled|connected|valid|fix|fermé|oui|prêt|marche)\b/i;
-const OFF = /^(off|idle|no signal|none|init|no|inactive|standby|released|unknown|arrêt|non|glide|coast)\b/i;
+const BAD = /fault|fail|error|weld|ground|\bunder|\bover|lost|timeout|emergency|e-stop|trip|critical|^not ok|^invalid|défaut|erreur|panne|coup(ure|é)/i;
+const WARN = /warn|derat|limit|precharg|speed start|degrad|attention|^not /i;
+const GOOD =
+  /^(ok|normal|closed|yes|ready|running|run|driv(e|ing)|(dis)?charg(e|ing)|balancing|tracking|recover(y|ing)|regen\w*|cruise|corner|pulse|on|active|enabled|connected|valid|fix|2d|3d|fermé|oui|prêt|marche)\b/i;
 /** Where "yes" is bad news. */
 const BAD_WHEN_TRUE = /error|fault|derating|warning|alarm|trip|emergency|défaut/i;
 /** Where "no" is bad news. */
@@ -26,7 +26,5 @@ export function verdictOf(info: ChannelInfo | undefined, value: number, text: st
   if (CHAIN.test(signal) && /open|ouvert/i.test(text)) return /shutdown|interlock|chain/i.test(signal) ? "bad" : "off";
   if (BAD.test(text)) return "bad";
   if (WARN.test(text)) return "warn";
-  if (GOOD.test(text)) return "good";
-  if (OFF.test(text)) return "off";
-  return value === 0 ? "off" : "good";
+  return GOOD.test(text) ? "good" : "off";
 }

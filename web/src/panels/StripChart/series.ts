@@ -9,7 +9,7 @@ export function seriesOf(telemetry: Telemetry, channels: readonly string[], colo
     const conversion = telemetry.numbers.conversion(name);
     return {
       name,
-      unit: conversion.unit,
+      unit: telemetry.numbers.unit(name),
       conversion,
       isStep: info?.kind === "discrete",
       choices: info?.choices ?? [],
