@@ -254,6 +254,10 @@ def test_a_guest_sees_one_session_without_positions_and_notes(tmp_path):
             names = [one["name"] for one in (await boss.get(f"{session}/channels")).json()]
             places = [name for name in names if "gps" in name.lower()]
             assert places
+            for name, expression in (("Where", "(latitude - 48) * 111320"), ("Farther", "where * 2")):  # by short names
+                body = {"expression": expression}
+                assert (await boss.put(f"/api/vehicles/fs/maths/{name}", json=body)).status_code == 200
+                places.append(f"Maths.{name}")
             speed = next(name for name in names if name.startswith("VehicleMotion."))
             link = await guest_link(server, boss, line["id"])
             async with client_of(server, "guest", link) as guest:

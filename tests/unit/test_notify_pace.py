@@ -48,6 +48,16 @@ def test_an_alarm_is_told_once_and_its_end_once() -> None:
     assert told(pace, 3 * GATHER_US) == [("a1", "cleared")]
 
 
+def test_a_latched_alarm_that_comes_back_after_long_is_told_again() -> None:
+    pace = Pace(2, 0)
+    pace.take(HOT, NOW, 0)
+    assert told(pace, GATHER_US) == [("a1", "raised")]
+    pace.take(replace(HOT, utc_cleared_us=NOW + SECOND), NOW + SECOND, 2 * GATHER_US)
+    assert told(pace, 3 * GATHER_US) == [("a1", "cleared")]
+    pace.take(HOT, NOW + 3 * FRESH_US, 4 * GATHER_US)
+    assert told(pace, 5 * GATHER_US) == [("a1", "raised")]
+
+
 def test_what_nobody_is_woken_for() -> None:
     pace = Pace(2, 0)
     for alarm in (

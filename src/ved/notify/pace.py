@@ -28,12 +28,16 @@ class Pace:
         self._told[alarm] = step
 
     def take(self, alarm: Alarm, utc_us: int, now_us: int) -> None:
-        """Note how an alarm is now (`now_us`: monotonic). Late, shelved, old or slight ones are not told."""
+        """Note how an alarm is now (`now_us`: monotonic). Late, shelved, old or slight ones are not told.
+
+        One that was told and comes back is not old, whenever it was raised first: a latched one stays the same alarm.
+        """
         step: Step = "raised" if alarm.is_active else "cleared"
         told = self._told.get(alarm.id)
         if alarm.severity < self._least_severity or alarm.is_late or told == step:
             return
-        if step == "raised" and (alarm.shelved_until_utc_us > utc_us or utc_us - alarm.utc_raised_us > FRESH_US):
+        is_old = told is None and utc_us - alarm.utc_raised_us > FRESH_US
+        if step == "raised" and (alarm.shelved_until_utc_us > utc_us or is_old):
             return
         if step == "cleared" and told is None:
             return  # nobody heard that it was raised

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ved.analysis.positions import find_map_channels, tells_a_place
+from ved.api.maths import is_maths, maths_of
 from ved.db.database import Database
-from ved.db.maths import list_maths
 from ved.db.people import GuestScope, User
 from ved.db.vehicles import get_vehicle
 from ved.model.aliases import Aliases
 from ved.model.channel import Channel
-from ved.model.maths import MathsDef
 from ved.model.vehicle import MapChannels
 
 _SESSION: Final = re.compile(r"/api/sessions/([^/]+)(/laps|/channels|/series)?")
@@ -48,23 +47,28 @@ def hidden_from(user: User, db: Database, vehicle: str, channels: Sequence[Chann
         return set()
     row = get_vehicle(db, vehicle)
     found = [row.map if row is not None else None, find_map_channels(channels)]
-    return hidden_channels(channels, [one for one in found if one is not None], list_maths(db, vehicle), aliases)
+    decoded = [one for one in channels if not is_maths(one.name)]
+    inputs = {name: one.inputs for name, one in maths_of(db, vehicle, decoded, aliases).programs.items()}
+    return hidden_channels(channels, [one for one in found if one is not None], inputs, aliases)
 
 
 def hidden_channels(
-    channels: Sequence[Channel], maps: Iterable[MapChannels], definitions: Iterable[MathsDef], aliases: Aliases
+    channels: Sequence[Channel], maps: Iterable[MapChannels], inputs: Mapping[str, Sequence[str]], aliases: Aliases
 ) -> set[str]:
-    """The channels that tell where the vehicle is: their whole messages, and the maths channels made of them."""
+    """The channels that tell where the vehicle is: their whole messages, and the maths channels made of them.
+
+    `inputs`: what each maths channel reads, by full name, each after those that it reads. One that is not there is
+    hidden: nobody knows what it is made of.
+    """
     named = {name for one in maps for name in (one.latitude, one.longitude, one.valid) if name}
     named |= {other for name in named for other in aliases.others(name)}
     messages = {(one.bus, one.message) for one in channels if one.name in named or tells_a_place(one)}
     hidden = named | {one.name for one in channels if (one.bus, one.message) in messages}
     hidden |= {other for name in hidden for other in aliases.others(name)}
-    waiting, size = list(definitions), -1
-    while size != len(hidden):
-        size = len(hidden)
-        hidden |= {one.channel for one in waiting if any(name in one.expression for name in hidden)}
-    return hidden
+    for name, read in inputs.items():
+        if not hidden.isdisjoint(read):
+            hidden.add(name)
+    return hidden | {one.name for one in channels if is_maths(one.name) and one.name not in inputs}
 
 
 def session_for(user: User, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ved.db.maths import list_maths
 from ved.db.people import User
 from ved.db.sessions import find_session
 from ved.db.vehicles import get_vehicle
-from ved.errors import VedError
+from ved.errors import StorageError, VedError
 from ved.lake.lake import Lake
 from ved.metrics import VIEWER_MESSAGES_TOTAL, Counters
 from ved.model.aliases import Aliases
@@ -39,6 +39,7 @@ from ved.web.trace import Traces
 from ved.web.vehicle import EpochFeed, VehicleFeed
 
 HISTORIES_AT_ONCE: Final = 2
+RETRY_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +67,7 @@ class Hub:
         self._fanouts: dict[str, Fanout] = {}
         self._maths: dict[str, LiveMaths] = {}
         self._definitions: dict[str, list[MathsDef]] = {}
+        self._stored: dict[str, list[Channel]] = {}
         self._bringing: set[asyncio.Task[None]] = set()
         self._open: dict[str, set[Subscription]] = {}
 
@@ -110,14 +112,21 @@ class Hub:
         return (session.utc_from_us, until_us) if hidden.isdisjoint(asked) else None
 
     async def channels(self, vehicle: str) -> list[Channel]:
-        """The channels of a known vehicle: of the current epoch, then of its registry and its other epochs."""
-        stored = await asyncio.to_thread(self._history.channels, vehicle)
+        """The channels of a known vehicle: of the current epoch, then of its registry and its other epochs.
+
+        While the database is away, those that were known before; StorageError where none were.
+        """
         feed = self.feed_of(vehicle)
-        if feed.registry is None:
-            feed.registry = await asyncio.to_thread(load_registry, self._db, vehicle)
+        try:
+            self._stored[vehicle] = await asyncio.to_thread(self._history.channels, vehicle)
+            if feed.registry is None:
+                feed.registry = await asyncio.to_thread(load_registry, self._db, vehicle)
+        except StorageError:
+            if vehicle not in self._stored:
+                raise
         known = {one.name: one for one in (() if feed.decoder is None else feed.decoder.channels)}
         live = [channel_of(one) for one in feed.samples.channels.values()]
-        for one in (*stored, *live):
+        for one in (*self._stored[vehicle], *live):
             known.setdefault(one.name, one)
         return [one for one in known.values() if not feed.aliases.is_former(one.name, known)]
 
@@ -159,6 +168,8 @@ class Hub:
             run = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except VedError as error:
             log.warning("%s of %s: %s", wish.name, feed.name, error)
+            await asyncio.sleep(RETRY_S)
+            self._maths[feed.name].forget(wish)
             return
         self._send_maths(feed, self._maths[feed.name].start(wish, run, edge_us))
 
@@ -262,14 +273,7 @@ class Hub:
     async def _bring_window(self, subscription: Subscription) -> None:
         watch, outbox = subscription.watch, subscription.outbox
         feed = self._feeds[watch.vehicle]
-        if feed.edge_utc_us is None:
-            # Nothing came since the start: the newest of what is stored. A replay that begins before it is told apart.
-            stored = await asyncio.to_thread(stored_edge, self._lake, self._db, watch.vehicle)
-            if feed.edge_utc_us is None:
-                feed.edge_utc_us = stored
-        if watch.vehicle not in self._definitions:  # what `reload_maths` compares with
-            self._definitions[watch.vehicle] = await asyncio.to_thread(list_maths, self._db, watch.vehicle)
-        channels = {one.name: one for one in await self.channels(watch.vehicle)}
+        channels = {one.name: one for one in await self._ask_until_told(feed, subscription)}
         # From here to the first await is one turn of the loop: no frame falls between the snapshot and the increments,
         # and what lies in both does no harm (docs/spec/live.md: entries are merged).
         subscription.told = {
@@ -292,8 +296,34 @@ class Hub:
         try:
             await self._send_past(past, answer, outbox)
         except VedError as error:
-            log.warning("history of %s: %s", watch.vehicle, error)
-            outbox.put_answer(messages.error("history_failed", str(error), watch.id), watch.id)
+            self._tell_failed(subscription, error)
+
+    async def _ask_until_told(self, feed: VehicleFeed, subscription: Subscription) -> list[Channel]:
+        """What a window begins with, from database and lake; however long they are away, the viewer comes to it."""
+        is_told = False
+        while True:
+            try:
+                await self._look_up(feed)
+                return await self.channels(feed.name)
+            except StorageError as error:
+                if not is_told:
+                    self._tell_failed(subscription, error)
+                is_told = True
+                await asyncio.sleep(RETRY_S)
+
+    async def _look_up(self, feed: VehicleFeed) -> None:
+        if feed.edge_utc_us is None:
+            # Nothing came since the start: the newest of what is stored. A replay that begins before it is told apart.
+            stored = await asyncio.to_thread(stored_edge, self._lake, self._db, feed.name)
+            if feed.edge_utc_us is None:
+                feed.edge_utc_us = stored
+        if feed.name not in self._definitions:  # what `reload_maths` compares with
+            self._definitions[feed.name] = await asyncio.to_thread(list_maths, self._db, feed.name)
+
+    def _tell_failed(self, subscription: Subscription, error: VedError) -> None:
+        watch = subscription.watch
+        log.warning("history of %s: %s", watch.vehicle, error)
+        subscription.outbox.put_answer(messages.error("history_failed", str(error), watch.id), watch.id)
 
     async def _send_past(self, past: "_Past", answer: Answer, outbox: Outbox) -> None:
         for part in slices(past.window):

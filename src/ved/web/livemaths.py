@@ -54,6 +54,11 @@ class LiveMaths:
         self._entries.update((one.name, one) for one in new)
         return new
 
+    def forget(self, wish: Wish) -> None:
+        """It could not be brought up: it is wanted again."""
+        if self._entries.get(wish.name) is wish:
+            del self._entries[wish.name]
+
     def start(self, wish: Wish, run: LiveRun | None, until_us: int | None) -> dict[str, Series]:
         """The run of a channel (None: the channel is gone) is up to `until_us`; returns what came since."""
         name = wish.name
