@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ved.influx import sender as sender_module
-from ved.influx.client import InfluxAwayError, InfluxClient
+from ved.influx.client import InfluxAwayError, InfluxClient, InfluxRefusedError
 from ved.influx.lines import Lines
 from ved.influx.sender import MOST_TRIALS, Sender
 from ved.influx.settings import InfluxTarget
@@ -124,6 +124,83 @@ def test_told_to_stop_it_gives_up_and_counts_nothing() -> None:
 def test_patience_has_an_end_where_one_is_set() -> None:
     with pytest.raises(InfluxAwayError, match="503"):
         send(Server(lambda _: httpx.Response(503)), lines(3), Counters(), patience_s=0.02)
+
+
+def ask(answer: Callable[[httpx.Request], httpx.Response]) -> bool:
+    """Run a statement as a rewrite does."""
+
+    async def go() -> bool:
+        client = InfluxClient(InfluxTarget("http://db.example"), httpx.MockTransport(answer))
+        sender = Sender(client, Counters(), asyncio.Event())
+        try:
+            return await asyncio.wait_for(sender.patiently(lambda: client.query("DELETE WHERE x = 'y'")), 2)
+        finally:
+            await client.close()
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(400, json={"error": "error parsing query"}), r"\(400\): error parsing query"),
+        (httpx.Response(401, json={"error": "authorization failed"}), r"\(401\): authorization failed"),
+        (httpx.Response(403, text="not yours"), r"\(403\): not yours"),
+        (httpx.Response(405), r"\(405\): Method Not Allowed"),
+        (httpx.Response(200, json={"results": [{"error": "cannot delete"}]}), r"\(200\): cannot delete"),
+    ],
+)
+def test_a_statement_that_is_refused_is_not_asked_again(answer: httpx.Response, said: str) -> None:
+    asked: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["q"])
+        return answer
+
+    with pytest.raises(InfluxRefusedError, match=rf"^http://db.example \(ved\) refuses DELETE {said}; look at"):
+        ask(refuse)
+    assert asked == ["DELETE WHERE x = 'y'"]
+
+
+@pytest.mark.parametrize("code", [0, 429, 500, 503])
+def test_a_statement_waits_for_a_server_that_is_away(code: int) -> None:
+    asked: list[int] = []
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        asked.append(code)
+        if len(asked) == 4:
+            return httpx.Response(200, json={"results": [{"statement_id": 0}]})
+        if not code:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(code, json={"error": "not now"})
+
+    assert ask(answer)
+    assert len(asked) == 4
+
+
+def test_a_database_that_it_may_not_make_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[str] = []
+    counters = Counters()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path == "/query":
+            return httpx.Response(403, json={"error": "requires admin privilege"})
+        is_there = asked.count("/write") == 3  # an administrator made it
+        return httpx.Response(204) if is_there else httpx.Response(404, json={"error": 'database not found: "ved"'})
+
+    async def go() -> bool:
+        client = InfluxClient(InfluxTarget("http://db.example"), httpx.MockTransport(answer))
+        try:
+            return await Sender(client, counters, asyncio.Event()).send(lambda: Lines([b"m f=1 1\n"], 1), set())
+        finally:
+            await client.close()
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(go())
+    assert asked == ["/write", "/query"] * 2 + ["/write"]
+    assert (counters[LINES_TOTAL], counters[REFUSED_TOTAL]) == (1, 0)
+    assert caplog.text.count("has no such database") == 1
 
 
 def test_a_token_is_sent_and_never_shown() -> None:

@@ -68,3 +68,26 @@ def test_a_dbc_that_is_assigned_while_cars_drive_is_in_force_within_a_second(
     assert taken.aliases.index(taken.decoder.dbc_set.numbers, "revs") == 0
     assert len(asked) == 3
     db.close()
+
+
+def test_of_very_many_epochs_the_ones_in_use_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epochs, "MOST_EPOCHS", 3)
+    db = Database(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    db.migrate()
+    read: list[bytes] = []
+    real = epochs.clock_pairs
+
+    def counted(db: Database, vehicle: str, epoch: bytes) -> list:
+        read.append(epoch)
+        return real(db, vehicle, epoch)
+
+    monkeypatch.setattr(epochs, "clock_pairs", counted)
+    ensure_vehicle_name(db, "car")
+    known, names = Epochs(db), [bytes([number]) * 16 for number in range(20)]
+    for name in names:
+        for one in (names[0], name):
+            known.take(entry(FrameBatch("car", one, 1, FRAMES)), 1)
+    assert read == names  # the one in use was never read again
+    known.take(entry(FrameBatch("car", names[5], 1, FRAMES)), 1)
+    assert read == [*names, names[5]]
+    db.close()

@@ -176,3 +176,20 @@ def test_frames_per_s_counts_two_seconds():
 def test_channel_numbers_stay():
     one = feed()
     assert [one.number_of(name) for name in ("a", "b", "a", "c")] == [0, 1, 0, 2]
+
+
+def test_of_very_many_epochs_the_oldest_go_that_nothing_needs(decoding, monkeypatch):
+    monkeypatch.setattr("ved.web.vehicle.MOST_EPOCHS", 4)
+    one = feed()
+    names = [bytes([number]) * 16 for number in range(10)]
+    for number, name in enumerate(names):
+        known = one.note(epoch_feed(decoding, name, 1000))
+        assert one.note(epoch_feed(decoding, name, 5000)) is known
+        if number == 0:
+            one.advance(known, [batch([5], name)], Lane.LIVE, 1)
+        if number == 1:
+            one.take_batch(7, batch([5], name), Lane.BACKFILL, 1)
+    assert list(one.epochs) == [names[0], names[1], *names[-4:]]
+    one.forget_recent(8)
+    one.note(epoch_feed(decoding, b"x" * 16, 1000))
+    assert list(one.epochs) == [names[0], *names[-3:], b"x" * 16]

@@ -1,5 +1,6 @@
 """What watch knows of each epoch: its clock map and its decoders, kept up to date from stream and database."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from ved.api.decoding import Decoding, decoding_of
@@ -15,6 +16,7 @@ from ved.model.frames import FrameBatch
 from ved.model.records import Clock, Description, Preview
 from ved.watch.parts import Taken
 
+MOST_EPOCHS = 256
 RELOAD_US = 1_000_000
 """A changed DBC is in force this long after it was put there, at the latest."""
 
@@ -35,7 +37,7 @@ class Epochs:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._known: dict[tuple[str, bytes], _Epoch] = {}
+        self._known: OrderedDict[tuple[str, bytes], _Epoch] = OrderedDict()
         self._mark = (0, 0)
         self._looked_us: int | None = None
 
@@ -61,6 +63,9 @@ class Epochs:
         if known is None:
             pairs = clock_pairs(self._db, vehicle, epoch)
             known = self._known[vehicle, epoch] = _Epoch(pairs, ClockMap.best(pairs))
+            if len(self._known) > MOST_EPOCHS:  # the one that was quiet for longest is read again when it comes
+                self._known.popitem(last=False)
+        self._known.move_to_end((vehicle, epoch))
         return known
 
     def _decoding(self, vehicle: str, name: bytes, epoch: _Epoch, now_us: int) -> Decoding:

@@ -286,7 +286,7 @@ class Follower:
                 self._refused(error)
                 self._unread.add((vehicle, epoch))
                 decoding, pairs = _decoding_without_database(feed, None), []
-            known = feed.epochs.setdefault(epoch, EpochFeed(epoch, decoding, set(pairs)))
+            known = feed.note(EpochFeed(epoch, decoding, set(pairs)))
         return known
 
     def _load(self, vehicle: str, epoch: bytes) -> tuple[Registry, Decoding, list[ClockPair]]:
@@ -322,7 +322,10 @@ class Follower:
     async def _read_late(self, feed: VehicleFeed) -> None:
         """What the database knows of epochs that began while it was away."""
         for vehicle, name in [one for one in self._unread if one[0] == feed.name]:
-            epoch = feed.epochs[name]
+            epoch = feed.epochs.get(name)
+            if epoch is None:
+                self._unread.discard((vehicle, name))
+                continue
             pairs = await asyncio.to_thread(clock_pairs, self._db, vehicle, name)
             is_other = await self._use_decoding(feed, epoch)
             if (vehicle, name) in self._unread:

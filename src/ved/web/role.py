@@ -6,6 +6,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import uvicorn
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 STREAMS: Final[tuple[StreamName, ...]] = ("frames", "events")
 CLOSE_S: Final = 0.8
 """How long viewers may take to close before uvicorn does it."""
+THREADS: Final = 16
+"""What people ask for (laps, exports, checks) holds six at most: sign-in, new epochs and streams always find one."""
 STOP_S: Final = 1
 """How long open requests may take when the role stops."""
 
@@ -42,6 +45,7 @@ async def run_web(
 ) -> None:
     """Serve until `stop`. UserError when the port is taken; StorageError when a stream or the secret cannot be read."""
     listener = listen(settings.host, settings.port)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "web"))
     with contextlib.closing(listener), contextlib.closing(Database(settings.db_url)) as db:
         lake = Lake(settings.lake_url)
         hub = Hub(db, lake, History(lake, db), counters)

@@ -25,6 +25,7 @@ MAP_MOVED_US: Final = 1000
 RATE_SPAN_US: Final = 2_000_000
 QUIET_US: Final = 10_000_000
 MAX_RECENT_BYTES: Final = 64 << 20
+MOST_EPOCHS: Final = 256
 _FRAME_BYTES: Final = 23
 
 
@@ -119,6 +120,16 @@ class VehicleFeed:
         if number > 65_535:
             raise OverflowError(f"{self.name}: more than 65,536 channel names")
         return number
+
+    def note(self, epoch: EpochFeed) -> EpochFeed:
+        """Keep an epoch, or give the one that is kept. Of very many the oldest go; they are read again when they come."""
+        known = self.epochs.setdefault(epoch.epoch, epoch)
+        if len(self.epochs) > MOST_EPOCHS:
+            needed = {one.batch.epoch for one in self.recent}
+            for name in list(self.epochs)[: len(self.epochs) - MOST_EPOCHS]:
+                if name not in needed and self.epochs[name] is not self.current:
+                    del self.epochs[name]
+        return known
 
     def take_link(self, link: LinkState, heard_us: int) -> None:
         """The car's live connection came or went (`heard_us`: monotonic)."""
