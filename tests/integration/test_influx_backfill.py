@@ -124,3 +124,12 @@ def test_bad_input_is_one_clear_line(car: Car, monkeypatch, wish, more, said) ->
     with pytest.raises(UserError, match=said) as raised:
         run_backfill(Backfill(**wish), settings_of(car, **more))
     assert "\n" not in str(raised.value)
+
+
+def test_a_server_that_does_not_delete_is_one_clear_line(influx: Influx, car: Car, monkeypatch) -> None:
+    monkeypatch.setattr(influx_backfill, "delete_statement", lambda *_: "DELETE these")
+    car.drive(600)
+    Lake(car.settings.lake_url).append(car.batches)
+    with pytest.raises(UserError, match=r"\(ved\) refuses DELETE \(400\): .*; look at what influx_user") as raised:
+        run_backfill(Backfill("fs", replace=True), settings_of(car))
+    assert "\n" not in str(raised.value)

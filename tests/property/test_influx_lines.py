@@ -192,3 +192,11 @@ def test_thinning_does_not_depend_on_how_frames_are_cut(period_100us: int, rate_
         assert len(kept) == 300
     else:
         assert len(kept) <= 300 * period_100us * rate_hz / 10_000 / 0.75 + 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_samples_that_are_asked_about_again_are_kept_again(count: int) -> None:
+    thinner = Thinner(100.0)
+    t_us = np.arange(count) * 40_000  # slower than the rate: all are kept
+    for _ in range(3):  # as often as the database refused to say how they are decoded
+        assert thinner.keep("x", t_us) is None

@@ -4,6 +4,7 @@ Sources: InfluxDB 1.x and 2.x API references (`/write`, `/query`, `/api/v2/write
 its InfluxDB-compatible endpoints.
 """
 
+import contextlib
 import json
 import re
 import zlib
@@ -12,7 +13,7 @@ from typing import Final
 
 import httpx
 
-from ved.errors import VedError
+from ved.errors import UserError, VedError
 from ved.influx.names import quoted
 from ved.influx.settings import InfluxTarget, checked_url
 
@@ -21,6 +22,8 @@ _CONFLICT: Final = re.compile(
     r'input field \\?"(?P<field>.*?)\\?" on measurement \\?"(?P<measurement>.*?)\\?" is (?:type|invalid)'
 )
 _DROPPED: Final = re.compile(r"dropped=(\d+)")
+_LATER: Final = (408, 429)
+"""Of the answers 4xx those that may be another soon."""
 
 
 class InfluxAwayError(VedError):
@@ -29,6 +32,10 @@ class InfluxAwayError(VedError):
     def __init__(self, why: str, pause_s: float = 0.0) -> None:
         super().__init__(why)
         self.pause_s = pause_s
+
+
+class InfluxRefusedError(UserError):
+    """The database does not run this statement for this user: tell the person, and go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +79,23 @@ class InfluxClient:
         packed = zlib.compress(body, _GZIP_LEVEL, wbits=31)
         answer = await self._post(path, query, packed)
         if answer.status_code == 404 and target.api == "v1" and "database not found" in _said(answer):
-            await self.query(f"CREATE DATABASE {quoted(target.database)}")
-            answer = await self._post(path, query, packed)
+            with contextlib.suppress(InfluxRefusedError):  # an administrator makes it
+                await self.query(f"CREATE DATABASE {quoted(target.database)}")
+                answer = await self._post(path, query, packed)
         return _meaning(answer)
 
     async def query(self, text: str) -> None:
-        """Run a statement of InfluxQL; InfluxAwayError when it was not done."""
+        """Run a statement of InfluxQL. InfluxAwayError: it was not done now; InfluxRefusedError: it never is."""
         params = {"db": self._target.database, "q": text}
         answer = await self._post("/query", params, b"", timeout_s=300.0)
-        said = _said(answer)
-        if answer.status_code != 200 or said:
-            raise InfluxAwayError(f"answers {answer.status_code}: {said}")
+        code, said = answer.status_code, _said(answer)
+        if code >= 500 or code in _LATER:
+            raise InfluxAwayError(f"answers {code}: {said}", _pause_s(answer))
+        if code != 200 or said:
+            raise InfluxRefusedError(
+                f"{self.shown} refuses {text.split(maxsplit=1)[0]} ({code}): {said or answer.reason_phrase}; "
+                f"look at what influx_user or influx_token may do there"
+            )
 
     async def _post(self, path: str, query: dict[str, str], packed: bytes, timeout_s: float = 30.0) -> httpx.Response:
         headers = {"Content-Encoding": "gzip"} if packed else {}

@@ -101,7 +101,10 @@ class Epochs:
         self._known: OrderedDict[EpochKey, _Epoch] = OrderedDict()
 
     def clock(self, clock: Clock) -> bool:
-        """Fold a clock pair in; True when the epoch is to be written anew."""
+        """Fold a clock pair in; True when the epoch is to be written anew.
+
+        StorageError: the same call is right later.
+        """
         key = (clock.vehicle, clock.epoch)
         epoch = self._epoch(key)
         pair = ClockPair(clock.t_us, clock.utc_us, clock.source, clock.error_us)
@@ -112,10 +115,10 @@ class Epochs:
         now = settled(epoch.written, ClockMap.best(epoch.pairs))
         if now is not None and epoch.is_waiting:
             now = replace(now, is_due=True)
-            epoch.is_waiting = False
         if now is None or now == epoch.written:
             return False
         self._set(key, epoch, now)
+        epoch.is_waiting = False
         return now.is_due
 
     def description(self, description: Description) -> None:

@@ -1,14 +1,16 @@
 """A better clock came for an epoch that is written already: its points are deleted, and written anew from the lake."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from ved.influx.backfill import LakeLines, Slice, delete_statement
-from ved.influx.client import InfluxClient
+from ved.errors import StorageError
+from ved.influx.backfill import LakeLines, Slice, Span, delete_statement
+from ved.influx.client import InfluxClient, InfluxRefusedError
 from ved.influx.epochs import EpochKey, Epochs, Written
 from ved.influx.names import quoted_text
 from ved.influx.sender import Sender
@@ -41,33 +43,13 @@ class Rewriter:
         if self._task is not None:
             if not self._task.done():
                 return
-            self._task.result()
-            self._task = None
+            ended, self._task = self._task, None
+            ended.result()
         now_s = time.monotonic()
         key = next((key for key, due_s in self._due_s.items() if due_s <= now_s), None)
-        if key is None:
-            return
-        written = self._epochs.written(key)
-        if written is None or not written.is_due:
-            del self._due_s[key]
-            return
-        if not await self._is_in_lake(key[0]):
-            self._due_s[key] = now_s + _AGAIN_S
-            return
-        spans = self._spans(key, written)
-        if can_delete:
-            for span in spans[:-1]:
-                text = delete_statement(quoted_text(key[0]), span)
-                if not await self._sender.patiently(partial(self._client.query, text)):
-                    return
-        elif len(spans) > 1:
-            _log.warning(
-                "vehicle %s: a better clock came, and its points at the former times stay: v2 cannot delete", key[0]
-            )
-        del self._due_s[key]
-        pieces = await asyncio.to_thread(self._lines.plan, key[0], spans)
-        _log.info("vehicle %s: a better clock came; its points are written anew", key[0])
-        self._task = asyncio.create_task(self._write(key, written, pieces))
+        if key is not None:
+            with self._or_later(key):
+                await self._begin(key, can_delete=can_delete)
 
     async def close(self) -> None:
         """Stop; what is not done is done after the next start."""
@@ -75,17 +57,63 @@ class Rewriter:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    @contextlib.contextmanager
+    def _or_later(self, key: EpochKey) -> Iterator[None]:
+        """What lake, database or disk refuse is begun again later: live writing does not wait for it."""
+        try:
+            yield
+        except StorageError as error:
+            self._due_s[key] = time.monotonic() + _AGAIN_S
+            _log.warning(
+                "vehicle %s: a better clock came, but its points cannot be written anew; tried again in %.0f s: %s",
+                key[0],
+                _AGAIN_S,
+                error,
+            )
+
+    async def _begin(self, key: EpochKey, *, can_delete: bool) -> None:
+        written = self._epochs.written(key)
+        if written is None or not written.is_due:
+            del self._due_s[key]
+            return
+        if not await self._is_in_lake(key[0]):
+            self._due_s[key] = time.monotonic() + _AGAIN_S
+            return
+        spans = self._spans(key, written)
+        if not await self._delete(key[0], spans[:-1], can_delete=can_delete):
+            return
+        del self._due_s[key]
+        pieces = await asyncio.to_thread(self._lines.plan, key[0], spans)
+        _log.info("vehicle %s: a better clock came; its points are written anew", key[0])
+        self._task = asyncio.create_task(self._write(key, written, pieces))
+
+    async def _delete(self, vehicle: str, spans: Sequence[Span], *, can_delete: bool) -> bool:
+        """Delete a vehicle's points at former times, or say why they stay; False when told to stop."""
+        why = "v2 cannot delete"
+        if can_delete:
+            try:
+                for span in spans:
+                    text = delete_statement(quoted_text(vehicle), span)
+                    if not await self._sender.patiently(partial(self._client.query, text)):
+                        return False
+                return True
+            except InfluxRefusedError as error:
+                why = f"{error}, then run 'ved influx backfill --vehicle {vehicle} --replace'"
+        if spans:
+            _log.warning("vehicle %s: a better clock came, and its points at the former times stay: %s", vehicle, why)
+        return True
+
     async def _write(self, key: EpochKey, written: Written, pieces: Sequence[Slice]) -> None:
-        for piece in pieces:
-            while True:
-                try:
-                    is_sent = await self._sender.send(partial(self._lines.lines, piece), self._lines.writer.refused)
-                except ReorganisedError:
-                    continue  # merged meanwhile
-                break
-            if not is_sent:
-                return
-        await asyncio.to_thread(self._epochs.done, key, written)
+        with self._or_later(key):
+            for piece in pieces:
+                if not await self._send(piece):
+                    return
+            await asyncio.to_thread(self._epochs.done, key, written)
+
+    async def _send(self, piece: Slice) -> bool:
+        while True:
+            with contextlib.suppress(ReorganisedError):  # merged meanwhile
+                return await self._sender.send(partial(self._lines.lines, piece), self._lines.writer.refused)
 
     async def _is_in_lake(self, vehicle: str) -> bool:
         """True once the lake has all that was written of a vehicle in this run; False after a while."""

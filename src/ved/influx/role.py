@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -113,6 +114,7 @@ class _Connector:
         start = stream.cursor(CURSOR)
         self._reader = stream.reader("earliest" if start is None else start)
         self._cursor = self._written = self._reader.position
+        self._entries: deque[StreamEntry] = deque()
         self._chunk = _Chunk()
         self._skipped = 0
         counters.gauge(QUEUE, lambda: self._chunk.rows)
@@ -122,12 +124,11 @@ class _Connector:
         """Read and write; what the disk refuses is tried again."""
         while not self._stop.is_set():
             try:
-                entries = await self._reader.read(max_bytes=_READ_BYTES, timeout_s=_READ_S)
-                await asyncio.to_thread(self._take, entries)
+                await self._read(_READ_S)
                 if self._chunk.is_due:
                     await self._write()
                 elif not self._chunk.batches:
-                    self._written = self._reader.position
+                    self._written = self._taken
                 await self._commit()
                 await self._rewriter.turn(can_delete=self._can_delete)
             except StorageError as error:
@@ -146,39 +147,56 @@ class _Connector:
 
     async def _finish(self) -> None:
         until_s = time.monotonic() + _FINISH_S
-        while time.monotonic() < until_s:
-            entries = await self._reader.read(max_bytes=_READ_BYTES, timeout_s=0.0)
-            await asyncio.to_thread(self._take, entries)
-            if not await self._write() or not entries:
-                break
+        while await self._write() and time.monotonic() < until_s and await self._read(0.0):
+            pass
         await self._commit()
 
-    def _take(self, entries: Sequence[StreamEntry]) -> None:
-        for entry in entries:
-            try:
-                if peek(entry.record).kind not in WANTED:
-                    continue
-                record = decode_entry(entry.record)
-            except CorruptDataError as error:
-                self._counters.add(RECORDS_CORRUPT_TOTAL)
-                _log.warning("frames %d: %s", entry.position, error)
-                continue
-            if isinstance(record, FrameBatch | SampleBatch):
-                if record.count:
-                    self._chunk.add(record, entry.arrival.utc_us)
-            elif isinstance(record, Clock):
-                if self._epochs.clock(record):
-                    self._rewriter.want((record.vehicle, record.epoch))
-            elif isinstance(record, Description):
-                self._epochs.description(record)
+    @property
+    def _taken(self) -> int:
+        """The position of the first entry that was not taken yet."""
+        return self._entries[0].position if self._entries else self._reader.position
+
+    async def _read(self, timeout_s: float) -> bool:
+        """Take what comes next; False when there is nothing. StorageError: what was read is taken next time.
+
+        Until that is taken, and while a chunk waits to be written, no more is read: memory stays bounded.
+        """
+        if not self._entries and not self._chunk.is_due:
+            self._entries.extend(await self._reader.read(max_bytes=_READ_BYTES, timeout_s=timeout_s))
+        is_more = bool(self._entries)
+        await asyncio.to_thread(self._take)
+        return is_more
+
+    def _take(self) -> None:
+        while self._entries:
+            self._take_one(self._entries[0])
+            self._entries.popleft()
         if self._reader.skipped != self._skipped:
             count = self._reader.skipped - self._skipped
             _log.error("%d stream entries were gone before they were written; 'ved influx backfill' brings them", count)
             self._skipped = self._reader.skipped
 
+    def _take_one(self, entry: StreamEntry) -> None:
+        try:
+            if peek(entry.record).kind not in WANTED:
+                return
+            record = decode_entry(entry.record)
+        except CorruptDataError as error:
+            self._counters.add(RECORDS_CORRUPT_TOTAL)
+            _log.warning("frames %d: %s", entry.position, error)
+            return
+        if isinstance(record, FrameBatch | SampleBatch):
+            if record.count:
+                self._chunk.add(record, entry.arrival.utc_us)
+        elif isinstance(record, Clock):
+            if self._epochs.clock(record):
+                self._rewriter.want((record.vehicle, record.epoch))
+        elif isinstance(record, Description):
+            self._epochs.description(record)
+
     async def _write(self) -> bool:
         """Write the chunk; True when the database has it, or told that it never takes it."""
-        chunk, position = self._chunk, self._reader.position
+        chunk, position = self._chunk, self._taken
         if chunk.batches and not await self._sender.send(lambda: self._lines(chunk), self._writer.refused):
             return False
         self._chunk = _Chunk()

@@ -65,7 +65,10 @@ class Sender:
         return True
 
     async def patiently(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Do something else with the database, as often as it takes; False when told to stop."""
+        """Do something else with the database, as often as it takes; False when told to stop.
+
+        InfluxRefusedError at once: waiting would not help.
+        """
         pause_s = FIRST_PAUSE_S
         while not self._stop.is_set():
             try:

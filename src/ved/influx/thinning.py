@@ -37,8 +37,8 @@ class Thinner:
         if not self._step_us:
             return None
         last = self._last.get(stream)
-        if last is not None and last.t_us > int(t_us[0]):
-            last = None  # late data of another time
+        if last is not None and last.t_us >= int(t_us[0]):
+            last = None  # late data of another time, or the same once more
         times = t_us if last is None else np.concatenate((np.array([last.t_us]), t_us))
         cells = times // self._step_us
         is_fast = len(times) > 1 and float(np.median(np.diff(times))) < THINNING * self._step_us
