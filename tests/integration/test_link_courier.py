@@ -8,9 +8,10 @@ import pytest
 from tests.integration.link_helpers import Site, make_frames
 
 from ved.broker.open import open_journal
+from ved.codec.link import Storage
 from ved.codec.records import decode_record, encode_record
 from ved.errors import UserError
-from ved.link.courier import Courier, Parcel
+from ved.link.courier import Courier, Parcel, _Delivery
 from ved.metrics import BATCHES_CONFLICT_TOTAL, BATCHES_RECEIVED_TOTAL, Counters
 from ved.model.frames import FrameBatch
 from ved.model.records import Clock, ClockSource
@@ -112,3 +113,34 @@ def test_samples_go_the_same_way(tmp_path: Path):
     found = [one for one in map(decode_record, asyncio.run(go())) if isinstance(one, SampleBatch)]
     assert len(found) == 1
     assert found[0].equals(batch)
+
+
+def test_a_full_disk_at_the_server_is_waited_for_while_all_else_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ved.link.courier.RECHECK_S", 0.05)
+    asked: list[bytes] = []
+
+    class Connection:
+        """Takes everything, and says nothing by itself."""
+
+        async def wait_for_room(self, _: object) -> None:
+            pass
+
+        async def send_record(self, *_: object) -> None:
+            pass
+
+        async def ask(self, epoch: bytes) -> None:
+            asked.append(epoch)
+
+    async def go() -> None:
+        delivery = _Delivery(parcel(), lambda _: None)
+        delivery.hear(Storage(is_storing=False))
+        sending = asyncio.create_task(delivery.send_over(Connection()))
+        async with asyncio.timeout(20):
+            await asyncio.sleep(0.3)  # several rechecks: whoever spins never comes back here
+            assert asked == []
+            delivery.hear(Storage(is_storing=True))
+            while not asked:
+                await asyncio.sleep(0.01)
+        sending.cancel()
+
+    asyncio.run(go())

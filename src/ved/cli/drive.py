@@ -77,7 +77,7 @@ async def _drive_here(drive: Drive, settings: ServerSettings) -> AgentReport:
         state = settings.data.resolve() / "cars" / drive.vehicle
         await enrol_here(settings, drive.vehicle, link_url, state)
         report = await _send(drive, state)
-        await await_in_lake(Expected(drive.vehicle, report.epoch, report.frames), settings)
+        await await_in_lake(Expected(drive.vehicle, report.epoch, report.stored_frames), settings)
         return report
 
 
@@ -121,10 +121,10 @@ async def _send(drive: Drive, state: Path) -> AgentReport:
 
 
 def _summary(report: AgentReport, where: str) -> str:
-    stored = report.frames if report.is_complete else report.stored_frames
-    text = f"{stored:,} frames are in {where} (epoch {report.epoch.hex()})"
+    text = f"{report.stored_frames:,} frames are in {where} (epoch {report.epoch.hex()})"
     if not report.is_complete:
-        text += f"; {report.frames - stored:,} wait in the car's journal and go at the next start"
+        waiting = max(0, report.frames - report.lost_frames - report.stored_frames)
+        text += f"; {waiting:,} wait in the car's journal and go at the next start"
     if report.lost_frames:
         text += f"; {report.lost_frames:,} were lost on the way in, and are declared"
     return text

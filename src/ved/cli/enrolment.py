@@ -1,6 +1,7 @@
 """Cars get their keys: by a code that a person typed, or on the server's own machine without one."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,8 @@ from ved.cli.server import open_database
 from ved.config.settings import ServerSettings
 from ved.db.keys import find_car_key
 from ved.errors import UserError
-from ved.link.credentials import load_credentials, parse_server_url
+from ved.link.certificates import ensure_server_certificates
+from ved.link.credentials import Credentials, load_credentials, parse_server_url, save_credentials
 from ved.link.enrol import enrol
 
 _TTL_S = 300.0
@@ -33,18 +35,25 @@ def enrol_car_here(settings: ServerSettings, vehicle: str, server_url: str, stat
 
 async def enrol_here(settings: ServerSettings, vehicle: str, link_url: str, state: Path) -> None:
     """See to it that `state` holds a valid key of `vehicle` for the server at `link_url`, by the real handshake."""
-    if not _is_enrolled(settings, vehicle, link_url, state):
+    known = _known_here(settings, vehicle, state)
+    if known is None:
         await enrol(link_url, enrolment_code(settings, vehicle, _TTL_S), state)
+    elif known.server_urls != (link_url,):  # the same server, on another port
+        save_credentials(state, replace(known, server_urls=(link_url,)))
 
 
-def _is_enrolled(settings: ServerSettings, vehicle: str, link_url: str, state: Path) -> bool:
+def _known_here(settings: ServerSettings, vehicle: str, state: Path) -> Credentials | None:
+    """The key in `state`, where it is a valid one of `vehicle` for the server on this data folder."""
     try:
         known = load_credentials(state)
     except UserError:
-        return False
+        return None
     db = open_database(settings)
     try:
         key = find_car_key(db, known.key)
     finally:
         db.close()
-    return key is not None and key.vehicle == vehicle and known.server_urls == (link_url,)
+    if key is None or key.vehicle != vehicle:
+        return None
+    ours = ensure_server_certificates(settings.data.resolve() / "keys", settings.certificate_names)
+    return known if known.ca_pem == ours.ca_pem else None

@@ -66,7 +66,7 @@ def enrolment_code(settings: ServerSettings, vehicle: str, ttl_s: float) -> str:
     try:
         seed_vehicles(db, settings.data.resolve())  # else a bare vehicle takes the name of a shipped one
         ensure_named_vehicle(db, vehicle)
-        certificates = ensure_server_certificates(settings.data.resolve() / "keys", settings.link_names)
+        certificates = ensure_server_certificates(settings.data.resolve() / "keys", settings.certificate_names)
         return make_code(create_enrol_code(db, vehicle, ttl_s), certificates.ca_der)
     finally:
         db.close()

@@ -77,7 +77,7 @@ class NearRig(Rig):
         have = len(self._target.cars)
         if cars > have:
             ca_pem = ensure_server_certificates(
-                self._settings.data.resolve() / "keys", self._settings.link_names
+                self._settings.data.resolve() / "keys", self._settings.certificate_names
             ).ca_pem
             with contextlib.closing(open_database(self._settings)) as db:
                 for number in range(have + 1, cars + 1):

@@ -71,7 +71,7 @@ class Server:
         said = await self._supervisor.start()
         self.running = RunningServer(
             pid=os.getpid(),
-            link_url=f"wss://127.0.0.1:{said['ingest']['port']}" if "ingest" in said else "",
+            link_url=f"wss://{_shown(self.settings.link_host)}:{said['ingest']['port']}" if "ingest" in said else "",
             web_url=f"http://{_shown(self.settings.web_host)}:{said['web']['port']}" if "web" in said else "",
             roles=tuple(said),
         )
@@ -105,7 +105,7 @@ class Server:
                     db_url=settings.database,
                     host=settings.link_host,
                     port=settings.link_port,
-                    names=settings.link_names,
+                    names=settings.certificate_names,
                     keep_bytes=int(settings.journal_gib * GIB),
                     keep_us=int(settings.journal_hours * 3_600_000_000),
                     keep_for=_readers_of_journal(settings),
@@ -298,4 +298,8 @@ def _notify_settings(settings: ServerSettings) -> NotifySettings:
 
 
 def _shown(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
+    """Where this machine reaches a server that listens on `host`, as it stands in an address."""
+    if host == "0.0.0.0":  # noqa: S104 - only compared
+        return "127.0.0.1"
+    here = "::1" if host == "::" else host
+    return f"[{here}]" if ":" in here else here

@@ -81,9 +81,7 @@ class RoleProcess:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             began_s = time.monotonic()
-            process = await self._start()
-            refusal = await self._listen(process)
-            code = await process.wait()
+            refusal, code = await self._run_once()
             if self._stopping.is_set():
                 return
             if code == EXIT_REFUSED and not self.ready.done():
@@ -93,6 +91,15 @@ class RoleProcess:
             log.warning("%s ended (%s); it starts again in %.1f s", self.name, refusal or f"exit code {code}", pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    async def _run_once(self) -> tuple[str, int]:
+        """What the process said against it, and its exit code; a machine that starts none now is a failed start too."""
+        try:
+            process = await self._start()
+        except OSError as error:
+            return f"cannot start: {error}", 1
+        refusal = await self._listen(process)
+        return refusal, await process.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -113,7 +120,7 @@ class RoleProcess:
         assert process.stdout is not None
         refusal = ""
         while line := await process.stdout.readline():
-            said = json.loads(line)
+            said = _said(line)
             if "ready" in said and not self.ready.done():
                 self._keep_port(said["ready"])
                 self.ready.set_result(said["ready"])
@@ -124,6 +131,15 @@ class RoleProcess:
         """A role that took a free port gets the same one when it starts again: cars and pages know it by then."""
         if "port" in said:
             self._settings = dataclasses.replace(self._settings, port=said["port"])
+
+
+def _said(line: bytes) -> dict[str, Any]:
+    """What a role says; nothing for a line that a library printed."""
+    with contextlib.suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict):
+            return said
+    return {}
 
 
 class Supervisor:

@@ -20,6 +20,7 @@ from ved.errors import UserError
 Role = Literal["ingest", "record", "watch", "web", "influx", "mqtt"]
 ROLES: Final[tuple[Role, ...]] = ("ingest", "record", "watch", "web", "influx", "mqtt")
 SECRETS_VARIABLE: Final = "VED_SECRETS"
+_NO_ADDRESS: Final = ("0.0.0.0", "::", "127.0.0.1", "::1", "localhost")  # noqa: S104 - only compared
 
 
 class ServerSettings(BaseSettings):
@@ -100,6 +101,11 @@ class ServerSettings(BaseSettings):
     def database(self) -> str:
         """URL of the database that is in force."""
         return self.db_url or f"sqlite:///{self.data.resolve() / 'db.sqlite'}"
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """What stands in the link's certificate: names that cars dial, and an address of its own that it listens on."""
+        return self.link_names if self.link_host in _NO_ADDRESS else (*self.link_names, self.link_host)
 
     @property
     def lake(self) -> str:

@@ -139,7 +139,7 @@ class _Delivery:
     async def _wait(self, connection: LinkConnection) -> None:
         """For any answer; after a long silence, or a full disk that has room again, ask what the server holds."""
         self._changed.clear()
-        if not self._must_look:
+        if not (self._must_look and self._is_storing):
             try:
                 async with asyncio.timeout(RECHECK_S):
                     await self._changed.wait()

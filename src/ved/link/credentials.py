@@ -116,6 +116,17 @@ def save_credentials(state_dir: Path, credentials: Credentials) -> None:
         raise StorageError(f"{state_dir / FILE_NAME}: {error.strerror or error}") from error
 
 
+def check_state(state_dir: Path) -> None:
+    """StorageError when nothing can be written to `state_dir`, which is made."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        tried = state_dir / f".{FILE_NAME}.tried"
+        tried.write_bytes(b"")
+        tried.unlink()
+    except OSError as error:
+        raise StorageError(f"{state_dir}: {error.strerror or error}") from error
+
+
 def load_credentials(state_dir: Path) -> Credentials:
     """Read them; UserError when this car was never enrolled or the file is damaged."""
     path = state_dir / FILE_NAME

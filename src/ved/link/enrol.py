@@ -13,6 +13,7 @@ from ved.codec.link import Authority, Enrol, Enrolled, Refused, decode_message, 
 from ved.errors import CorruptDataError, LinkLostError, LinkRefusedError
 from ved.link.credentials import (
     Credentials,
+    check_state,
     fingerprint,
     load_credentials,
     make_code,
@@ -35,9 +36,10 @@ async def enrol(server_url: str, code: str, state_dir: Path) -> Credentials:
 
     The secret is sent only after the server has proved, over a verified connection, that it owns the authority whose
     fingerprint stands in the code. UserError for a bad code or URL, LinkLostError when the server cannot be reached,
-    LinkRefusedError when it is another server or the code is used up.
+    LinkRefusedError when it is another server or the code is used up, StorageError when the key could not be kept.
     """
     parsed = parse_code(code)
+    await asyncio.to_thread(check_state, state_dir)  # a code works once: not for a key that cannot be kept
     dialer = Dialer([parse_server_url(server_url)])
     ca_der = await _fetch_authority(dialer)
     if fingerprint(ca_der) != parsed.fingerprint:

@@ -122,7 +122,7 @@ class VehicleFeed:
         return number
 
     def note(self, epoch: EpochFeed) -> EpochFeed:
-        """Keep an epoch, or give the one that is kept. Of very many the oldest go; they are read again when they come."""
+        """Keep an epoch, or give the one that is kept. Of very many the oldest go, and are read again."""
         known = self.epochs.setdefault(epoch.epoch, epoch)
         if len(self.epochs) > MOST_EPOCHS:
             needed = {one.batch.epoch for one in self.recent}
