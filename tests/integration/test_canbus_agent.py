@@ -11,14 +11,17 @@ import numpy as np
 from ved.agent.agent import AgentProgress, AgentReport, AgentSettings, run_agent
 from ved.canbus.merged import MergedSource
 from ved.canbus.socketcan import SocketCanReader
-from ved.model.records import Clock, ClockSource, Loss, LossPlace
+from ved.cli.describe import buses_of, describe
+from ved.config.vehicle import load_vehicle
+from ved.model.records import Clock, ClockSource, Description, Loss, LossPlace
 
 sys.path.insert(0, str(Path(__file__).parent))
-from canbus_helpers import UdpBus, can_frame
+from canbus_helpers import UdpBus, can_frame, numbered
 from link_helpers import DESCRIPTION, Site, notes, stored_frames
 
 ROUNDS = 30
 BURST = 100
+DEADLINE_S = 30.0
 
 
 def test_what_is_sent_is_stored_or_declared_as_lost(tmp_path: Path) -> None:
@@ -77,3 +80,52 @@ def test_what_is_sent_is_stored_or_declared_as_lost(tmp_path: Path) -> None:
     (clock, *_) = [one for one in notes(records, report.epoch) if isinstance(one, Clock)]
     assert clock.source in (ClockSource.HOST, ClockSource.NTP)
     assert begun_us <= clock.utc_us <= time.time_ns() // 1000
+
+
+VEHICLE = """
+name = "fs"
+title_en = "Car"
+title_fr = "Voiture"
+[[bus]]
+index = 0
+name = "powertrain"
+bitrate_hz = 500000
+dbc = ["car.dbc"]
+"""
+DBC_WITH_ZERO = b'VERSION ""\nBO_ 256 Engine: 8 ECU\n SG_ Speed : 0|64@1+ (1,0) [0|0] "" ECU\nCM_ BO_ 256 "a\0b";\n'
+
+
+def test_a_zero_byte_in_a_dbc_costs_no_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "vehicle"
+    folder.mkdir()
+    (folder / "vehicle.toml").write_text(VEHICLE)
+    (folder / "car.dbc").write_bytes(DBC_WITH_ZERO)
+    car = load_vehicle(folder)
+    site = Site(tmp_path / "data")
+    site.prepare("fs")
+    bus = UdpBus()
+    source = MergedSource([SocketCanReader(0, "udp0", bus.open_socket)])
+    last: list[AgentProgress] = []
+
+    async def go() -> AgentReport:
+        async with site.serving(), asyncio.timeout(DEADLINE_S):
+            site.enrol_here(tmp_path / "car")
+            stop = asyncio.Event()
+            described = describe(car.name, car.title_en, buses_of(car))
+            settings = AgentSettings(tmp_path / "car", "fs", batch_s=0.02)
+            agent = asyncio.create_task(run_agent(settings, source, described, stop, last.append))
+            while not bus.opened:
+                await asyncio.sleep(0.01)
+            bus.transmit([numbered(number) for number in range(50)])
+            while not agent.done() and (not last or last[-1].stored_frames < 50):
+                await asyncio.sleep(0.01)
+            stop.set()
+            return await agent
+
+    report = asyncio.run(go())
+    bus.close()
+    records = site.records()
+    frames, _ = stored_frames(records, report.epoch)
+    assert np.ascontiguousarray(frames.payload).view("<u8")[:, 0].tolist() == list(range(50))
+    (described,) = [one for one in notes(records, report.epoch) if isinstance(one, Description)]
+    assert described.buses[0].dbc_texts == (DBC_WITH_ZERO.decode().replace("\0", "\ufffd"),)

@@ -1,8 +1,15 @@
 """Buses through python-can: its virtual interface, its UDP multicast interface, and drivers that fail."""
 
+import importlib
+import inspect
+import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import can
 import numpy as np
@@ -10,7 +17,7 @@ import pytest
 
 from ved.canbus import pythoncan, watchedbus
 from ved.canbus.merged import MergedSource
-from ved.canbus.pythoncan import PythonCanReader, message_columns
+from ved.canbus.pythoncan import PythonCanReader, listen_only, message_columns
 from ved.canbus.source import SourceLoss
 from ved.errors import UserError
 from ved.model.frames import FrameColumns, FrameFlag
@@ -182,6 +189,89 @@ def test_own_frames_are_marked_and_narrow_payloads_stay_narrow() -> None:
     frames = message_columns([sent], 0, np.array([7]))
     assert frames.flags.tolist() == [FrameFlag.EXTENDED | FrameFlag.TRANSMITTED]
     assert frames.payload.shape == (1, 8)
+
+
+LISTENING = {
+    "cantact": ("monitor", True),
+    "kvaser": ("driver_mode", False),
+    "nixnet": ("listen_only", True),
+    "pcan": ("state", can.BusState.PASSIVE),
+    "seeedstudio": ("operation_mode", "silent"),
+    "slcan": ("listen_only", True),
+    "systec": ("state", can.BusState.PASSIVE),
+    "vector": ("listen_only", True),
+}
+
+
+def opened_with(monkeypatch: pytest.MonkeyPatch, reader: PythonCanReader, kind: str) -> dict[str, Any]:
+    """What python-can's class of this kind is given when the reader opens its bus, twice."""
+    asked: list[dict[str, Any]] = []
+
+    def record(channel: str, **given: Any) -> can.BusABC:
+        asked.append({"channel": channel, **given})
+        raise can.CanInitializationError("no adapter")
+
+    monkeypatch.setitem(sys.modules, "recorder", SimpleNamespace(RecorderBus=record))
+    monkeypatch.setitem(can.interfaces.BACKENDS, kind, ("recorder", "RecorderBus"))
+    deadline_s = time.monotonic() + DEADLINE_S
+    for times in (1, 2):
+        reader.open(time.monotonic_ns())
+        while len(asked) < times:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.001)
+        reader.close()
+    return asked[-1]
+
+
+@pytest.mark.parametrize("kind", sorted(LISTENING))
+def test_an_adapter_is_asked_to_listen_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    name, value = LISTENING[kind]
+    with caplog.at_level(logging.INFO, "ved"):
+        given = opened_with(monkeypatch, PythonCanReader(0, kind, "1", 250_000), kind)
+    assert given == {"channel": "1", "bitrate": 250_000, name: value}
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("kind", "lines"), [("gs_usb", 1), ("ixxat", 1), ("virtual", 0), ("udp_multicast", 0)])
+def test_an_adapter_that_cannot_be_asked_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str, lines: int
+) -> None:
+    with caplog.at_level(logging.INFO, "ved"):
+        given = opened_with(monkeypatch, PythonCanReader(0, kind, "1", 250_000), kind)
+    assert given == {"channel": "1", "bitrate": 250_000}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == lines
+    assert all(f"bus {kind}:1: " in line and "acknowledges frames" in line for line in told)
+
+
+@pytest.mark.parametrize("kind", sorted(LISTENING))
+def test_the_library_knows_what_it_is_asked(kind: str) -> None:
+    """Its classes take any keyword in silence: one of another name would leave the adapter active."""
+    module, name = can.interfaces.BACKENDS[kind]
+    bus_class = getattr(importlib.import_module(module), name)
+    (keyword,) = listen_only(kind)
+    is_parameter = keyword in inspect.signature(bus_class.__init__).parameters
+    assert is_parameter or f'kwargs.get("{keyword}"' in inspect.getsource(bus_class.__init__)
+
+
+def test_a_peak_adapter_listens_before_it_is_on_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own class, on a driver that takes down what it is told."""
+    from can.interfaces.pcan import basic, pcan
+
+    driver = MagicMock()
+    driver.GetValue.return_value = (basic.PCAN_ERROR_OK, 0)
+    driver.SetValue.return_value = driver.Initialize.return_value = basic.PCAN_ERROR_OK
+    monkeypatch.setattr(pcan, "PCANBasic", lambda: driver)
+    monkeypatch.setattr(pcan.PcanBus, "check_api_version", lambda self: None)
+    monkeypatch.setattr(pcan, "HAS_EVENTS", False)
+    bus = PythonCanReader(0, "pcan", "PCAN_USBBUS1", 500_000)._make()
+    told = [(call[0], call[1][1:]) for call in driver.method_calls if call[0] in ("SetValue", "Initialize")]
+    assert told[0] == ("SetValue", (basic.PCAN_LISTEN_ONLY, basic.PCAN_PARAMETER_ON))
+    assert told[1][0] == "Initialize"
+    assert not any(what[0] == basic.PCAN_LISTEN_ONLY for name, what in told[1:] if name == "SetValue")
+    bus.shutdown()
 
 
 def test_an_unknown_kind_of_interface_is_named() -> None:

@@ -92,6 +92,46 @@ def test_frames_come_whole_in_order_and_with_the_kernel_times(bus: UdpBus) -> No
     assert reader.close() == ()
 
 
+def test_what_waited_for_a_second_keeps_its_times(bus: UdpBus) -> None:
+    """The reader stood still: 3,000 frames in one reading, of which one system call takes 1,024."""
+    reader = reader_of(bus)
+    origin_ns = time.monotonic_ns()
+    reader.open(origin_ns)
+    times: list[tuple[int, int]] = []
+    for burst in range(30):
+        times += bus.transmit([numbered(burst * 100 + number) for number in range(100)])
+        time.sleep(0.035)
+    frames = reader.read().frames
+    reader.close()
+    assert numbers(frames) == list(range(3_000))
+    sent_us = np.array(times) - origin_ns // 1000
+    slack_us = 2_000  # by which the machine's two clocks may part in a second
+    assert (frames.t_us >= sent_us[:, 0] - slack_us).all()
+    assert (frames.t_us <= sent_us[:, 1] + slack_us).all()
+
+
+def test_drops_after_a_second_of_waiting_are_told_where_they_were() -> None:
+    """More than one system call takes is in the socket when it overflows; then room is made for one more frame."""
+    bus = UdpBus()
+    reader = reader_of(bus)
+    origin_ns = time.monotonic_ns()
+    reader.open(origin_ns)
+    assert bus.receiver is not None
+    for number in range(1_100):
+        bus.transmit([numbered(number)])
+    bus.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    (lost,) = bus.transmit([numbered(1_100)])
+    time.sleep(0.5)
+    prepare(bus.receiver, 4 << 20)
+    bus.transmit([numbered(1_101)])
+    reading = reader.read()
+    reader.close()
+    bus.close()
+    assert numbers(reading.frames) == [*range(1_100), 1_101]
+    assert [loss.count for loss in reading.losses] == [1]
+    assert covers(reading.losses, lost, origin_ns // 1000)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(min_size=16, max_size=16) | st.binary(min_size=72, max_size=72), min_size=1, max_size=30))
 def test_any_structs_through_the_socket(structs: list[bytes]) -> None:

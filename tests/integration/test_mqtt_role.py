@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,13 @@ import numpy as np
 import pytest
 from tests.services.mosquitto_server import Mosquitto
 
+from ved.broker.base import Start, StreamReader
+from ved.broker.journal import JournalStream
 from ved.broker.open import open_journal
 from ved.codec.records import encode_record
 from ved.db.database import Database
 from ved.db.vehicles import ensure_vehicle
+from ved.errors import StorageError
 from ved.link.certificates import ensure_server_certificates
 from ved.metrics import MQTT_FAILURES_TOTAL, MQTT_PUBLISHED_TOTAL, Counters
 from ved.model.frames import FrameBatch, FrameColumns
@@ -66,13 +70,15 @@ class Site:
         db.close()
         self.writer = open_journal(self.data, "frames").writer()
         self.seq = 1
+        self.ahead_s = 0.0
+        """By how much ingest's clock differs from the one here."""
 
     def settings(self, broker: Mosquitto, user: str = "", password: str = "", **rules) -> MqttSettings:
         target = MqttTarget(f"mqtt://127.0.0.1:{broker.port}", user, password)
         return MqttSettings(self.data, self.db_url, target, MqttRules(**{"rate_hz": 50.0, **rules}))
 
     def append(self, record, lane: Lane = Lane.LIVE) -> None:
-        arrival = Arrival(time.monotonic_ns() // 1000, time.time_ns() // 1000, lane)
+        arrival = Arrival(time.monotonic_ns() // 1000, round((time.time() + self.ahead_s) * 1e6), lane)
         self.writer.append(arrival, encode_record(record))
 
     def drive(self, speed: float, gear: int = 1, vehicle: str = "fs", lane: Lane = Lane.LIVE) -> None:
@@ -91,6 +97,32 @@ class Site:
         columns = SampleColumns(np.zeros(n, np.int64), np.arange(n, dtype=np.uint16), np.array([*values.values()]))
         self.append(SampleBatch("fs", b"s" * 16, self.seq, channels, columns))
         self.seq += n
+
+
+class Noting:
+    """A stream that counts its readers, notes where they are opened, and gives none while it is away."""
+
+    def __init__(self, stream: JournalStream) -> None:
+        self._stream = stream
+        self.is_away = False
+        self.opened = self.closed = self.refused = 0
+        self.threads: set[threading.Thread] = set()
+
+    def reader(self, start: Start) -> StreamReader:
+        self.threads.add(threading.current_thread())
+        if self.is_away:
+            self.refused += 1
+            raise StorageError("away")
+        reader = self._stream.reader(start)
+        close = reader.close
+
+        def note() -> None:
+            self.closed += 1
+            close()
+
+        reader.close = note
+        self.opened += 1
+        return reader
 
 
 @pytest.fixture
@@ -223,6 +255,48 @@ async def test_after_an_outage_only_the_newest_value_is_told(site: Site, broker:
             await drive_until(site, lambda: after.last("ved/fs/Motor.speed"), 50.0)
             await until(lambda: after.last("ved/fs/status") == "online")
         assert set(after.all("ved/fs/Motor.speed")) <= {"99", "50"}
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+@in_a_loop
+async def test_the_clock_of_ingest_need_not_agree_with_the_one_here(site: Site, broker: Mosquitto, ahead_s: float):
+    site.ahead_s = ahead_s
+    async with display(broker) as shown, publishing(site.settings(broker)):
+        await drive_until(site, lambda: shown.last("ved/fs/Motor.speed"))
+
+
+@in_a_loop
+async def test_who_is_behind_goes_on_at_the_live_edge_and_says_so_once(site, broker, monkeypatch, caplog):
+    stream = Noting(open_journal(site.data, "frames"))
+    monkeypatch.setattr(module, "open_stream", lambda *_: stream)
+    async with display(broker) as shown, publishing(site.settings(broker)):
+        await drive_until(site, lambda: shown.last("ved/fs/Motor.speed"))
+        for late_s in (600.0, 598.0, 500.0):
+            site.ahead_s, before = -late_s, stream.opened
+            site.drive(99.0)
+            await until(lambda before=before: stream.opened > before)
+        site.ahead_s = 0.0
+        await drive_until(site, lambda: shown.last("ved/fs/Motor.speed") == "50", 50.0)
+    assert set(shown.all("ved/fs/Motor.speed")) == {"12.5", "50"}
+    assert len([one for one in caplog.messages if "behind" in one]) == 1
+    assert stream.opened == stream.closed == 4
+    assert threading.main_thread() not in stream.threads
+
+
+@in_a_loop
+async def test_a_stream_that_gives_no_new_reader_is_read_on_with_the_one_that_is_there(site, broker, monkeypatch):
+    stream = Noting(open_journal(site.data, "frames"))
+    monkeypatch.setattr(module, "open_stream", lambda *_: stream)
+    monkeypatch.setattr(module, "_RETRY_S", 0.1)
+    async with display(broker) as shown, publishing(site.settings(broker)):
+        await drive_until(site, lambda: shown.last("ved/fs/Motor.speed"))
+        stream.is_away, site.ahead_s = True, -600.0
+        site.drive(99.0)
+        await until(lambda: stream.refused)
+        assert not stream.closed
+        site.ahead_s = 0.0
+        await drive_until(site, lambda: shown.last("ved/fs/Motor.speed") == "50", 50.0)
+    assert stream.opened == stream.closed == 1
 
 
 @in_a_loop

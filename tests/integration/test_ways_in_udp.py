@@ -3,6 +3,7 @@
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,24 @@ def test_cannelloni_frames_come_with_their_bus_and_arrival(port: int, sender: Se
     assert [loss for loss in reading.losses if loss.bus == 1] == []
     # The other bus could not be bound (a port below 1024), or is just silent: it held up nothing.
     assert reading.state(1).refused == 0
+
+
+def test_what_waited_for_a_second_keeps_its_times(port: int, sender: Sender) -> None:
+    """The reader stood still: one system call takes 64 datagrams, one reading 1,024."""
+    reading = Reading(f"cannelloni://127.0.0.1:{port}")
+    sent_us: list[tuple[int, int]] = []
+    for burst in range(30):
+        before_us = reading.now_us
+        sender(*(datagram(number, [number]) for number in range(burst * 100, burst * 100 + 100)))
+        sent_us += [(before_us, reading.now_us)] * 100
+        time.sleep(0.035)
+    reading.until(lambda: reading.count == 3_000)
+    reading.close()
+    assert numbers_of(reading) == list(range(3_000))
+    first_us, last_us = np.array(sent_us).T
+    slack_us = 2_000  # by which the machine's two clocks may part in a second
+    assert (reading.frames.t_us >= first_us - slack_us).all()
+    assert (reading.frames.t_us <= last_us + slack_us).all()
 
 
 def test_gaps_in_the_sequence_are_declared_where_they_lie(port: int, sender: Sender) -> None:

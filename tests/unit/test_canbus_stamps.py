@@ -53,6 +53,45 @@ def test_a_jump_between_two_samples_moves_no_frame(jump_s: float) -> None:
     assert clock.to_mono_ns(np.array([start_ns + 15 * MS]) + clocks.offset_ns).tolist() == [start_ns + 15 * MS]
 
 
+def test_what_waits_over_several_batches_keeps_its_times() -> None:
+    """The reader stood still for 2 s: the second batch is as old as the first one."""
+    clocks = Clocks(1_700_000_000 * S)
+    clock = clocks.stamp_clock()
+    start_ns = clocks.mono_ns
+    clocks.mono_ns += 2 * S
+    times_ns = start_ns + np.arange(1, 2_000) * MS
+    got: list[int] = []
+    for batch in np.array_split(times_ns, 5):
+        clocks.mono_ns += 1 * MS
+        clock.sample(is_drained=batch[-1] == times_ns[-1])
+        got += clock.to_mono_ns(batch + clocks.offset_ns).tolist()
+    assert got == times_ns.tolist()
+
+
+def test_once_nothing_waits_a_stamp_from_before_is_wrong() -> None:
+    clocks = Clocks(1_700_000_000 * S)
+    clock = clocks.stamp_clock()
+    start_ns = clocks.mono_ns
+    for is_drained in (False, True, True):
+        clocks.mono_ns += 1 * S
+        clock.sample(is_drained=is_drained)
+    before = np.array([start_ns + 500 * MS]) + clocks.offset_ns
+    assert clock.to_mono_ns(before).tolist() == [start_ns + 2 * S - 50 * MS]
+
+
+def test_a_jump_while_several_batches_wait_moves_no_frame() -> None:
+    clocks = Clocks(0)
+    clock = clocks.stamp_clock()
+    start_ns = clocks.mono_ns
+    before = start_ns + np.arange(1, 9) * 10 * MS
+    clocks.mono_ns += 100 * MS
+    clocks.offset_ns = 1_700_000_000 * S
+    for batch, is_drained in ((before[:4], False), (before[4:], True)):
+        clocks.mono_ns += 1 * MS
+        clock.sample(is_drained=is_drained)
+        assert clock.to_mono_ns(batch).tolist() == batch.tolist()
+
+
 def test_a_disturbed_sample_does_not_move_the_offset() -> None:
     """The reader was stopped between looking at the two clocks: the sample only says that nothing changed much."""
     clocks = Clocks(1_700_000_000 * S)
@@ -79,23 +118,27 @@ def test_a_stamp_of_another_clock_is_replaced_by_the_time_of_receipt() -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 200 * MS), st.integers(-(10**18), 10**18) | st.integers(-50 * MS, 50 * MS)),
+        st.tuples(
+            st.integers(0, 200 * MS), st.integers(-(10**18), 10**18) | st.integers(-50 * MS, 50 * MS), st.booleans()
+        ),
         min_size=1,
         max_size=8,
     ),
     st.lists(st.integers(0, 10**18), min_size=1, max_size=30),
 )
 def test_whatever_happens_times_stay_between_the_samples_and_in_order(
-    moves: list[tuple[int, int]], stamps: list[int]
+    moves: list[tuple[int, int, bool]], stamps: list[int]
 ) -> None:
+    """Not before the last sample at which nothing was left waiting."""
     clocks = Clocks(10**18)
     clock = clocks.stamp_clock()
-    for step_ns, jump_ns in moves:
-        before_ns = clocks.mono_ns
+    drained_ns = clocks.mono_ns
+    for step_ns, jump_ns, is_drained in moves:
         clocks.mono_ns += step_ns
         clocks.offset_ns += jump_ns
-        clock.sample()
+        clock.sample(is_drained=is_drained)
         out = clock.to_mono_ns(np.array(stamps, np.int64))
         assert (np.diff(out) >= 0).all()
-        assert out[0] >= before_ns - 50 * MS
+        assert out[0] >= drained_ns - 50 * MS
         assert out[-1] <= clocks.mono_ns
+        drained_ns = clocks.mono_ns if is_drained else drained_ns

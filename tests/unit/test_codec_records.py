@@ -198,6 +198,9 @@ def test_bad_vehicle_name_never_passes(name):
         Loss("fs", EPOCH, 1, LossPlace.KERNEL, 256, 0, 0, 0),
         Loss("fs", EPOCH, 1, LossPlace.KERNEL, 0, 0, 0, 0, -1),
         Description("fs", EPOCH, 1, "", tuple(BusDescription(0, "", ()) for _ in range(256))),
+        Description("fs", EPOCH, 1, "car", (BusDescription(0, "a", ("x\0y",)),)),
+        Incident("fs", EPOCH, IncidentKind.BYTES_DIFFER, 1, "x\0y"),
+        SampleBatch("fs", EPOCH, 1, (SampleChannel("x\0y"),), SampleColumns(*np.zeros((3, 1), np.int64))),
     ],
 )
 def test_values_out_of_range_are_refused_when_written(record):
@@ -212,9 +215,18 @@ def test_values_out_of_range_are_refused_when_read(record):
 
 
 def test_a_text_with_a_zero_byte_is_refused():
-    data = encode_record(Description("fs", EPOCH, 1, "car", (BusDescription(0, "a", ("x\0y",)),)))
+    data = encode_record(SessionEvent("fs", EPOCH, "x-y", 1, 2, False))
+    header = verify(data)
     with pytest.raises(CorruptDataError, match="zero byte"):
-        decode_record(data)
+        decode_record(pack_record(header, data[header.body_at :].replace(b"-", b"\0")))
+
+
+def test_an_alarm_is_told_without_the_zero_bytes_of_its_rule():
+    rule, unit = "h\0t", "°\0"
+    alarm = Alarm("a1", "fs", EPOCH, "r", 3, rule, rule, "M.A", unit, False, True, 5, 6, 1.5, 2.5, 7, 8, "Zoé", 9, "é")
+    told = decode_record(encode_record(alarm))
+    assert isinstance(told, Alarm)
+    assert (told.title_en, told.title_fr, told.unit) == ("h\ufffdt", "h\ufffdt", "°\ufffd")
 
 
 def test_stream_entry_round_trip_and_damage():

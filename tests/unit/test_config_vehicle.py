@@ -147,6 +147,7 @@ def test_the_shipped_vehicles_load_with_a_map_charts_and_a_model(name, model):
 
 MISTAKES = [
     ('name = "kart"\n', 'name = "Kart"\n', "key 'name' is 'Kart'; it must be a-z first"),
+    ('title_en = "Kart"', r'title_en = "Kart\u0000"', "key 'title_en' is 'Kart\\x00'; it must be a text of"),
     ('title_fr = "Karting"\n', "", "key 'title_fr' is missing; it must be a text of 1 to 100 characters"),
     ("index = 3", "index = 0", "key 'bus[1].index' is 0 a second time"),
     ("index = 3", "index = 256", "key 'bus[1].index' is 256; it must be a whole number from 0 to 255"),
@@ -215,6 +216,14 @@ def test_dbc_text_is_read_as_utf8_or_windows_1252(tmp_path):
     modern.write_bytes("\ufeff°C".encode())
     old.write_bytes("°C".encode("cp1252"))
     assert read_dbc(modern) == read_dbc(old) == "°C"
+
+
+def test_a_zero_byte_in_a_dbc_is_replaced(tmp_path):
+    vehicle = load_vehicle(folder_with(tmp_path, GOOD, dbc=DBC + 'CM_ BO_ 256 "a\0b";\n'))
+    assert vehicle.buses[0].dbc_texts == (DBC + 'CM_ BO_ 256 "a\ufffdb";\n',)
+    old = tmp_path / "old.dbc"
+    old.write_bytes("°\0C".encode("cp1252"))
+    assert read_dbc(old) == "°\ufffdC"
 
 
 @pytest.mark.parametrize(

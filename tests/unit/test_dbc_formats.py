@@ -39,6 +39,22 @@ def test_every_dbc_survives_as_a_table() -> None:
     assert survived > 60
 
 
+@pytest.mark.parametrize("suffix", [".dbc", ".csv", ".sym"])
+def test_no_text_of_a_dbc_has_a_zero_byte(tmp_path: Path, suffix: str) -> None:
+    """No record could carry it."""
+    data = {
+        ".dbc": b'VERSION ""\nBO_ 256 A: 8 ECU\n SG_ B : 0|8@1+ (1,0) [0|0] "V\0" ECU\nCM_ BO_ 256 "a\0b";\n',
+        ".csv": f'{HEAD},comment\n256,A,B,0,8,"a\0b"\n'.encode(),
+        ".sym": b"FormatVersion=6.0 // x\n{SENDRECEIVE}\n\n[A]\nID=100h // a\0b\nLen=8\nVar=B unsigned 0,8\n",
+    }[suffix]
+    text = to_dbc_text(data, suffix)
+    assert "a\ufffdb" in text
+    assert "\0" not in text
+    file = tmp_path / "car.dbc"
+    file.write_bytes(data)
+    assert "\0" not in read_dbc(file)
+
+
 def test_a_sheet_from_a_french_spreadsheet() -> None:
     text = (
         "\ufeffID;Message;Signal;Start;Length;Order;Sign;Scale;Offset;Unit;Values;Bus\r\n"

@@ -11,12 +11,11 @@ from confluent_kafka import Consumer, TopicPartition
 from ved.broker.base import Start, Stream, StreamName
 from ved.broker.cluster import KafkaCluster
 from ved.broker.journal import utc_now_us
-from ved.broker.kafka_reader import KafkaStreamReader
+from ved.broker.kafka_reader import KafkaStreamReader, Marked
 from ved.broker.kafka_topic import ANSWER_S, Topic, TopicScan, storage_errors
 from ved.broker.kafka_writer import KafkaStreamWriter
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_NEW: Final = -1001
 
 
 class KafkaCursor(int):
@@ -30,6 +29,10 @@ class KafkaCursor(int):
         cursor = cls(position)
         cursor.offsets = offsets
         return cursor
+
+    def __sub__(self, entries: int) -> "KafkaCursor":
+        """So many entries earlier, wherever they are: in each partition as many."""
+        return KafkaCursor.at(int(self) - entries, {at: offset - entries for at, offset in self.offsets.items()})
 
 
 class KafkaStream(Stream):
@@ -73,41 +76,54 @@ class KafkaStream(Stream):
         return reader
 
     def cursor(self, name: str) -> KafkaCursor | None:
-        """See Stream. The least position of all partitions that have one."""
-        offsets: dict[int, int] = {}
-        positions: list[int] = []
+        """See Stream. The least position of the partitions that have more than was committed; of none, the greatest."""
         partitions = range(self._topic.ensure())
-        consumer = self._group_consumer(name)
+        committed = self._committed(name, partitions)
+        positions = {one.partition: int(json.loads(one.metadata)) for one in committed if one.metadata}
+        if not positions:
+            return None
+        behind: list[int] = []
+        scan = TopicScan(self._topic)
         try:
-            with storage_errors(f"cursor {name}"):
-                asked = [TopicPartition(self._topic.name, partition) for partition in partitions]
-                for one in consumer.committed(asked, timeout=ANSWER_S):
-                    if one.offset != _NEW and one.metadata:
-                        offsets[one.partition] = one.offset
-                        positions.append(int(json.loads(one.metadata)))
+            for one in committed:
+                low, high = scan.limits(one.partition)  # asked after what is committed, so that no new entry is claimed
+                if max(one.offset, low) != high:
+                    behind.append(positions.get(one.partition, 0))
         finally:
-            consumer.close()
-        return KafkaCursor.at(min(positions), offsets) if positions else None
+            scan.close()
+        offsets = {one.partition: one.offset for one in committed if one.metadata}
+        return KafkaCursor.at(min(behind, default=max(positions.values())), offsets)
 
     def commit_cursor(self, name: str, position: int) -> None:
         """See Stream."""
         readers = [reader for reader in self._readers if self._share or reader.partitions]
         for reader in readers:
             is_member = bool(self._share) and name == self._share
-            self._commit(name, position, reader.offsets_before(position), reader if is_member else None)
+            self._commit(name, reader.marks_before(position), reader if is_member else None)
         if readers:
             return
         scan = TopicScan(self._topic)
         try:
-            found = {at: scan.offset_of(at, position) for at in range(self._topic.ensure())}
+            found = [Marked(at, scan.offset_of(at, position), position) for at in range(self._topic.ensure())]
         finally:
             scan.close()
-        self._commit(name, position, found, None)
+        self._commit(name, found, None)
 
-    def _commit(self, name: str, position: int, offsets: dict[int, int], member: KafkaStreamReader | None) -> None:
+    def _committed(self, name: str, partitions: range) -> list[TopicPartition]:
+        """Offset and metadata of each partition; where nothing is committed, without metadata."""
+        consumer = self._group_consumer(name)
+        try:
+            with storage_errors(f"cursor {name}"):
+                asked = [TopicPartition(self._topic.name, partition) for partition in partitions]
+                return consumer.committed(asked, timeout=ANSWER_S)
+        finally:
+            consumer.close()
+
+    def _commit(self, name: str, marks: list[Marked], member: KafkaStreamReader | None) -> None:
+        """With the position that each partition has itself: another one may be far ahead."""
         wanted = [
-            TopicPartition(self._topic.name, partition, offset, metadata=json.dumps(int(position)))
-            for partition, offset in offsets.items()
+            TopicPartition(self._topic.name, mark.partition, mark.next_offset, metadata=json.dumps(mark.next_position))
+            for mark in marks
         ]
         if not wanted:
             return

@@ -22,11 +22,11 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Marked(NamedTuple):
-    """An entry that was delivered: its position, partition, and the offset after it."""
+    """How far a partition was delivered: the offset and the position after an entry."""
 
-    position: int
     partition: int
     next_offset: int
+    next_position: int
 
 
 @dataclass(slots=True)
@@ -120,13 +120,13 @@ class KafkaStreamReader(StreamReader):
         """Entries that were gone before this reader began."""
         self._skipped += entries
 
-    def offsets_before(self, position: int) -> dict[int, int]:
-        """By partition, the offset up to which everything delivered lies below `position`; only those that moved."""
-        out: dict[int, int] = {}
-        while self._marks and self._marks[0].position < position:
+    def marks_before(self, position: int) -> list[Marked]:
+        """How far everything delivered lies below `position`; only partitions that moved."""
+        out: dict[int, Marked] = {}
+        while self._marks and self._marks[0].next_position <= position:
             mark = self._marks.popleft()
-            out[mark.partition] = mark.next_offset
-        return out
+            out[mark.partition] = mark
+        return list(out.values())
 
     def commit(self, offsets: list[TopicPartition]) -> None:
         """Keep offsets in this reader's own group, whose member it is."""
@@ -173,14 +173,14 @@ class KafkaStreamReader(StreamReader):
         if position < self._first_position:
             return None
         state.next_position = position + 1
+        self._marks.append(Marked(partition, offset + 1, position + 1))
+        if len(self._marks) > _KEPT_MARKS:
+            self._marks.popleft()
         try:
             arrival, record = unpack_entry(value)
         except CorruptDataError:
             self._corrupt += 1
             return None
-        self._marks.append(Marked(position, partition, offset + 1))
-        if len(self._marks) > _KEPT_MARKS:
-            self._marks.popleft()
         return StreamEntry(position, arrival, record)
 
     def _failed(self, failure: KafkaError) -> None:

@@ -1,15 +1,17 @@
 """Any interface of python-can, for hardware without SocketCAN. python-can is imported when a bus is opened.
 
 Its drivers block and make an object for each frame, so each bus has a thread of its own, and the columns are built
-when a chunk is taken. The thread uses the bus's `recv` and `shutdown`, and nothing that sends.
+when a chunk is taken. The thread uses the bus's `recv` and `shutdown`, and nothing that sends. An adapter takes part in
+a bus nevertheless (it acknowledges frames) unless it is asked to listen only, so each kind that can be asked is.
 """
 
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,9 @@ QUEUE_FRAMES: Final = 65_536
 _RECEIVE_S: Final = 0.1
 _JOIN_S: Final = 2.0
 _ID_MASK: Final = 0x1FFF_FFFF
+_WITHOUT_WIRES: Final = ("udp_multicast", "virtual")
+
+_log: Final = logging.getLogger("ved.canbus")
 
 
 class PythonCanReader:
@@ -52,6 +57,7 @@ class PythonCanReader:
         self._make_bus = make_bus or self._make
         self._pump: _Pump | None = None
         self._clock = StampClock()
+        self._is_warned = False
         self._origin_ns = 0
         self._last_us = 0
         self.alive_us = 0
@@ -73,6 +79,7 @@ class PythonCanReader:
         if self._kind not in can.VALID_INTERFACES:
             known = ", ".join(sorted(can.VALID_INTERFACES))
             raise UserError(f"bus {self.interface}: python-can knows no {self._kind!r}; use one of {known}")
+        self._warn_of_acknowledging()
         self._origin_ns = origin_mono_ns
         self._clock = StampClock()
         self._pump = _Pump(self._make_bus)
@@ -108,7 +115,17 @@ class PythonCanReader:
     def _make(self) -> "BusABC":
         import can
 
-        return can.Bus(self._channel, self._kind, ignore_config=True, bitrate=self._bitrate_hz)
+        asked = listen_only(self._kind)
+        return can.Bus(self._channel, self._kind, ignore_config=True, bitrate=self._bitrate_hz, **asked)
+
+    def _warn_of_acknowledging(self) -> None:
+        if not self._is_warned and self._kind not in _WITHOUT_WIRES and not listen_only(self._kind):
+            _log.warning(
+                "bus %s: python-can cannot ask this kind of adapter to listen only: it acknowledges frames, "
+                "unless it is set so itself",
+                self.interface,
+            )
+        self._is_warned = True
 
     def _alive_us(self, pump: "_Pump") -> int:
         return max(self.alive_us, self._last_us, (pump.alive_ns - self._origin_ns) // 1000)
@@ -129,6 +146,23 @@ class PythonCanReader:
         t_us = np.maximum((mono_ns - self._origin_ns) // 1000, self._last_us)
         self._last_us = int(t_us[-1])
         return message_columns(messages, self.bus, t_us)
+
+
+def listen_only(kind: str) -> dict[str, Any]:
+    """What python-can's class of this kind must be given so that the adapter listens only; empty where it cannot be."""
+    import can
+
+    asked: dict[str, dict[str, Any]] = {
+        "cantact": {"monitor": True},
+        "kvaser": {"driver_mode": False},
+        "nixnet": {"listen_only": True},
+        "pcan": {"state": can.BusState.PASSIVE},
+        "seeedstudio": {"operation_mode": "silent"},
+        "slcan": {"listen_only": True},
+        "systec": {"state": can.BusState.PASSIVE},
+        "vector": {"listen_only": True},
+    }
+    return asked.get(kind, {})
 
 
 def message_columns(messages: "Sequence[Message]", bus: int, t_us: NDArray[np.int64]) -> FrameColumns:

@@ -128,7 +128,7 @@ class SocketCanReader:
                     break
                 self._failure = error.strerror or str(error)
                 continue
-            real_ns = self._clock.sample()
+            real_ns = self._clock.sample(is_drained=count < _ROWS)
             if count:
                 parts.append(self._take(count, real_ns, losses))
                 self.alive_us = max(self.alive_us, self._last_us)

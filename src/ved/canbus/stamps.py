@@ -17,9 +17,9 @@ class StampClock:
     """The offset between the two clocks, sampled beside each batch. One for each stream of stamps.
 
     A sample says between which two values the offset lies; the offset moves no further than that, so a disturbed
-    sample does no harm. A stamp must lie between the last sample and this one: where it does not, the clock jumped in
-    between, and the offset of the last sample is taken, or at last the nearer end. So after a jump a time is wrong by
-    at most the time between two samples.
+    sample does no harm. A stamp must lie between this sample and the last one before it at which nothing was left
+    waiting: where it does not, the clock jumped in between, and the offset of that earlier sample is taken, or at last
+    the nearer end. So after a jump a time is wrong by at most the time between these two samples.
     """
 
     def __init__(
@@ -30,21 +30,27 @@ class StampClock:
         self._last_offset_ns = self._offset_ns
         self.now_ns = mono_ns()
         self._since_ns = self.now_ns
+        self._is_drained = True
 
-    def sample(self) -> int:
-        """Look at both clocks, just after a batch was taken; returns the real-time ns."""
+    def sample(self, *, is_drained: bool = True) -> int:
+        """Look at both clocks, just after a batch was taken; returns the real-time ns.
+
+        `is_drained`: the batch was all that waited. If not, what is left may be as old as this batch.
+        """
+        if self._is_drained:
+            self._since_ns, self._last_offset_ns = self.now_ns, self._offset_ns
+        self._is_drained = is_drained
         before_ns = self._mono_ns()
         real_ns = self._real_ns()
         after_ns = self._mono_ns()
-        self._last_offset_ns = self._offset_ns
         self._offset_ns = min(max(self._offset_ns, real_ns - after_ns), real_ns - before_ns)
-        self._since_ns, self.now_ns = self.now_ns, after_ns
+        self.now_ns = after_ns
         return real_ns
 
     def to_mono_ns(
         self, stamps_ns: NDArray[np.int64], received_ns: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """Monotonic ns of stamps made between the last two samples, in arrival order, never backwards.
+        """Monotonic ns of the stamps of the batch taken last, in arrival order, never backwards.
 
         A stamp that fits neither offset is of another clock: then `received_ns` counts, if it is given.
         """

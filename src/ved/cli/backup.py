@@ -12,6 +12,7 @@ Frames that are in the streams and in the lake are no trouble: the lake takes ea
 """
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -52,7 +53,11 @@ class _Journal:
 def run_backup(settings: ServerSettings, file: Path, *, with_keys: bool) -> None:
     """Write `file` (`-`: standard output) and say what is in it. UserError when it is there already."""
     data = settings.data.resolve()
-    if not (data / "streams").is_dir() and not (data / "db.sqlite").is_file() and not settings.db_url:
+    try:
+        is_data = (data / "streams").is_dir() or (data / "db.sqlite").is_file() or bool(settings.db_url)
+    except OSError as error:
+        raise UserError(f"{settings.data}: cannot be read ({error.strerror}); run this as the server's user") from None
+    if not is_data:
         raise UserError(f"{settings.data}: no data folder of ved; name one with --data")
     began_s = time.monotonic()
     with _output(file) as out:
@@ -185,9 +190,9 @@ def _output(file: Path) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    draft = file.with_name(f"{file.name}.part")
-    if file.exists():
+    if os.path.exists(file):  # noqa: PTH110  (Path.exists raises where this user may not look; the try below tells that)
         raise UserError(f"{file}: is there already and stays as it is; choose another name")
+    draft = file.with_name(f"{file.name}.part")
     try:
         draft.unlink(missing_ok=True)
         draft.touch(0o600)
@@ -197,4 +202,5 @@ def _output(file: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another place") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be written has no draft
+            draft.unlink(missing_ok=True)

@@ -66,6 +66,11 @@ def describe_buses(
     return tuple(BusDescription(index, name, tuple(texts[index])) for index, name in sorted(buses.items()))
 
 
+def lacks_bus(buses: Mapping[int, str], option: DbcOption) -> bool:
+    """True when the option names a bus, and none of these is it."""
+    return option.bus is not None and all(option.bus not in (name, str(index)) for index, name in buses.items())
+
+
 def _translated(path: Path) -> str:
     """A definition file of another format (CSV, KCD, SYM, ARXML) as DBC text."""
     try:

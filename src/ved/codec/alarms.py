@@ -14,7 +14,10 @@ _SEVERITIES: Final = (1, 2, 3)
 
 
 def alarm_body(alarm: Alarm) -> bytes:
-    """The body's bytes; struct.error when a number is out of its range, ValueError for a severity that is none."""
+    """The body's bytes; struct.error when a number is out of its range, ValueError for a severity that is none.
+
+    A zero byte in a text that a person wrote (a rule's title, a unit) is replaced: the alarm is told all the same.
+    """
     if alarm.severity not in _SEVERITIES:
         raise ValueError(f"severity {alarm.severity}; there are 1, 2 and 3")
     flags = alarm.is_late * _LATE | alarm.latch * _LATCH | alarm.is_active * _ACTIVE | alarm.is_open * _OPEN
@@ -39,7 +42,7 @@ def alarm_body(alarm: Alarm) -> bytes:
         alarm.acked_by,
         alarm.detail,
     )
-    return numbers + b"".join(pack_text(text) for text in texts)
+    return numbers + b"".join(pack_text(text.replace("\0", "\ufffd")) for text in texts)
 
 
 def decode_alarm(header: RecordHeader, body: bytes) -> Alarm:

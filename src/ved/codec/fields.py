@@ -53,6 +53,8 @@ class FieldReader:
 
 
 def pack_text(text: str) -> bytes:
-    """A text as `FieldReader.text` reads it."""
+    """A text as `FieldReader.text` reads it. ValueError for one with a zero byte."""
     data = text.encode()
+    if 0 in data:
+        raise ValueError("text with a zero byte")
     return _U32.pack(len(data)) + data

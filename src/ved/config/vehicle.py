@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from ved.analysis.maths.channelset import MathsSet
 from ved.config.alarms import read_rules
+from ved.dbc.formats import decode_text
 from ved.dbc.load import DbcSet, DbcSource, load_set
 from ved.errors import UserError
 from ved.model.channel import Channel
@@ -25,13 +26,13 @@ MAX_DBC_BYTES: Final = 16 << 20
 SimulatorModel = Literal["formula_student", "efficiency_prototype", "solar_prototype"]
 
 _Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN.pattern}$")]
-_Text = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 _ChannelName = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)+$")]
 
 _ALLOWED: Final = {
     "name": "a-z first, then a-z, 0-9, _ or -, at most 32 characters",
-    "title_en": "a text of 1 to 100 characters",
-    "title_fr": "a text of 1 to 100 characters",
+    "title_en": "a text of 1 to 100 characters without zero bytes",
+    "title_fr": "a text of 1 to 100 characters without zero bytes",
     "bus": "1 to 256 [[bus]] tables",
     "index": "a whole number from 0 to 255",
     "bitrate_hz": "a whole number from 10000 to 1000000",
@@ -198,20 +199,13 @@ def load_vehicle(folder: Path) -> Vehicle:
 
 
 def read_dbc(file: Path) -> str:
-    """The text of a DBC file: UTF-8 if it is that, else Windows-1252, which most tools write.
-
-    Raises UserError when it cannot be read.
-    """
+    """The text of a DBC file, as `decode_text` reads it. Raises UserError when it cannot be read."""
     try:
         if file.stat().st_size > MAX_DBC_BYTES:
             raise UserError(f"{file}: larger than {MAX_DBC_BYTES >> 20} MiB, so surely no DBC file")
-        data = file.read_bytes()
+        return decode_text(file.read_bytes())
     except OSError as error:
         raise UserError(f"{file}: cannot read this DBC file: {error.strerror}") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
 
 
 def _read_table(file: Path) -> VehicleTable:

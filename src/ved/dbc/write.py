@@ -121,7 +121,7 @@ class _Writer:
         safe = safe.rstrip("\\") if safe.endswith("\\") else safe
         if safe != text:
             self._losses.append(f"{text[:40]!r} loses line breaks or a backslash at its end")
-        return '"' + safe.replace('"', '\\"') + '"'
+        return '"' + safe.replace('"', '\\"').replace("\0", "\ufffd") + '"'  # a record carries no zero byte
 
 
 def _limits(signal: SignalDef) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import http.client
+import io
 import json
 import urllib.error
 import urllib.request
@@ -62,11 +64,15 @@ class InfluxDatabase:
 
     def __init__(self, url: str, database: str | None) -> None:
         """`url`: http(s)://[USER:PASSWORD@]HOST[:PORT]; without a `database` the only one there is. UserError."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # no port that is a number, no IPv6 address in brackets
+            parts, port = urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(f"{url}: give the address of an InfluxDB, like http://127.0.0.1:8086")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.url = f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "") + parts.path.rstrip("/")
+        self.url = f"{parts.scheme}://{host}" + (f":{port}" if port else "") + parts.path.rstrip("/")
         self._headers = {}
         if parts.username is not None:
             login = f"{parts.username}:{parts.password or ''}".encode()
@@ -143,11 +149,13 @@ class InfluxDatabase:
         request = urllib.request.Request(url, headers=self._headers)  # noqa: S310  (__init__ takes http and https)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                for line in answer:
+                for line in _lines(answer):
                     yield from self._unpack(line)
         except urllib.error.HTTPError as error:
-            raise UserError(f"{self.url}: {_said(error.read()) or error.reason}") from None
-        except (OSError, ValueError) as error:
+            raise UserError(f"{self.url}: {_said(error) or error.reason}") from None
+        except http.client.IncompleteRead:
+            raise UserError(f"{self.url}: the answer broke off; see that the database runs, then try again") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise UserError(f"{self.url}: no InfluxDB answers there ({reason})") from None
 
@@ -215,9 +223,16 @@ def _name(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _said(body: bytes) -> str:
+def _lines(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer. IncompleteRead where it ends too early, which its own iterator takes for the end."""
+    yield from io.BufferedReader(answer)
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _said(answer: urllib.error.HTTPError) -> str:
     """The error that an answer carries, or nothing."""
     try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(answer.read())["error"])
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
         return ""

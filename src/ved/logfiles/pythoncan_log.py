@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from ved.errors import UserError
+from ved.logfiles.asc_date import asc_zero_us
 from ved.logfiles.canmessages import columns_of
 from ved.logfiles.logfile import CHUNK_FRAMES
 from ved.model.frames import FrameColumns
@@ -30,6 +31,7 @@ class PythonCanLog:
         self.problem: str | None = None
         self._indexes: dict[object, int] = {}
         self._start_s = 0.0
+        zero_us = asc_zero_us(path) if _is_asc(path) else 0
         count = 0
         for message in self._messages():
             if not count:
@@ -40,7 +42,7 @@ class PythonCanLog:
         if not count:
             raise UserError(f"log {path}: holds no CAN frames")
         self._number_buses()
-        self.start_utc_us = round(self._start_s * 1e6)
+        self.start_utc_us = zero_us + round(self._start_s * 1e6)
 
     @property
     def buses(self) -> dict[int, str]:
@@ -102,7 +104,11 @@ def _reader(path: Path, file: BinaryIO) -> Iterable[Any]:
     if path.suffix.lower() == ".blf":
         return BLFReader(file)
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
-    return ASCReader(text) if path.suffix.lower() == ".asc" else TRCReader(text)
+    return ASCReader(text) if _is_asc(path) else TRCReader(text)
+
+
+def _is_asc(path: Path) -> bool:
+    return path.suffix.lower() == ".asc"
 
 
 class _Quiet:

@@ -20,6 +20,7 @@ from ved.broker.open import open_stream
 from ved.db.database import Database
 from ved.errors import StorageError, UserError
 from ved.metrics import LAG, MQTT_FAILURES_TOTAL, MQTT_PUBLISHED_TOTAL, Counters
+from ved.mqtt.delay import Delay
 from ved.mqtt.latest import Latest, Update
 from ved.mqtt.outgoing import Outgoing, Publication, status_topic
 from ved.mqtt.settings import MqttSettings
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256 << 10
 READ_S: Final = 0.1
-BEHIND_US: Final = 3_000_000
-"""Entries that waited longer are not the latest: reading goes on at the live edge."""
 MAX_VEHICLES: Final = 64
 TIMEOUT_S: Final = 5.0
 KEEPALIVE_S: Final = 15
@@ -82,18 +81,25 @@ async def _follow(stream: Stream, latest: Latest, publishing: "_Publishing", cou
     """Read the live edge for ever. A disk or database that refuses is tried again."""
     lag_ms = 0.0
     counters.gauge(LAG, lambda: lag_ms)
-    reader: StreamReader = stream.reader("latest")
+    delay, told_us = Delay(), float("-inf")
+    reader: StreamReader = await asyncio.to_thread(stream.reader, "latest")
     try:
         while True:
             try:
                 entries = await reader.read(max_bytes=READ_BYTES, timeout_s=READ_S)
                 waited_us = time.time_ns() // 1000 - entries[-1].arrival.utc_us if entries else 0
                 lag_ms = max(0.0, waited_us / 1000)
-                if waited_us > BEHIND_US:
-                    reader.close()
-                    reader = stream.reader("latest")
+                now_us = time.monotonic_ns() // 1000
+                behind_us = delay.behind_us(waited_us, now_us) if entries else 0
+                if not behind_us:
+                    publishing.take(await asyncio.to_thread(latest.take, entries, now_us))
                     continue
-                publishing.take(await asyncio.to_thread(latest.take, entries, time.monotonic_ns() // 1000))
+                if now_us - told_us >= LOG_S * 1e6:
+                    told_us = now_us
+                    _log.warning("%.0f s behind, or a clock was set: goes on at the live edge", behind_us / 1e6)
+                newest = await asyncio.to_thread(stream.reader, "latest")
+                before, reader = reader, newest
+                await asyncio.to_thread(before.close)
             except StorageError as error:
                 _log.warning("waiting: %s", error)
                 await asyncio.sleep(_RETRY_S)

@@ -140,7 +140,7 @@ class DatagramReader:
                 if parts:
                     break  # it is told again
                 raise BusDownError(f"{self.interface}: {error.strerror or error}") from error
-            real_ns = self._stamps.sample()
+            real_ns = self._stamps.sample(is_drained=count < _ROWS)
             if count:
                 refused += self._take(count, real_ns, parts, losses)
             if count < _ROWS:
