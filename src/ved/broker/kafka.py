@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from ved.broker.base import Start, Stream, StreamName
 from ved.broker.cluster import KafkaCluster
 from ved.broker.journal import utc_now_us
 from ved.broker.kafka_reader import KafkaStreamReader, Marked
-from ved.broker.kafka_topic import ANSWER_S, Topic, TopicScan, storage_errors
+from ved.broker.kafka_topic import Topic, TopicScan, storage_errors
 from ved.broker.kafka_writer import KafkaStreamWriter
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -78,20 +78,19 @@ class KafkaStream(Stream):
     def cursor(self, name: str) -> KafkaCursor | None:
         """See Stream. The least position of the partitions that have more than was committed; of none, the greatest."""
         partitions = range(self._topic.ensure())
-        committed = self._committed(name, partitions)
-        positions = {one.partition: int(json.loads(one.metadata)) for one in committed if one.metadata}
-        if not positions:
-            return None
-        behind: list[int] = []
-        scan = TopicScan(self._topic)
+        scan = TopicScan(self._topic, self._group(name))
         try:
-            for one in committed:
-                low, high = scan.limits(one.partition)  # asked after what is committed, so that no new entry is claimed
-                if max(one.offset, low) != high:
-                    behind.append(positions.get(one.partition, 0))
+            committed = scan.committed(partitions)
+            limits = [scan.limits(at) for at in partitions]  # asked later, so that what comes meanwhile is not claimed
         finally:
             scan.close()
-        offsets = {one.partition: one.offset for one in committed if one.metadata}
+        positions = {at: int(json.loads(one.metadata)) for at, one in committed.items() if one.metadata}
+        if not positions:
+            return None
+        behind = [
+            positions.get(at, 0) for at, (low, high) in enumerate(limits) if max(committed[at].offset, low) != high
+        ]
+        offsets = {at: committed[at].offset for at in positions}
         return KafkaCursor.at(min(behind, default=max(positions.values())), offsets)
 
     def commit_cursor(self, name: str, position: int) -> None:
@@ -109,16 +108,6 @@ class KafkaStream(Stream):
             scan.close()
         self._commit(name, found, None)
 
-    def _committed(self, name: str, partitions: range) -> list[TopicPartition]:
-        """Offset and metadata of each partition; where nothing is committed, without metadata."""
-        consumer = self._group_consumer(name)
-        try:
-            with storage_errors(f"cursor {name}"):
-                asked = [TopicPartition(self._topic.name, partition) for partition in partitions]
-                return consumer.committed(asked, timeout=ANSWER_S)
-        finally:
-            consumer.close()
-
     def _commit(self, name: str, marks: list[Marked], member: KafkaStreamReader | None) -> None:
         """With the position that each partition has itself: another one may be far ahead."""
         wanted = [
@@ -131,16 +120,16 @@ class KafkaStream(Stream):
             if member is not None:
                 member.commit(wanted)
                 return
-            consumer = self._group_consumer(name)
+            consumer = self._topic.consumer(**{"group.id": self._group(name)})
             try:
                 consumer.commit(offsets=wanted, asynchronous=False)
             finally:
                 consumer.close()
 
-    def _group_consumer(self, name: str) -> Consumer:
+    def _group(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError(f"a cursor is named with a-z, 0-9, _ and -, not {name!r}")
-        return self._topic.consumer(**{"group.id": self._cluster.group(self._name, name)})
+        return self._cluster.group(self._name, name)
 
     def _starts(self, start: Start, partitions: range) -> tuple[dict[int, int], int]:
         """Offset by partition, and the first position that is wanted."""

@@ -3,7 +3,7 @@
 import contextlib
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -154,15 +154,21 @@ def position_of(message: Message) -> int:
 
 
 class TopicScan:
-    """Looks into a topic with a consumer of its own: ends, single entries, the place of a position."""
+    """Looks into a topic with a consumer of its own: ends, entries, the place of a position, what a group committed."""
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, group: str = "") -> None:
         self._topic = topic
-        self._consumer = topic.consumer(**{"enable.partition.eof": True})
+        self._consumer = topic.consumer(**{"enable.partition.eof": True}, **({"group.id": group} if group else {}))
 
     def close(self) -> None:
         """Give the connection back."""
         self._consumer.close()
+
+    def committed(self, partitions: Iterable[int]) -> dict[int, TopicPartition]:
+        """What the group committed, offset and metadata by partition; where it is nothing, without metadata."""
+        asked = [TopicPartition(self._topic.name, partition) for partition in partitions]
+        with storage_errors(f"topic {self._topic.name}"):
+            return {one.partition: one for one in self._consumer.committed(asked, timeout=ANSWER_S)}
 
     def limits(self, partition: int) -> tuple[int, int]:
         """The oldest offset and the next one."""
