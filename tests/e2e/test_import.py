@@ -38,7 +38,7 @@ def test_files_folders_and_damaged_ones_each_content_once(ved, tmp_path: Path):
     assert said[str(season / "cut.log")].startswith("1,000 frames are in the lake")
     assert "cut.log" in done.stderr
     assert "junk.log: no line is a frame" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("(1 of 4 files could not be read)")
+    assert done.stderr.splitlines()[-1].endswith("(1 of 4 files could not be imported)")
     lake = Lake(str(ved.data / "lake"))
     assert sorted(lake.intervals(*key).count() for key in lake.epochs()) == [1000, PART_FRAMES]
     whole = next(key for key in lake.epochs() if lake.intervals(*key).count() == PART_FRAMES)

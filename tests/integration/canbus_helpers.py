@@ -3,12 +3,13 @@
 To the reader it is the same: a datagram socket with kernel stamps, a drop counter and a receive buffer that overflows.
 """
 
+import contextlib
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ved.canbus.recvmmsg import prepare
+from ved.canbus.recvmmsg import DatagramBuffer, prepare
 from ved.canbus.source import SourceLoss
 
 CLASSIC = struct.Struct("=IB3x8s")
@@ -28,6 +29,23 @@ def canfd_frame(raw_id: int, data: bytes, flags: int = 0) -> bytes:
 def numbered(number: int) -> bytes:
     """A frame whose data is its number."""
     return can_frame(0x100 + number % 60, struct.pack("<Q", number))
+
+
+@contextlib.contextmanager
+def kernel_stamps() -> Iterator[None]:
+    """Waits until the kernel stamps on arrival: a while after a socket asked for it; before, it does so on reading."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        prepare(sock, 1 << 16)
+        sock.bind(("127.0.0.1", 0))
+        buffer = DatagramBuffer(1, 8)
+        read_ns = stamp_ns = 0
+        while read_ns - stamp_ns < 5_000_000:
+            sock.sendto(b"x", sock.getsockname())
+            time.sleep(0.01)
+            read_ns = time.time_ns()
+            assert buffer.receive(sock.fileno()) == 1
+            stamp_ns = int(buffer.stamps_ns(1, read_ns)[0])
+        yield
 
 
 class UdpBus:

@@ -20,7 +20,8 @@ from ved.codec.records import decode_record
 from ved.config.vehicle import load_vehicle
 from ved.db.database import Database
 from ved.db.epochs import clock_pairs, list_epochs
-from ved.db.sessions import save_sessions
+from ved.db.sessions import list_sessions, save_sessions
+from ved.errors import UserError
 from ved.lake.lake import Lake
 from ved.logfiles.candump import write_candump
 from ved.model.clockmap import ClockMap, ClockPair
@@ -188,10 +189,24 @@ def test_an_import_takes_the_receivers_time(tmp_path: Path, has_clock: bool) -> 
     found = look_through(log)
     made = list(records_of(found, [], {"gps": 2}, "fs", gps))
     assert made == list(records_of(found, [], {"gps": 2}, "fs", gps))
-    clocks = [one for one in map(decode_record, made) if isinstance(one, Clock)]
+    records = [decode_record(one) for one in made]
+    clocks = [one for one in records if isinstance(one, Clock)]
+    assert records[1 : 1 + len(clocks)] == clocks  # before the first frame: sessions are found in frames
     assert [one.number for one in clocks] == list(range(2, 2 + len(clocks)))
     best = ClockMap.best([ClockPair(one.t_us, one.utc_us, one.source, one.error_us) for one in clocks])
     assert abs(best.offset_us - (truth_us if has_clock else RECORDED_US)) < (ERROR_US if has_clock else 1)
+
+
+def test_a_recording_of_1970_is_dated_by_its_receiver(tmp_path: Path) -> None:
+    frames, truth_us = drive(FIX_US)
+    write_candump(tmp_path / "drive.log", iter([frames]), 0, {2: "gps"})
+    found = look_through(tmp_path / "drive.log")
+    records = [decode_record(one) for one in records_of(found, [], {"gps": 2}, "fs", make_car(tmp_path / "fs").gps)]
+    clocks = [ClockPair(one.t_us, one.utc_us, one.source) for one in records if isinstance(one, Clock)]
+    assert {one.source for one in clocks} == {ClockSource.GPS}
+    assert abs(ClockMap.best(clocks).offset_us - truth_us - int(frames.t_us[0])) < ERROR_US
+    with pytest.raises(UserError, match=r"drive\.log: does not say when it was recorded"):
+        next(records_of(found, [], {"gps": 2}, "fs"))
 
 
 @pytest.mark.slow
@@ -203,5 +218,7 @@ def test_the_command_finds_the_vehicles_clock(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     db = Database(f"sqlite:///{tmp_path / 'data' / 'db.sqlite'}")
     maps = [ClockMap.best(clock_pairs(db, "fs", row.epoch)) for row in list_epochs(db, "fs")]
+    sessions = list_sessions(db, "fs")
     db.close()
+    assert [abs(one.utc_from_us - truth_us) < 1_000_000 for one in sessions] == [True]
     assert [abs(best.offset_us - truth_us) < ERROR_US for best in maps if best.source == ClockSource.GPS] == [True]

@@ -1,5 +1,7 @@
 """BLF, ASC and TRC: files written by python-can come back whole; cut and foreign files are told."""
 
+import datetime as dt
+import time
 from pathlib import Path
 
 import can
@@ -65,11 +67,64 @@ def test_an_asc_file_of_python_can(tmp_path: Path):
     frames = made(300, only_data=True)
     path = tmp_path / "drive.asc"
     with can.ASCWriter(path) as writer:
-        for message in messages_of(frames, UTC0):
+        for message in messages_of(frames, UTC0 + 5_000):
             writer.on_message_received(message)
-    found, _ = read(path)
+    found, start_utc_us = read(path)
     same(found, frames, 1_000)
     assert found.t_us[0] == 0
+    assert abs(start_utc_us - UTC0 - 5_000) <= 1_000
+
+
+@pytest.fixture
+def in_paris(monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Paris")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def asc(path: Path, *head: str, encoding: str = "utf-8") -> Path:
+    lines = [*head, "internal events logged", "   0.000000 Start of measurement", "   1.500000 1  123  Rx   d 1 07"]
+    path.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize(
+    ("date", "utc"),
+    [
+        ("Tue Sep 30 03:06:13.191 pm 2025", "2025-09-30 13:06:14.691"),
+        ("Tue Sep 30 12:06:13 AM 2025", "2025-09-29 22:06:14.5"),
+        ("Thu Jan 9 15:06:13.191000 2025", "2025-01-09 14:06:14.691"),
+        ("Mit M\u00e4r 5 12:00:00.5 2025", "2025-03-05 11:00:01.505"),
+        ("Do Dez 25 12:00:00 2025", "2025-12-25 11:00:01.5"),
+        ("lun. f\u00e9vr. 3 12:00:00 2025", "2025-02-03 11:00:01.5"),
+        ("ven. ao\u00fbt 1 12:00:00 2025", "2025-08-01 10:00:01.5"),
+        ("dim. juin 1 12:00:00 2025", "2025-06-01 10:00:01.5"),
+        ("mar. juil. 1 12:00:00 2025", "2025-07-01 10:00:01.5"),
+    ],
+)
+@pytest.mark.usefixtures("in_paris")
+def test_the_date_of_an_asc_file_is_that_of_the_machine(tmp_path: Path, date: str, utc: str, encoding: str):
+    expected = round(dt.datetime.fromisoformat(f"{utc}+00:00").timestamp() * 1e6)
+    log = open_log(asc(tmp_path / "a.asc", f"date {date}", encoding=encoding))
+    assert log.start_utc_us == expected
+    both = asc(tmp_path / "b.asc", "date Wed Jan 1 00:00:00 2020", f"Begin TriggerBlock {date}", encoding=encoding)
+    assert open_log(both).start_utc_us == expected
+
+
+@pytest.mark.parametrize(
+    "head", ["", "date 30/09/2025", "date Tue Foo 30 03:06:13 2025", "date Tue Feb 30 03:06:13 2025"]
+)
+def test_an_asc_file_without_a_date_that_can_be_read_starts_in_1970(tmp_path: Path, head: str):
+    assert open_log(asc(tmp_path / "a.asc", head)).start_utc_us == 1_500_000
+
+
+def test_stamps_that_count_from_the_line_before_are_refused(tmp_path: Path):
+    path = asc(tmp_path / "a.asc", "date Tue Sep 30 03:06:13 pm 2025", "base hex  timestamps relative")
+    with pytest.raises(UserError, match=r"a\.asc: its times are 'relative' .* save it with absolute ones"):
+        open_log(path)
 
 
 def test_a_trc_file_of_python_can(tmp_path: Path):
