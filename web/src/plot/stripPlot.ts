@@ -87,7 +87,7 @@ export class StripPlot {
   private readonly bitmap = document.createElement("canvas");
   /** The pointer rests, but stands for another time now. */
   private isCursorOld = false;
-  private touch: { readonly id: number; x: number; isPan: boolean } | null = null;
+  private touch: { readonly id: number; readonly fromX: number; x: number; isPan: boolean } | null = null;
   /** The last pointer on any chart was a finger: it does not rest there as a mouse does. */
   private static isTouched = false;
 
@@ -132,6 +132,10 @@ export class StripPlot {
 
   private publishCursor(): void {
     const { left = -1, top = -1 } = this.plot.cursor;
+    this.pointAt(left, top);
+  }
+
+  private pointAt(left: number, top: number): void {
     // The third argument, which the types leave out, moves the cursors of the other charts too.
     const setCursor: (at: { left: number; top: number }, fire: boolean, publish: boolean) => void = this.plot.setCursor;
     setCursor({ left, top }, true, true);
@@ -306,7 +310,7 @@ export class StripPlot {
     );
     over.addEventListener("pointerdown", (event) => {
       StripPlot.isTouched = event.pointerType === "touch";
-      if (StripPlot.isTouched) this.touch = { id: event.pointerId, x: event.clientX, isPan: this.options.isPaused() };
+      if (StripPlot.isTouched) this.touch = { id: event.pointerId, fromX: event.clientX, x: event.clientX, isPan: this.options.isPaused() };
     });
     over.addEventListener("pointermove", (event) => {
       if (event.pointerType !== "touch") StripPlot.isTouched = false;
@@ -316,7 +320,15 @@ export class StripPlot {
       this.options.onPan((this.touch.x - event.clientX) / over.clientWidth);
       this.touch.x = event.clientX;
     });
-    for (const end of ["pointerup", "pointercancel"] as const) over.addEventListener(end, () => (this.touch = null));
+    over.addEventListener("pointerup", (event) => {
+      // A browser makes no mouse of a tap that comes soon after a drag: it only ends the fling of that.
+      const isTap = this.touch?.id === event.pointerId && Math.abs(event.clientX - this.touch.fromX) < MIN_PAN_PX;
+      this.touch = null;
+      if (!isTap || !this.options.isPaused()) return;
+      const box = over.getBoundingClientRect();
+      this.pointAt(event.clientX - box.left, event.clientY - box.top);
+    });
+    over.addEventListener("pointercancel", () => (this.touch = null));
   }
 }
 
