@@ -29,7 +29,10 @@ def test_real_files_survive() -> None:
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=40)
-names = st.one_of(st.sampled_from(["Speed", "A", "vitesse é", "x" * 40, "9to5", 'say "hi"']), texts.filter(bool))
+names = st.one_of(
+    st.sampled_from(["Speed", "A", "vitesse é", "x" * 40, "9to5", 'say "hi"']),
+    texts.filter(lambda text: text and not text.endswith("\\")),
+)  # `\` before a quote would be part of it
 
 
 @settings(max_examples=60, deadline=None)

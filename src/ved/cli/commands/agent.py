@@ -42,8 +42,8 @@ def agent_run(
     """Read the car's buses and sensors and send all of it to the server.
 
     The sources stand in vehicle.toml ([[bus]] interface, [[sensors]] interface); with --bus or --sensors only those
-    named there are read, as for an agent beside the server. Listens only: it cannot send on a bus. Under systemd, use
-    deploy/systemd/ved-agent.service.
+    named there are read, as for an agent beside the server. It cannot send on a bus, and asks each adapter that can to
+    listen only (docs/connectors.md). Under systemd, use deploy/systemd/ved-agent.service.
 
     \b
     A bus comes from
