@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ved.errors import UserError
-from ved.logfiles.influxdb import InfluxDatabase
+from ved.logfiles.influxdb import InfluxDatabase, Measurement
 
 LINE = b'{"results":[{"series":[{"name":"databases","columns":["name"],"values":[["x"]]}]}]}\n'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -62,3 +62,8 @@ def test_what_is_no_database_is_told():
 def test_an_address_that_is_none_is_told(url: str):
     with pytest.raises(UserError, match="give the address of an InfluxDB, like"):
         InfluxDatabase(url, None)
+
+
+def test_a_zero_byte_in_a_name_becomes_what_a_record_can_carry():
+    known = Measurement("engine\0", {"rpm": "continuous"}, ("car",), ())
+    assert known.channel("rpm", {"car": "a\0b"}).name == "engine\ufffd[car=a\ufffdb].rpm"

@@ -53,7 +53,7 @@ class Measurement:
     def channel(self, field: str, tags: Mapping[str, str]) -> SampleChannel:
         """The channel of a field of one series; UserError when its name is too long."""
         told = ",".join(f"{tag}={tags.get(tag, '')}" for tag in self.tags)
-        name = f"{self.name}[{told}].{field}" if told else f"{self.name}.{field}"
+        name = (f"{self.name}[{told}].{field}" if told else f"{self.name}.{field}").replace("\0", "\ufffd")
         if len(name.encode()) > MAX_NAME_BYTES:
             raise UserError(f"{name[:60]}…: a channel's name has at most {MAX_NAME_BYTES} bytes")
         return SampleChannel(name, "", "continuous" if self.fields[field] == "continuous" else "discrete")
