@@ -136,6 +136,11 @@ def test_every_refusal_comes_in_the_language_that_is_asked_for(tmp_path):
         async with server.running():
             async with client_of(server, cookie=server.headers["Cookie"]) as admin:
                 await compare(admin, ADMIN, told)
+                rule = {**RULE, "channel": "Motor.speed", "limit": 5}
+                assert (await admin.put("/api/vehicles/fs/rules/taken", json=rule)).status_code == 204
+                admin.headers["If-None-Match"] = "*"
+                await compare(admin, [("PUT", "/api/vehicles/fs/rules/taken", rule)], told)
+                del admin.headers["If-None-Match"]
                 book: dict[str, object] = {"vehicle": "fs", "name": "x", "content": {}}
                 made = (await admin.post("/api/workbooks", json=book)).json()["id"]
                 await compare(admin, [("PUT", f"/api/workbooks/{made}", {**book, "replaces_utc_us": 1})], told)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -117,12 +118,11 @@ def save_credentials(state_dir: Path, credentials: Credentials) -> None:
 
 
 def check_state(state_dir: Path) -> None:
-    """StorageError when nothing can be written to `state_dir`, which is made."""
+    """StorageError when nothing can be written to `state_dir`, or to where it would be made. Leaves nothing there."""
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        tried = state_dir / f".{FILE_NAME}.tried"
-        tried.write_bytes(b"")
-        tried.unlink()
+        folder = next(one for one in (state_dir, *state_dir.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise StorageError(f"{state_dir}: {error.strerror or error}") from error
 
