@@ -45,6 +45,7 @@ def alarms_of(served) -> list[Alarm]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_simulated_fault_raises_and_is_acknowledged_though_watch_was_killed(
     alarms_page: Page, served, eventually: Callable
 ):

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import update
 from tests.e2e.conftest import WAIT_MS, signed_in_client
@@ -53,6 +54,7 @@ def test_invited_named_and_back_with_a_password(browser: Browser, served):
     assert guest.request.get(f"{served.origin}/api/me").status == 401
 
 
+@pytest.mark.slow
 def test_the_first_admin_says_who_they_are_before_anything_else(browser: Browser, ved):
     with ved.serving() as serving:
         page = browser.new_context(locale="en-GB").new_page()

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ved.canbus.replay import ReplaySource
 from ved.lake.lake import Lake
@@ -63,6 +64,7 @@ def sessions(served, vehicle: str) -> int:
         return db.execute("select count(*) from sessions where vehicle = ?", [vehicle]).fetchone()[0]
 
 
+@pytest.mark.slow
 def test_two_parts_are_one_session_and_each_replay_is_an_epoch(served):
     parts = [str(PARTS / "part-1.MF4"), str(PARTS / "part-2.MF4"), "--dbc", str(PARTS / "gnss.dbc"), "--vehicle", "van"]
     for _ in range(2):
@@ -109,6 +111,7 @@ def test_a_far_server_wants_a_key(served, tmp_path: Path, eventually: Callable):
     eventually(lambda: frame_counts(served, "far") == [3_587], "the far replay is in the lake")
 
 
+@pytest.mark.slow
 def test_the_same_file_twice_in_a_row_is_one_epoch_at_a_pace_too(served):
     part = str(PARTS / "part-1.MF4")
     done = served.ved.run("replay", part, part, "--vehicle", "twice", "--speed", "60", "--data", str(served.ved.data))

@@ -25,6 +25,7 @@ def numbers(data: Path, vehicle: str, epoch: bytes) -> tuple[int, list[tuple[int
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_each_role_killed_while_a_car_drives(served, eventually: Callable):
     before_it = epochs_of(served.ved.data, "fs")
     car = subprocess.Popen(
