@@ -114,7 +114,7 @@ export class Workbooks {
     else if (told?.vehicle === vehicle.name) {
       this.saver.know(id, told.changed_utc_us);
       this.show(vehicle, id, told.content, "saved", sheet);
-    } else if (isAway) this.await(vehicle, id, sheet, isWanted);
+    } else if (isAway) this.askAgain(vehicle, id, sheet, isWanted);
     else {
       this.isMissing = true;
       this.showPreset(vehicle, "default", null);
@@ -123,7 +123,7 @@ export class Workbooks {
     if (this.id === id && opened !== null && this.lines.every((line) => line.id !== id)) this.lines = [...this.lines, opened];
   }
 
-  private await(vehicle: VehicleInfo, id: string, sheet: string | null, isWanted: () => boolean): void {
+  private askAgain(vehicle: VehicleInfo, id: string, sheet: string | null, isWanted: () => boolean): void {
     this.awaited = id;
     if (this.vehicle?.name !== vehicle.name) this.showPreset(vehicle, "default", null);
     setTimeout(() => {
