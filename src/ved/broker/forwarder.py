@@ -62,10 +62,13 @@ class Forwarder:
                 await self._forward(stop)
                 self.why = ""
             except StorageError as error:
-                if str(error) != self.why:
-                    _log.warning("stream %s waits for Kafka: %s", self._journal.path.name, error)
-                self.why = str(error)
+                self._say(error)
                 await _pause(stop, _RETRY_S)
+
+    def _say(self, error: StorageError) -> None:
+        if str(error) != self.why:
+            _log.warning("stream %s waits for Kafka: %s", self._journal.path.name, error)
+        self.why = str(error)
 
     async def _forward(self, stop: asyncio.Event) -> None:
         target = await asyncio.to_thread(self._open)
@@ -107,12 +110,27 @@ class Forwarder:
                     committed = done
             if now_s - look_s >= _IDENTITY_S:
                 look_s = now_s
-                if await asyncio.to_thread(self._kafka.topic.identity) != target.identity:
+                if await asyncio.to_thread(self._is_another, target):
                     raise StorageError("its topic was made anew; all is sent again")
             if is_last and not ready:
                 return
             if held and not ready:
                 await asyncio.sleep(_READ_S / 4)  # written, and not yet synced
+
+    def _is_another(self, target: _Target) -> bool:
+        """True when the topic is not the one that forwarding began with.
+
+        While Kafka is away nobody knows: what is on its way stays with its producer, for another would send it twice.
+        """
+        try:
+            identity = self._kafka.topic.identity()
+        except StorageError as error:
+            if target.writer.first_waiting is None:
+                raise
+            self._say(error)
+            return False
+        self.why = ""
+        return identity != target.identity
 
     def _send(self, writer: KafkaStreamWriter, entries: list[StreamEntry]) -> None:
         """Queue the entries; what the topic has already, from before a crash, is left out."""

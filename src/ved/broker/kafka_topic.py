@@ -118,12 +118,17 @@ class Topic:
         raise StorageError(f"Kafka, topic {self.name}: has no leader yet")
 
     def identity(self) -> str:
-        """Changes when the topic was made anew, on a broker that lost its disk, say."""
+        """Changes when the topic was made anew, on a broker that lost its disk, say; empty where there is none now."""
         from confluent_kafka import TopicCollection
 
         with storage_errors(f"topic {self.name}"):
             described = self.admin.describe_topics(TopicCollection([self.name]), request_timeout=ANSWER_S)
-            return str(described[self.name].result(ANSWER_S).topic_id)
+            try:
+                return str(described[self.name].result(ANSWER_S).topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+                return ""
 
     def consumer(self, **more: Any) -> Consumer:
         """A client that reads; who makes it closes it."""

@@ -50,7 +50,7 @@ async def await_in_lake(expected: Expected, settings: ServerSettings) -> None:
     end = reader.position
     reader.close()
     lake = Lake(settings.lake)
-    clock = asyncio.get_running_loop().time
+    clock, watches = asyncio.get_running_loop().time, _watches(settings)
     moved_s, last = clock(), (-1, -1)
     title = f"{expected.vehicle}: storing {expected.what} in the lake"
     with LateProgress(title, expected.rows) as progress:
@@ -59,7 +59,7 @@ async def await_in_lake(expected: Expected, settings: ServerSettings) -> None:
             stored = expected.stored(lake).count()
             watched = stream.cursor("watch") or 0
             progress.update(stored)
-            if stored >= expected.rows and (watched >= end or not _watches(settings)):
+            if stored >= expected.rows and (watched >= end or not watches):
                 return
             if (stored, watched) != last:
                 moved_s, last = clock(), (stored, watched)
